@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { test } from 'node:test';
+import { ConfigError, loadConfig, settingNames } from '../src/config.ts';
+
+function faultsOf(env: Record<string, string>): readonly string[] {
+  try {
+    loadConfig(env);
+  } catch (error) {
+    assert.ok(error instanceof ConfigError);
+    return error.faults;
+  }
+  return [];
+}
+
+const mail = {
+  IMAP_URL: 'imaps://bot%40example.com:p%40ss@imap.example.com',
+  SMTP_URL: 'smtp://bot:secret@smtp.example.com',
+  BOT_ADDRESS: 'Bot@Example.com',
+};
+
+test('an empty environment is the embedded default, with the timings of the guide', () => {
+  const { config, secrets } = loadConfig({});
+  assert.equal(config.imap, null);
+  assert.equal(config.usesEmbeddedPostgres, true);
+  assert.equal(config.usesEmbeddedRedis, true);
+  assert.equal(config.dataDir, resolve('.threadbox/data'));
+  assert.equal(config.containerIdleTimeoutMs, 45 * 60_000);
+  assert.equal(config.containerCheckIntervalMs, 60_000);
+  assert.equal(config.containerGracePeriodMs, 5 * 60_000);
+  assert.equal(config.containerMaxPerUser, 5);
+  assert.equal(config.commandTimeoutMs, 30 * 60_000);
+  assert.ok(Object.values(secrets).every((secret) => secret === null));
+});
+
+test('mail servers are read from their URLs, the password apart', () => {
+  const { config, secrets } = loadConfig(mail);
+  assert.deepEqual(config.imap, {
+    host: 'imap.example.com',
+    port: 993,
+    user: 'bot@example.com',
+    tls: 'implicit',
+    verifyCertificate: true,
+  });
+  assert.equal(secrets.imapPassword, 'p@ss');
+  assert.equal(config.botAddress, 'bot@example.com');
+  assert.doesNotMatch(JSON.stringify(config), /p@ss|secret/);
+});
+
+test('STARTTLS is required of another machine and taken where offered by this one', () => {
+  assert.equal(loadConfig(mail).config.smtp?.tls, 'required');
+  assert.equal(loadConfig(mail).config.smtp?.port, 587);
+  const local = { ...mail, SMTP_URL: 'smtp://bot:secret@127.0.0.1:25' };
+  assert.equal(loadConfig(local).config.smtp?.tls, 'offered');
+  const plain = { ...mail, SMTP_URL: 'smtp://bot:secret@mail:25?insecure-plaintext=yes' };
+  assert.equal(loadConfig(plain).config.smtp?.tls, 'offered');
+});
+
+test('certificates are verified unless the URL says otherwise', () => {
+  const unverified = { ...mail, IMAP_URL: 'imaps://a:b@mail.example.com?insecure-skip-verify=yes' };
+  assert.equal(loadConfig(unverified).config.imap?.verifyCertificate, false);
+  assert.match(
+    String(faultsOf({ ...mail, IMAP_URL: 'imaps://a:b@mail.example.com?insecure-skip-verify=true' })),
+    /takes only the value yes/,
+  );
+});
+
+test('every fault is told at once, with what is expected', () => {
+  assert.deepEqual(
+    [
+      ...faultsOf({
+        IMAP_URL: 'https://mail.example.com',
+        COMMAND_TIMEOUT_MS: '30m',
+        THREAD_BY: 'sender',
+        ALLOWED_SENDERS: 'john@example.com, *.example.com',
+        REDIS_URL: 'localhost:6379',
+      }),
+    ].toSorted(),
+    [
+      'COMMAND_TIMEOUT_MS: expected a whole number of milliseconds from 1000 to 604800000, e.g. 1800000',
+      'IMAP_URL: the scheme is neither imaps: nor imap:; expected e.g. imaps://user:password@mail.example.com:993',
+      'REDIS_URL: expected e.g. redis://:password@redis.example.com:6379',
+      'THREAD_BY: expected repository or subject',
+      'ALLOWED_SENDERS: expected addresses or *@domain, separated by commas; not understood: *.example.com',
+      'BOT_ADDRESS: expected with IMAP_URL: the address people write to, e.g. bot@example.com',
+      'SMTP_URL: expected together with IMAP_URL: without it no answer can be sent',
+    ].toSorted(),
+  );
+});
+
+test('a fault never shows the password', () => {
+  const faults = faultsOf({
+    IMAP_URL: 'imap//bot:hunter2@example.com',
+    DATABASE_URL: 'mysql://u:hunter2@db/x',
+  });
+  assert.equal(faults.length, 4);
+  assert.doesNotMatch(faults.join('\n'), /hunter2/);
+});
+
+test('a warning must come before the end it warns of', () => {
+  assert.deepEqual(faultsOf({ CONTAINER_IDLE_TIMEOUT_MS: '60000', CONTAINER_GRACE_PERIOD_MS: '60000' }), [
+    'CONTAINER_GRACE_PERIOD_MS: expected less than CONTAINER_IDLE_TIMEOUT_MS: the warning comes before the end',
+  ]);
+});
+
+test('an empty variable counts as not set', () => {
+  assert.equal(loadConfig({ MAILBOX: '', LOG_LEVEL: '' }).config.mailbox, 'INBOX');
+});
+
+test('.env.example lists every setting, and nothing that is none', () => {
+  const listed = readFileSync(new URL('../.env.example', import.meta.url), 'utf8').matchAll(
+    /^#?([A-Z_]+)=/gm,
+  );
+  assert.deepEqual([...listed].map(([, name]) => name).toSorted(), settingNames.toSorted());
+});
+
+test('the defaults that .env.example shows are the real ones', () => {
+  const text = readFileSync(new URL('../.env.example', import.meta.url), 'utf8');
+  const shown = [...text.matchAll(/^#((?:CONTAINER|COMMAND|THREAD|LOG|MAILBOX|DATA_DIR)\w*)=(.*)$/gm)];
+  assert.ok(shown.length >= 10);
+  const env = Object.fromEntries(shown.map(([, name, value]) => [name as string, value as string]));
+  assert.deepEqual(loadConfig(env).config, loadConfig({}).config);
+});
