@@ -1,0 +1,77 @@
+import knex, { type Knex } from 'knex';
+import { types } from 'pg';
+import { migrations } from '../../migrations/index.ts';
+import type { Migration } from '../../migrations/migration.ts';
+
+/** A pool of connections, or one transaction: what every function of this room takes. */
+export type Db = Knex;
+
+// Row ids and byte counts stay far below 2^53; as strings (the driver's default) they would compare wrongly.
+types.setTypeParser(types.builtins.INT8, Number);
+
+/** Lazily connected: nothing is sent before the first query. Close with `db.destroy()`. */
+export function openDatabase(databaseUrl: string, { poolSize = 10 } = {}): Db {
+  return knex({
+    client: 'pg',
+    connection: {
+      connectionString: databaseUrl,
+      application_name: 'threadbox',
+      keepAlive: true,
+      connectionTimeoutMillis: 5_000,
+      // A frozen server must become an error that is retried, not a bot that waits for ever.
+      statement_timeout: 60_000,
+      query_timeout: 65_000,
+    } as Knex.PgConnectionConfig,
+    pool: { min: 0, max: poolSize },
+    acquireConnectionTimeout: 10_000,
+    // Every fault is thrown as well, to where it is known what it means; knex would print it besides.
+    log: { warn: ignore, error: ignore, deprecate: ignore, debug: ignore },
+  });
+}
+
+const ignore = (): void => {};
+
+/** Any number the whole of Threadbox agrees on: the advisory lock that migrations are applied under. */
+const MIGRATION_LOCK = 7_482_331;
+
+/**
+ * Brings the schema up to date, one process at a time.
+ *
+ * @throws when the database has migrations this version does not know: it was made by a newer one.
+ */
+export async function migrate(db: Db): Promise<void> {
+  await db.transaction(async (transaction) => {
+    await transaction.raw('select pg_advisory_xact_lock(?)', [MIGRATION_LOCK]);
+    // knex's own lock row outlives a killed process; ours does not, and while we hold it nobody else migrates.
+    if (await db.schema.hasTable('knex_migrations_lock')) await db.migrate.forceFreeMigrationsLock();
+    await db.migrate.latest({ migrationSource });
+  });
+}
+
+const migrationSource: Knex.MigrationSource<string> = {
+  getMigrations: () => Promise.resolve(Object.keys(migrations)),
+  getMigrationName: (name) => name,
+  getMigration: (name) => Promise.resolve(migrations[name] as Migration),
+};
+
+/** This installation's short id: what its containers, volumes and networks carry, so that two never meet. */
+export async function installationId(db: Db): Promise<string> {
+  const row = await db('installation').first<{ id: string }>('id');
+  if (!row) throw new Error('The table installation is empty: the database was not made by Threadbox');
+  return row.id;
+}
+
+/** The server is away, starting, stopping or full: trying again later may help, and nothing else will. */
+export function isDatabaseAway(error: unknown): boolean {
+  const { code, name, message } = error as { code?: string; name?: string; message?: string };
+  // Class 08 is connections, 53 resources, 57P the operator's doing (Appendix A of PostgreSQL's manual).
+  if (typeof code === 'string' && /^(08|53|57P|ECONN|ETIMEDOUT|EPIPE|ENOTFOUND|EAI_AGAIN|ENOENT)/.test(code))
+    return true;
+  return name === 'KnexTimeoutError' || /connection (terminated|ended|closed)|timeout/i.test(message ?? '');
+}
+
+/** PostgreSQL's code for a unique constraint that was broken (Appendix A of its manual). */
+export function isUniqueViolation(error: unknown, constraint: string): boolean {
+  const { code, constraint: broken } = error as { code?: string; constraint?: string };
+  return code === '23505' && broken === constraint;
+}

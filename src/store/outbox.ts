@@ -1,0 +1,82 @@
+import type { Db } from './database.ts';
+
+export type OutboxMail = {
+  id: number;
+  raw: Buffer;
+  from: string;
+  to: string[];
+  attempts: number;
+  createdAt: Date;
+};
+
+/** Stores a rendered answer and puts it in line to be sent. Its Message-ID is fixed from here on. */
+export async function queueAnswer(
+  db: Db,
+  answer: {
+    raw: Buffer;
+    messageId: string;
+    from: string;
+    to: string;
+    subject: string;
+    subjectKey: string;
+    threadId: string | null;
+    inReplyToMessage: number;
+  },
+): Promise<void> {
+  const [message] = await db('messages')
+    .insert({
+      direction: 'out',
+      address: answer.to,
+      message_id: answer.messageId,
+      subject: answer.subject,
+      subject_key: answer.subjectKey,
+      thread_id: answer.threadId,
+      in_reply_to_message: answer.inReplyToMessage,
+      raw: answer.raw,
+      size_bytes: answer.raw.length,
+      state: 'handled',
+      outcome: 'answer',
+    })
+    .returning<{ id: number }[]>('id');
+  await db('outbox').insert({
+    message_id: (message as { id: number }).id,
+    envelope_from: answer.from,
+    envelope_to: [answer.to],
+  });
+}
+
+/** What is due now, the oldest first. */
+export async function dueMails(db: Db, limit: number): Promise<OutboxMail[]> {
+  return db('outbox')
+    .join('messages', 'messages.id', 'outbox.message_id')
+    .select<OutboxMail[]>({
+      id: 'outbox.id',
+      raw: 'messages.raw',
+      from: 'outbox.envelope_from',
+      to: 'outbox.envelope_to',
+      attempts: 'outbox.attempts',
+      createdAt: 'outbox.created_at',
+    })
+    .where('outbox.state', 'waiting')
+    .where('outbox.next_attempt_at', '<=', db.fn.now())
+    .orderBy(['outbox.next_attempt_at', 'outbox.id'])
+    .limit(limit);
+}
+
+export async function markSent(db: Db, id: number): Promise<void> {
+  await db('outbox')
+    .where({ id })
+    .update({ state: 'sent', sent_at: db.fn.now(), last_error: null })
+    .increment('attempts', 1);
+}
+
+export async function markForRetry(db: Db, id: number, error: string, at: Date): Promise<void> {
+  await db('outbox')
+    .where({ id })
+    .update({ last_error: error, next_attempt_at: at })
+    .increment('attempts', 1);
+}
+
+export async function markFailed(db: Db, id: number, error: string): Promise<void> {
+  await db('outbox').where({ id }).update({ state: 'failed', last_error: error }).increment('attempts', 1);
+}

@@ -1,0 +1,67 @@
+import type { ThreadBy } from '../config.ts';
+import type { Db } from './database.ts';
+
+export type Repository = {
+  id: number;
+  name: string;
+  /** May carry credentials: show it only through `shownUrl`. */
+  url: string;
+  /** `null`: the default branch of the upstream. */
+  branch: string | null;
+  /** `null`: as the server is set. */
+  threadBy: ThreadBy | null;
+  createdAt: Date;
+};
+
+const columns = ['id', 'name', 'url', 'branch', 'thread_by as threadBy', 'created_at as createdAt'] as const;
+
+/** What the subject's `[name]` may be; the table has the same rule. */
+export const REPOSITORY_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
+
+/** Those in use. */
+export async function listRepositories(db: Db): Promise<Repository[]> {
+  return db('repositories').select<Repository[]>(columns).whereNull('removed_at').orderByRaw('lower(name)');
+}
+
+/** By id, in use or removed: its threads go on having it. */
+export async function repositoryById(db: Db, id: number): Promise<Repository> {
+  const row = await db('repositories').first<Repository | undefined>(columns).where({ id });
+  if (!row) throw new Error(`No repository has the id ${id}`);
+  return row;
+}
+
+/** Registers a repository; one removed earlier comes back, under the same id and with its threads. */
+export async function addRepository(
+  db: Db,
+  repository: Pick<Repository, 'name' | 'url' | 'branch' | 'threadBy'>,
+): Promise<'added' | 'exists'> {
+  const { name, url, branch, threadBy } = repository;
+  const rows = await db.raw<{ rowCount: number }>(
+    `insert into repositories (name, url, branch, thread_by) values (?, ?, ?, ?)
+     on conflict (lower(name)) do update
+       set name = excluded.name, url = excluded.url, branch = excluded.branch,
+           thread_by = excluded.thread_by, removed_at = null
+       where repositories.removed_at is not null
+     returning id`,
+    [name, url, branch, threadBy],
+  );
+  return rows.rowCount > 0 ? 'added' : 'exists';
+}
+
+/** Takes it out of use. Its threads, their containers and their history stay. */
+export async function removeRepository(db: Db, name: string): Promise<boolean> {
+  const changed = await db('repositories')
+    .whereRaw('lower(name) = lower(?)', [name])
+    .whereNull('removed_at')
+    .update({ removed_at: db.fn.now() });
+  return changed > 0;
+}
+
+/** The URL without the user name and password it may carry. */
+export function shownUrl(url: string): string {
+  if (!URL.canParse(url)) return url;
+  const parsed = new URL(url);
+  if (parsed.protocol === 'ssh:') parsed.password = '';
+  else parsed.username = parsed.password = '';
+  return parsed.href;
+}

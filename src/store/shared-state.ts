@@ -1,0 +1,60 @@
+import { Redis } from 'ioredis';
+import type { Log } from '../log.ts';
+import { watchPart } from '../part-state.ts';
+
+/** What `redis-cli GET container:state:<thread-id>` shows. */
+export type ContainerState = {
+  threadId: string;
+  containerId: string;
+  containerName: string;
+  isActive: boolean;
+  lastActivityAt: string;
+};
+
+const STATE_KEPT_SECONDS = 7 * 86_400;
+const EVENTS_CHANNEL = 'threadbox:events';
+
+/**
+ * Fast state for other processes. All of it can be lost at any time: PostgreSQL is the truth, so a Redis that is
+ * away costs nobody a command, and every fault here is told once and not thrown.
+ */
+export class SharedState {
+  readonly #redis: Redis;
+  readonly #part: ReturnType<typeof watchPart>;
+
+  constructor(redisUrl: string, log: Log) {
+    this.#part = watchPart('Redis', log);
+    this.#redis = new Redis(redisUrl, {
+      enableOfflineQueue: false,
+      connectTimeout: 5_000,
+      commandTimeout: 2_000,
+      maxRetriesPerRequest: 0,
+      retryStrategy: (times) => Math.min(200 * 2 ** Math.min(times, 8), 30_000),
+    });
+    this.#redis.on('ready', () => this.#part.isUp());
+    this.#redis.on('error', (error: Error) => this.#part.isDown(error));
+  }
+
+  async setContainerState(state: ContainerState): Promise<void> {
+    await this.#attempt(() =>
+      this.#redis.set(`container:state:${state.threadId}`, JSON.stringify(state), 'EX', STATE_KEPT_SECONDS),
+    );
+  }
+
+  /** Tells other processes what happened, as `{"event": name, ...data}` on the channel `threadbox:events`. */
+  async publish(event: string, data: Readonly<Record<string, unknown>>): Promise<void> {
+    await this.#attempt(() => this.#redis.publish(EVENTS_CHANNEL, JSON.stringify({ event, ...data })));
+  }
+
+  close(): void {
+    this.#redis.disconnect();
+  }
+
+  async #attempt(send: () => Promise<unknown>): Promise<void> {
+    try {
+      await send();
+    } catch (error) {
+      this.#part.isDown(error as Error);
+    }
+  }
+}
