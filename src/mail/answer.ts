@@ -1,0 +1,176 @@
+import { gzipSync } from 'node:zlib';
+import { durationInWords, plural } from './amounts.ts';
+import { renderOutput, type OutputBytes } from './render-output.ts';
+import { renderMail } from './templates.ts';
+import { visibleLine, visibleText } from './visible-text.ts';
+
+/** What a command changed in its repository. `added` and `removed` count lines; null for a binary file. */
+type ChangedFile = {
+  path: Buffer | string;
+  added: number | null;
+  removed: number | null;
+  oldPath?: Buffer | string | undefined;
+};
+type ChangesFacts = {
+  files: readonly ChangedFile[];
+  isComplete: boolean;
+  reason?: string | undefined;
+};
+
+/** What a command wrote, and all of it compressed as far as that was kept. */
+export type OutputFacts = OutputBytes & { log: { gzip: Buffer; isComplete: boolean } | null };
+
+/** Everything an answer tells. `failed`: the command could not be run at all, and `error` says why. */
+export type AnswerFacts = {
+  command: string;
+  result: 'exited' | 'timed_out' | 'interrupted' | 'failed';
+  exitCode: number | null;
+  durationMs: number;
+  branch: string | null;
+  changes: ChangesFacts;
+  output: OutputFacts;
+  threadId: string;
+  repositoryName: string;
+  containerName: string;
+  backgroundProcesses: number;
+  notes: readonly string[];
+  error?: string | undefined;
+};
+
+type Attachment = { fileName: string; contentType: string; content: Buffer };
+export type RenderedAnswer = { text: string; html: string; attachments: Attachment[] };
+
+const LOG_NAME = 'output.log.gz';
+const MOST_FILES = 20;
+const COMMAND_LINES = 6;
+const COMMAND_LINE_CHARACTERS = 160;
+
+/** The mail that answers a command. Whatever the command wrote, it is safe to send. */
+export function renderAnswer(facts: AnswerFacts): RenderedAnswer {
+  const isAllKept = facts.output.log?.isComplete ?? facts.output.omittedBytes === 0;
+  const output = renderOutput(facts.output, isAllKept ? LOG_NAME : null);
+  const log = output.isCut ? keptLog(facts.output) : null;
+  const outcome = outcomeOf(facts);
+  const values = {
+    ...outcome,
+    title: `${outcome.headline}${outcome.took}`,
+    preheader: [`${outcome.headline}${outcome.took}`, output.lastLine.slice(0, 110).toWellFormed()]
+      .filter(Boolean)
+      .join(' · '),
+    command: commandLines(facts.command),
+    hasRun: facts.result !== 'failed',
+    error: facts.error === undefined ? '' : visibleText(facts.error.slice(0, 4000)),
+    output,
+    notes: [
+      ...notesOf(facts, log?.isComplete === false),
+      ...facts.notes.map((note) => visibleLine(note, 500)),
+    ],
+    changes: changesOf(facts.changes),
+    branch: facts.branch === null ? '' : visibleLine(facts.branch, 120),
+    repositoryName: visibleLine(facts.repositoryName),
+    threadId: visibleLine(facts.threadId),
+    containerName: visibleLine(facts.containerName),
+  };
+  const attachments = log ? [{ fileName: LOG_NAME, contentType: 'application/gzip', content: log.gzip }] : [];
+  return { ...renderMail('answer', values), attachments };
+}
+
+type Outcome = { tone: 'good' | 'bad' | 'unsure'; headline: string; took: string; next: string };
+
+const GO_ON = 'Reply with your next command. It runs in the same container, where this one left off.';
+
+const OUTCOMES: { [Result in AnswerFacts['result']]: (exitCode: number | null) => Omit<Outcome, 'took'> } = {
+  exited: (exitCode) => ({
+    tone: exitCode === 0 ? 'good' : 'bad',
+    headline: `Exit code ${exitCode ?? 'unknown'}${meaningOf(exitCode)}`,
+    next: GO_ON,
+  }),
+  timed_out: () => ({
+    tone: 'bad',
+    headline: 'Stopped at the time limit',
+    next: 'Everything it had started was ended too. Reply with your next command; longer work can go on in the background: long-command > log.txt 2>&1 &',
+  }),
+  interrupted: () => ({
+    tone: 'unsure',
+    headline: 'Interrupted',
+    next: 'The command was cut off, and its end is not known. It was not run again. Look at what it has done (git status), then send it once more if you need to.',
+  }),
+  failed: () => ({
+    tone: 'bad',
+    headline: 'Could not run this command',
+    next: 'Send it again once the reason is gone.',
+  }),
+};
+
+function outcomeOf({ result, exitCode, durationMs }: AnswerFacts): Outcome {
+  const took = result === 'failed' ? '' : ` after ${durationInWords(durationMs)}`;
+  return { ...OUTCOMES[result](exitCode), took };
+}
+
+/** Shells report a process ended by a signal as 128 + its number; 126 and 127 are their own. */
+function meaningOf(exitCode: number | null): string {
+  const words: Record<number, string> = {
+    126: 'cannot be executed',
+    127: 'command not found',
+    130: 'interrupted',
+    134: 'aborted',
+    137: 'killed, perhaps for want of memory',
+    139: 'segmentation fault',
+    143: 'terminated',
+  };
+  const word = words[exitCode ?? 0];
+  return word === undefined ? '' : ` (${word})`;
+}
+
+function notesOf({ backgroundProcesses }: AnswerFacts, isLogCut: boolean): string[] {
+  const notes = [];
+  if (backgroundProcesses > 0) {
+    const still =
+      backgroundProcesses === 1
+        ? '1 process it started goes'
+        : `${backgroundProcesses} processes it started go`;
+    notes.push(`${still} on in the background.`);
+  }
+  if (isLogCut)
+    notes.push(`There was more output than a mail can carry: ${LOG_NAME} has the beginning of it.`);
+  return notes;
+}
+
+function changesOf({ files, isComplete, reason }: ChangesFacts) {
+  const told = files.map(({ path, oldPath, added, removed }) => ({
+    path: oldPath === undefined ? pathText(path) : `${pathText(oldPath)} → ${pathText(path)}`,
+    added: added === null ? '' : `+${added}`,
+    removed: removed === null ? '' : `-${removed}`,
+    isBinary: added === null || removed === null,
+  }));
+  const sum = (count: 'added' | 'removed') => files.reduce((total, file) => total + (file[count] ?? 0), 0);
+  let summary = 'No files changed';
+  if (files.length > 0)
+    summary = `${plural(files.length, 'file')} changed, +${sum('added')} -${sum('removed')}`;
+  else if (!isComplete) summary = 'What changed is not known';
+  return {
+    summary,
+    files: told.slice(0, MOST_FILES),
+    more: files.length > MOST_FILES ? `and ${files.length - MOST_FILES} more` : '',
+    reason: isComplete || reason === undefined ? '' : visibleLine(reason, 300),
+  };
+}
+
+const pathText = (path: Buffer | string) => visibleLine(path.toString(), 160);
+
+function commandLines(command: string): string[] {
+  const lines = visibleText(command.slice(0, 20_000)).trim().split('\n');
+  const shown = lines.slice(0, lines.length > COMMAND_LINES ? COMMAND_LINES - 1 : COMMAND_LINES);
+  const cut = shown.map((line) =>
+    visibleLine(line.replaceAll('\t', '  ').trimEnd(), COMMAND_LINE_CHARACTERS),
+  );
+  return lines.length > shown.length
+    ? [...cut, `… (${plural(lines.length - shown.length, 'more line')})`]
+    : cut;
+}
+
+/** The whole output, as it was kept; or made from the two ends where they meet. */
+function keptLog({ head, tail, omittedBytes, log }: OutputFacts): OutputFacts['log'] {
+  if (log !== null || omittedBytes > 0) return log;
+  return { gzip: gzipSync(Buffer.concat([head, tail])), isComplete: true };
+}

@@ -1,0 +1,129 @@
+import { sizeInWords } from './amounts.ts';
+import { nearestName } from './nearest-name.ts';
+import { renderMail } from './templates.ts';
+import { visibleLine, visibleText } from './visible-text.ts';
+
+/** What a sender is told when a mail of theirs could not be run as it was. `candidates`: the sender's repositories. */
+export type Notice =
+  | { kind: 'unknown-repository'; name: string; candidates: readonly string[] }
+  | { kind: 'no-repository'; candidates: readonly string[] }
+  | { kind: 'which-repository'; candidates: readonly string[] }
+  | { kind: 'empty-mail'; repositoryName: string }
+  | { kind: 'mail-too-large'; sizeBytes: number; limitBytes: number }
+  | { kind: 'command-too-large'; limitBytes: number }
+  | { kind: 'delayed'; command: string; reason: string };
+
+type Block =
+  | { kind: 'words'; text: string }
+  | { kind: 'list'; items: string[]; more: string }
+  | { kind: 'quote'; text: string }
+  | { kind: 'mail'; subject: string; body: string };
+
+type Told = { title: string; blocks: Block[] };
+
+const MOST_NAMES = 30;
+
+/** What happened and what to do next, short. */
+export function renderNotice(notice: Notice): { text: string; html: string } {
+  const tell = TELLERS[notice.kind] as (notice: Notice) => Told;
+  const { title, blocks } = tell(notice);
+  const firstWords = blocks.find((block) => block.kind === 'words')?.text ?? '';
+  return renderMail('notice', { title, blocks, preheader: firstWords });
+}
+
+const TELLERS: { [Kind in Notice['kind']]: (notice: Extract<Notice, { kind: Kind }>) => Told } = {
+  'unknown-repository': ({ name, candidates }) => unknownRepository(visibleLine(name, 80), candidates),
+  'no-repository': () => ({
+    title: 'There is no repository to run this in yet',
+    blocks: [
+      words('Nothing was run. A repository has to be registered first, by somebody who runs this Threadbox:'),
+      quote('npx threadbox repo add my-app https://github.com/example/my-app.git'),
+      words('After that, send your mail again.'),
+    ],
+  }),
+  'which-repository': (notice) => ({
+    title: 'Which repository is this for?',
+    blocks: [
+      words('Nothing was run. You can use more than one, so name one in square brackets in the subject:'),
+      example(notice.candidates[0] ?? 'my-app'),
+      words('Your repositories:'),
+      names(notice.candidates),
+    ],
+  }),
+  'empty-mail': (notice) => ({
+    title: 'There was no command in this mail',
+    blocks: [
+      words(
+        'Nothing was run. Write the command into the mail, above anything quoted. Several lines make a script:',
+      ),
+      example(notice.repositoryName || 'my-app', 'git pull\nnpm test'),
+    ],
+  }),
+  'mail-too-large': (notice) => ({
+    title: `This mail is too large: ${sizeInWords(notice.sizeBytes)}`,
+    blocks: [
+      words(
+        `Nothing was run. A mail to Threadbox can have up to ${sizeInWords(notice.limitBytes)}, attachments included.`,
+      ),
+      words(
+        'Send the command without the attachments, and let it fetch what it needs, for example with curl or git.',
+      ),
+    ],
+  }),
+  'command-too-large': (notice) => ({
+    title: 'This command is too long',
+    blocks: [
+      words(`Nothing was run. A command can have up to ${sizeInWords(notice.limitBytes)}.`),
+      words(
+        'Put what is long into a file of the repository and run that, or split it over several mails: files stay from one to the next.',
+      ),
+    ],
+  }),
+  delayed: (notice) => ({
+    title: 'Your command is waiting',
+    blocks: [
+      quote(visibleText(notice.command.slice(0, 1000)).trim()),
+      words('It is not lost, and has not been started yet. This is what it waits for:'),
+      quote(visibleText(notice.reason.slice(0, 500)).trim()),
+      words('It will run by itself as soon as it can. There is no need to send it again.'),
+    ],
+  }),
+};
+
+function unknownRepository(name: string, candidates: readonly string[]): Told {
+  const title = `There is no repository called ${name}`;
+  const nearest = nearestName(name, candidates);
+  if (candidates.length === 0) {
+    return {
+      title,
+      blocks: [
+        words('Nothing was run. No repository is registered for you yet: ask whoever runs this Threadbox.'),
+      ],
+    };
+  }
+  const question = nearest === null ? 'Name one of yours in the subject:' : `Did you mean ${nearest}?`;
+  return {
+    title,
+    blocks: [
+      words(`Nothing was run. ${question}`),
+      example(nearest ?? candidates[0] ?? ''),
+      words(candidates.length === 1 ? 'Your repository:' : 'Your repositories:'),
+      names(candidates),
+    ],
+  };
+}
+
+const words = (text: string): Block => ({ kind: 'words', text });
+const quote = (text: string): Block => ({ kind: 'quote', text });
+
+const example = (name: string, body = 'npm test'): Block => ({
+  kind: 'mail',
+  subject: `[${visibleLine(name, 80)}] Run the tests`,
+  body,
+});
+
+const names = (all: readonly string[]): Block => ({
+  kind: 'list',
+  items: all.slice(0, MOST_NAMES).map((name) => visibleLine(name, 80)),
+  more: all.length > MOST_NAMES ? `and ${all.length - MOST_NAMES} more` : '',
+});

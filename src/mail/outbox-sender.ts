@@ -1,0 +1,225 @@
+import type { Log } from '../log.ts';
+import { watchPart } from '../part-state.ts';
+import { PATIENT, pauseMs, retryForEver, type Pauses } from '../retry.ts';
+import { MOST_CONNECTIONS, SendError, type MailTransport } from './transport.ts';
+
+/** A rendered mail that waits to be sent. `attempts`: how often it was tried. */
+export type OutboxMail = {
+  id: number;
+  raw: Buffer;
+  from: string;
+  to: string[];
+  attempts: number;
+  createdAt: Date;
+};
+
+export type OutboxParts = {
+  /** Closed together with the sender. */
+  transport: MailTransport;
+  /** The mails that are due, the longest due first. Those being sent may be among them. */
+  due(limit: number): Promise<OutboxMail[]>;
+  sent(id: number): Promise<void>;
+  retryLater(id: number, error: string, at: Date): Promise<void>;
+  failed(id: number, error: string): Promise<void>;
+  now: () => Date;
+  log: Log;
+};
+
+export type OutboxSender = {
+  /** There is a new mail: send it now. */
+  wake(): void;
+  /** What is being sent may end; nothing else begins. */
+  close(): Promise<void>;
+};
+
+const TWO_DAYS_MS = 172_800_000;
+const MAIL_PAUSES: Pauses = { firstMs: 5000, longestMs: 1_800_000 };
+const SERVER_PAUSES: Pauses = { firstMs: 500, longestMs: 60_000 };
+/** Servers lock out who tries a wrong password too often. */
+const LOGIN_PAUSES: Pauses = { firstMs: 30_000, longestMs: 1_800_000 };
+/** Mails that another process stored, and retries from before a restart, are found by looking. */
+const LOOK_EVERY_MS = 5000;
+const CLOSE_WAIT_MS = 5000;
+/** The mail that tried last is due again by the database's clock, which is not ours. */
+const CLOCK_SLACK_MS = 50;
+
+/**
+ * When a mail that the server put off is tried again (RFC 5321, 4.5.4.1), or null when it was put off for two days.
+ *
+ * @param attempts how often it has been tried, this time included
+ */
+export function retryAt(attempts: number, createdAt: Date, now: Date, random = Math.random): Date | null {
+  if (now.getTime() - createdAt.getTime() >= TWO_DAYS_MS) return null;
+  return new Date(now.getTime() + pauseMs(attempts, MAIL_PAUSES, random));
+}
+
+/**
+ * Sends what lies in the outbox, a few at once, for as long as it runs. While the server is away one mail at a time
+ * tries, for ever, and none is given up for it. A mail is sent at least once: when the end of a sending could not be
+ * recorded before the program died, it goes out again with the same Message-ID.
+ */
+export function startOutboxSender(parts: OutboxParts): OutboxSender {
+  const { log } = parts;
+  const bell = createBell();
+  const server = watchServer(log);
+  const database = watchPart('PostgreSQL (outbox)', log);
+  const sending = new Map<number, Promise<void>>();
+  const closing = new AbortController();
+  const givingUp = new AbortController();
+
+  async function startDue(): Promise<number> {
+    const leftMs = server.pauseLeftMs();
+    if (leftMs > 0) return leftMs;
+    const free = (server.isDown() ? 1 : MOST_CONNECTIONS) - sending.size;
+    if (free <= 0) return LOOK_EVERY_MS;
+    const mails = await parts.due(sending.size + free);
+    for (const mail of mails.filter(({ id }) => !sending.has(id)).slice(0, free)) {
+      if (closing.signal.aborted) break;
+      const done = sendOne(parts, mail, server, givingUp.signal).finally(() => {
+        sending.delete(mail.id);
+        bell.ring();
+      });
+      sending.set(mail.id, done);
+    }
+    return LOOK_EVERY_MS;
+  }
+
+  async function run(): Promise<void> {
+    let failures = 0;
+    while (!closing.signal.aborted) {
+      let delayMs: number;
+      try {
+        delayMs = await startDue();
+        failures = 0;
+        database.isUp();
+      } catch (error) {
+        failures += 1;
+        delayMs = pauseMs(failures, PATIENT);
+        database.isDown(error as Error);
+      }
+      if (!closing.signal.aborted) await bell.wait(delayMs);
+    }
+  }
+
+  const running = run();
+  return {
+    wake: () => bell.ring(),
+    async close() {
+      closing.abort();
+      bell.ring();
+      await running;
+      const giveUp = setTimeout(() => {
+        givingUp.abort(new Error('the outbox closes'));
+        void parts.transport.close();
+      }, CLOSE_WAIT_MS);
+      await Promise.all(sending.values());
+      clearTimeout(giveUp);
+      await parts.transport.close();
+    },
+  };
+}
+
+/** Never rejects: what cannot be recorded is tried until it can, or until the sender closes. */
+async function sendOne(
+  parts: OutboxParts,
+  mail: OutboxMail,
+  server: ServerState,
+  signal: AbortSignal,
+): Promise<void> {
+  const { transport, log, now } = parts;
+  let record: () => Promise<void>;
+  try {
+    await transport.send(mail);
+    server.answered();
+    record = () => parts.sent(mail.id);
+  } catch (thrown) {
+    if (signal.aborted) return;
+    const error =
+      thrown instanceof SendError ? thrown : new SendError(String(thrown), 'server', false, thrown);
+    const { message } = error;
+    if (error.fault === 'mail') server.answered();
+    else server.failed(error);
+    const again = nextTry(error, mail, now());
+    if (again === null) {
+      log.error({ outbox: mail.id, reason: message }, 'a mail is given up');
+      record = () => parts.failed(mail.id, message);
+    } else {
+      if (error.fault === 'mail')
+        log.info({ outbox: mail.id, reason: message, again }, 'a mail was put off by the server');
+      record = () => parts.retryLater(mail.id, message, again);
+    }
+  }
+  try {
+    await retryForEver(record, {
+      signal,
+      onFailure: (error, failures) => {
+        if (failures === 1)
+          log.warn({ err: error, outbox: mail.id }, 'what became of a mail cannot be recorded yet');
+      },
+    });
+  } catch (error) {
+    log.warn({ err: error, outbox: mail.id }, 'what became of a mail was not recorded: it may be sent again');
+  }
+}
+
+function nextTry(error: SendError, mail: OutboxMail, now: Date): Date | null {
+  if (error.isPermanent) return null;
+  const attempts = mail.attempts + 1;
+  if (error.fault === 'mail') return retryAt(attempts, mail.createdAt, now);
+  return new Date(now.getTime() + pauseMs(attempts, SERVER_PAUSES));
+}
+
+type ServerState = ReturnType<typeof watchServer>;
+
+/** Whether the server answers, and how long to leave it alone. */
+function watchServer(log: Log) {
+  const part = watchPart('SMTP', log);
+  let failures = 0;
+  let pausedUntilMs = 0;
+  let isLockedOut = false;
+  const pauseLeftMs = () => Math.max(0, pausedUntilMs - performance.now());
+  return {
+    pauseLeftMs,
+    isDown: () => failures > 0,
+    answered() {
+      failures = 0;
+      pausedUntilMs = 0;
+      isLockedOut = false;
+      part.isUp();
+    },
+    failed(error: SendError) {
+      if (error.fault === 'login' && !isLockedOut)
+        log.error({ reason: error.message }, 'no answer can be sent');
+      isLockedOut = error.fault === 'login';
+      part.isDown(error);
+      // Mails that were on their way together fail together: that is one failure.
+      if (pauseLeftMs() > 0) return;
+      failures += 1;
+      const pause = pauseMs(failures, isLockedOut ? LOGIN_PAUSES : SERVER_PAUSES);
+      pausedUntilMs = performance.now() + pause + CLOCK_SLACK_MS;
+    },
+  };
+}
+
+/** Waits for a while, or until it is rung; a ring before the waiting counts. */
+function createBell() {
+  let isRung = false;
+  let onRing: (() => void) | null = null;
+  return {
+    ring() {
+      isRung = true;
+      onRing?.();
+    },
+    async wait(timeoutMs: number) {
+      if (!isRung) {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        const timer = setTimeout(resolve, timeoutMs);
+        onRing = resolve;
+        await promise;
+        clearTimeout(timer);
+        onRing = null;
+      }
+      isRung = false;
+    },
+  };
+}

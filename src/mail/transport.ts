@@ -1,0 +1,112 @@
+import { createTransport } from 'nodemailer';
+import type { MailServer } from '../config.ts';
+
+type RawMail = { raw: Buffer; from: string; to: readonly string[] };
+
+/** One SMTP server, over connections that stay open from one mail to the next. */
+export type MailTransport = {
+  /**
+   * Resolves when the server has taken the mail on.
+   *
+   * @throws {SendError}
+   */
+  send(mail: RawMail): Promise<void>;
+  /** Ends all connections; what is being sent fails. */
+  close(): Promise<void>;
+};
+
+/**
+ * What a mail was refused for. `mail`: this mail, so others may go through; `server`: the server is away or unwell;
+ * `login`: it does not let us in.
+ */
+export type SendFault = 'mail' | 'server' | 'login';
+
+export class SendError extends Error {
+  readonly code = 'SEND';
+  readonly fault: SendFault;
+  /** The same mail would be refused again (RFC 5321, 4.2.1: a 5yz reply). */
+  readonly isPermanent: boolean;
+
+  constructor(message: string, fault: SendFault, isPermanent: boolean, cause: unknown) {
+    super(message, { cause });
+    this.name = 'SendError';
+    this.fault = fault;
+    this.isPermanent = isPermanent;
+  }
+}
+
+export type TransportLimits = {
+  /** Connecting, TLS and the greeting, each. */
+  connectTimeoutMs: number;
+  /** One mail, from the first byte to the server's last word. */
+  sendTimeoutMs: number;
+};
+
+export const MOST_CONNECTIONS = 3;
+const LIMITS: TransportLimits = { connectTimeoutMs: 20_000, sendTimeoutMs: 180_000 };
+/** Just below what servers allow at least (RFC 5321, 4.5.3.2.7: five minutes). */
+const IDLE_TIMEOUT_MS = 280_000;
+
+/** Opens nothing yet: the first mail does. */
+export function connectSmtp(
+  server: MailServer,
+  password: string,
+  limits: TransportLimits = LIMITS,
+): MailTransport {
+  const { host, port, user, tls, verifyCertificate } = server;
+  const where = `${host}:${port}`;
+  const pool = createTransport({
+    pool: true,
+    maxConnections: MOST_CONNECTIONS,
+    maxMessages: 10_000,
+    maxRequeues: 1,
+    idleTimeout: IDLE_TIMEOUT_MS,
+    host,
+    port,
+    secure: tls === 'implicit',
+    requireTLS: tls === 'required',
+    auth: { user, pass: password },
+    tls: { rejectUnauthorized: verifyCertificate },
+    connectionTimeout: limits.connectTimeoutMs,
+    greetingTimeout: limits.connectTimeoutMs,
+    dnsTimeout: limits.connectTimeoutMs,
+    disableFileAccess: true,
+    disableUrlAccess: true,
+  });
+  return {
+    async send({ raw, from, to }) {
+      const signal = AbortSignal.timeout(limits.sendTimeoutMs);
+      try {
+        await pool.sendMail({ envelope: { from, to: [...to] }, raw, signal });
+      } catch (error) {
+        throw sendError(error as SmtpFailure, where, limits);
+      }
+    },
+    // oxlint-disable-next-line typescript/require-await -- a closer is awaited, whatever it closes
+    async close() {
+      pool.close({ force: true });
+    },
+  };
+}
+
+type SmtpFailure = Error & { code?: string; response?: string; responseCode?: number };
+
+/** RFC 4954, 6 and RFC 3207, 4: replies that are about us and our connection, not about the mail. */
+const LOGIN_REPLIES = new Set([530, 534, 535, 538]);
+/** Service shutting down, and a bad sequence: another connection may do. */
+const SERVER_REPLIES = new Set([421, 503]);
+
+function sendError(error: SmtpFailure, where: string, limits: TransportLimits): SendError {
+  const { code, responseCode } = error;
+  const said = error.response?.replace(/\s+/g, ' ').slice(0, 500) ?? error.message;
+  if (code === 'EAUTH' || code === 'ENOAUTH' || LOGIN_REPLIES.has(responseCode ?? 0)) {
+    return new SendError(`the SMTP server ${where} does not let us in: ${said}`, 'login', false, error);
+  }
+  const isAboutMail = code === 'EENVELOPE' || code === 'EMESSAGE';
+  if (isAboutMail && !SERVER_REPLIES.has(responseCode ?? 0)) {
+    const isPermanent = responseCode === undefined || responseCode >= 500;
+    return new SendError(`the SMTP server ${where} refused the mail: ${said}`, 'mail', isPermanent, error);
+  }
+  const why = code === 'EABORT' ? `no end after ${limits.sendTimeoutMs / 1000} s` : said;
+  return new SendError(`the SMTP server ${where} could not be used: ${why}`, 'server', false, error);
+}

@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { nearestName } from '../../src/mail/nearest-name.ts';
+import { renderNotice, type Notice } from '../../src/mail/notices.ts';
+import { REPLY_MARKER } from '../../src/mail/reply-text.ts';
+
+const names = ['api-server', 'my-react-app', 'website'];
+const notices: [notice: Notice, ...says: RegExp[]][] = [
+  [
+    { kind: 'unknown-repository', name: 'my-recat-app', candidates: names },
+    /^There is no repository called my-recat-app\n/,
+    /Did you mean my-react-app\?/,
+    /Subject: \[my-react-app\]/,
+    / {2}\* api-server\n {2}\* my-react-app\n {2}\* website\n/,
+  ],
+  [
+    { kind: 'unknown-repository', name: 'zzz', candidates: names },
+    /Name one of yours/,
+    /Subject: \[api-server\]/,
+  ],
+  [{ kind: 'unknown-repository', name: 'zzz', candidates: [] }, /No repository is registered for you yet/],
+  [
+    { kind: 'which-repository', candidates: names },
+    /^Which repository/,
+    /Subject: \[api-server\]/,
+    /\* website/,
+  ],
+  [{ kind: 'no-repository', candidates: [] }, /npx threadbox repo add/],
+  [
+    { kind: 'empty-mail', repositoryName: 'website' },
+    /^There was no command/,
+    /Subject: \[website\]/,
+    / {4}git pull\n {4}npm test\n/,
+  ],
+  [
+    { kind: 'mail-too-large', sizeBytes: 31e6, limitBytes: 20 << 20 },
+    /^This mail is too large: 30 MB/,
+    /up to 20 MB/,
+  ],
+  [{ kind: 'command-too-large', limitBytes: 1 << 20 }, /up to 1 MB/],
+  [
+    { kind: 'delayed', command: './deploy.sh', reason: 'Docker does not answer\nline two' },
+    /^Your command is waiting/,
+    /\.\/deploy\.sh/,
+    / {2}Docker does not answer\n {2}line two\n/,
+    /no need to send it again/,
+  ],
+];
+for (const [notice, ...says] of notices) {
+  test(`the notice ${notice.kind} says what happened and what to do next`, () => {
+    const { text, html } = renderNotice(notice);
+    for (const words of says) assert.match(text, words);
+    assert.ok(text.endsWith(`\n\n${REPLY_MARKER}\n`));
+    assert.doesNotMatch(text, /\n{3}|undefined|null|\[object/);
+    assert.ok(html.includes(REPLY_MARKER));
+    assert.doesNotMatch(html, /undefined|\[object/);
+  });
+}
+
+test('a name from a subject is harmless in the notice about it', () => {
+  const name = `<img src=x>\u202e\n${'x'.repeat(500)}`;
+  const { text, html } = renderNotice({ kind: 'unknown-repository', name, candidates: names });
+  assert.ok(!html.includes('<img'));
+  assert.ok(!text.includes('\u202e'));
+  assert.ok((text.split('\n')[0]?.length ?? 0) < 130);
+});
+
+test('of very many repositories some are named', () => {
+  const many = Array.from({ length: 100 }, (_, at) => `repo-${at}`);
+  const { text } = renderNotice({ kind: 'which-repository', candidates: many });
+  assert.equal(text.match(/ {2}\* /g)?.length, 30);
+  assert.match(text, / {2}and 70 more\n/);
+});
+
+test('the nearest name is one that was probably meant, or none', () => {
+  const table: [written: string, nearest: string | null][] = [
+    ['MY-REACT-APP', 'my-react-app'],
+    ['react', 'my-react-app'],
+    ['my-react-app-2', 'my-react-app'],
+    ['api-sevrer', 'api-server'],
+    ['webiste', 'website'],
+    ['backend', null],
+    ['x', null],
+    ['', null],
+  ];
+  for (const [written, nearest] of table) assert.equal(nearestName(written, names), nearest, written);
+});

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { test, type TestContext } from 'node:test';
+import { connectSmtp, SendError, type TransportLimits } from '../../src/mail/transport.ts';
+import { SMTP_PASSWORD, startScriptedSmtp } from '../support/scripted-smtp.ts';
+
+const QUICK: TransportLimits = { connectTimeoutMs: 1000, sendTimeoutMs: 1000 };
+const mail = (subject = 'Hello') => ({
+  raw: Buffer.from(`From: bot@example.com\nTo: john@example.com\nSubject: ${subject}\n\n.dots\n..and more\n`),
+  from: 'bot@example.com',
+  to: ['john@example.com'],
+});
+
+async function start(context: TestContext) {
+  const smtp = await startScriptedSmtp();
+  const transport = connectSmtp(smtp.server, SMTP_PASSWORD, QUICK);
+  context.after(async () => {
+    await transport.close();
+    await smtp.close();
+  });
+  return { smtp, transport };
+}
+
+const failure = async (sending: Promise<void>): Promise<SendError> => {
+  const error = await sending.then(
+    () => assert.fail('the mail was taken'),
+    (error: unknown) => error,
+  );
+  assert.ok(error instanceof SendError, String(error));
+  return error;
+};
+
+test('mails go out whole, over one connection that stays open', async (context) => {
+  const { smtp, transport } = await start(context);
+  await transport.send(mail('one'));
+  await transport.send(mail('two'));
+  assert.equal(smtp.connections(), 1);
+  assert.deepEqual(
+    smtp.taken.map(({ source }) => /Subject: (\w+)/.exec(source)?.[1]),
+    ['one', 'two'],
+  );
+  assert.match(smtp.taken[0]?.source ?? '', /\r\n\r\n\.dots\r\n\.\.and more\r\n$/);
+  assert.deepEqual(smtp.taken[0]?.to, ['john@example.com']);
+});
+
+test('a 5yz reply is final, a 4yz reply is not, and neither spoils the next mail', async (context) => {
+  const { smtp, transport } = await start(context);
+  smtp.behave(550, 451);
+  const refused = await failure(transport.send(mail()));
+  assert.deepEqual([refused.fault, refused.isPermanent], ['mail', true]);
+  assert.match(refused.message, /127\.0\.0\.1:\d+ refused the mail: 550 scripted 550/);
+  const deferred = await failure(transport.send(mail()));
+  assert.deepEqual([deferred.fault, deferred.isPermanent], ['mail', false]);
+  await transport.send(mail());
+  assert.equal(smtp.taken.length, 1);
+});
+
+test('a connection that is cut, a server that shuts down and one that falls silent are faults of the server', async (context) => {
+  const { smtp, transport } = await start(context);
+  for (const behaviour of ['drop', 421, 'hang'] as const) {
+    smtp.behave(behaviour);
+    const error = await failure(transport.send(mail()));
+    assert.deepEqual([behaviour, error.fault, error.isPermanent], [behaviour, 'server', false]);
+    assert.ok(error.cause instanceof Error);
+  }
+  await transport.send(mail());
+  assert.equal(smtp.taken.length, 1);
+});
+
+test('a refused login is told apart', async (context) => {
+  const { smtp } = await start(context);
+  const wrong = connectSmtp(smtp.server, 'wrong', QUICK);
+  context.after(() => wrong.close());
+  const error = await failure(wrong.send(mail()));
+  assert.deepEqual([error.fault, error.isPermanent], ['login', false]);
+  assert.ok(!error.message.includes('wrong'), 'the password is in the message');
+});
+
+test('where TLS is required, nothing is sent without it', async (context) => {
+  const { smtp } = await start(context);
+  const strict = connectSmtp({ ...smtp.server, tls: 'required' }, SMTP_PASSWORD, QUICK);
+  context.after(() => strict.close());
+  const error = await failure(strict.send(mail()));
+  assert.equal(error.fault, 'server');
+  assert.equal(smtp.taken.length, 0);
+});
+
+test('a port where nobody speaks SMTP fails in time', async (context) => {
+  const silent = createServer().listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const { port } = silent.address() as AddressInfo;
+  const transport = connectSmtp(
+    { host: '127.0.0.1', port, user: 'bot', tls: 'offered', verifyCertificate: true },
+    SMTP_PASSWORD,
+    { connectTimeoutMs: 200, sendTimeoutMs: 5000 },
+  );
+  context.after(async () => {
+    await transport.close();
+    silent.close();
+  });
+  const startedAt = performance.now();
+  assert.equal((await failure(transport.send(mail()))).fault, 'server');
+  assert.ok(performance.now() - startedAt < 4000);
+});

@@ -1,0 +1,74 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { SMTPServer } from 'smtp-server';
+import type { MailServer } from '../../src/config.ts';
+
+/** What the server does with the next mail: takes it, refuses it with a reply code, cuts the connection, or is silent. */
+type Behaviour = 'take' | 'drop' | 'hang' | number;
+
+export type ScriptedSmtp = {
+  server: MailServer;
+  /** The mails taken so far. */
+  taken: { to: string[]; source: string }[];
+  connections: () => number;
+  /** For the mails that come next, in order; after that all are taken. */
+  behave: (...next: Behaviour[]) => void;
+  refuseLogins: (isRefusing: boolean) => void;
+  close: () => Promise<void>;
+};
+
+export const SMTP_PASSWORD = 'correct horse';
+
+/** A real SMTP server on loopback that does as it is told. @param port to be at the same place again after `close` */
+export async function startScriptedSmtp(port = 0): Promise<ScriptedSmtp> {
+  const taken: ScriptedSmtp['taken'] = [];
+  const script: Behaviour[] = [];
+  let connections = 0;
+  let isRefusingLogins = false;
+  const smtp = new SMTPServer({
+    disabledCommands: ['STARTTLS'],
+    authMethods: ['PLAIN'],
+    allowInsecureAuth: true,
+    disableReverseLookup: true,
+    closeTimeout: 100,
+    onConnect(_session, callback) {
+      connections += 1;
+      callback();
+    },
+    onAuth({ username, password }, _session, callback) {
+      const isRight = username === 'bot' && password === SMTP_PASSWORD && !isRefusingLogins;
+      callback(isRight ? null : new Error('Invalid credentials'), { user: username });
+    },
+    onData(stream, session, callback) {
+      const behaviour = script.shift() ?? 'take';
+      void (async () => {
+        const source = await text(stream);
+        if (behaviour === 'hang') return;
+        if (behaviour === 'drop') {
+          for (const connection of smtp.connections) connection._socket.destroy();
+        } else if (behaviour === 'take') {
+          taken.push({ to: session.envelope.rcptTo.map(({ address }) => address), source });
+          callback(null, 'taken');
+        } else {
+          callback(Object.assign(new Error(`scripted ${behaviour}`), { responseCode: behaviour }));
+        }
+      })();
+    },
+  });
+  // Clients that are cut off report themselves here.
+  smtp.on('error', () => {});
+  smtp.listen(port, '127.0.0.1');
+  await once(smtp.server, 'listening');
+  const address = smtp.server.address() as AddressInfo;
+  return {
+    server: { host: '127.0.0.1', port: address.port, user: 'bot', tls: 'offered', verifyCertificate: false },
+    taken,
+    connections: () => connections,
+    behave: (...next) => void script.push(...next),
+    refuseLogins: (isRefusing) => {
+      isRefusingLogins = isRefusing;
+    },
+    close: () => new Promise((resolve) => smtp.close(() => resolve())),
+  };
+}
