@@ -1,0 +1,129 @@
+/** How mail clients announce that quoted text begins. Each sign is narrow: a line of a command must not look like one. */
+
+const WROTE = new RegExp(
+  [
+    'wrote',
+    'writes',
+    'schrieb',
+    'hat geschrieben',
+    'a écrit',
+    'escribió',
+    'ha scritto',
+    'escreveu',
+    'schreef',
+    'skrev',
+    'kirjoitti',
+    'napsal',
+    'napisał',
+    'написал',
+    'пишет',
+    'пише',
+    'написа',
+    'yazdı',
+    'έγραψε',
+    'ezt írta',
+    'a scris',
+    '写道',
+    '寫道',
+  ].join('|'),
+  'iu',
+);
+const ADDRESS = /[<([][^\s<>()[\]]+@[^\s<>()[\]]+[>)\]]/;
+/** How a line of attribution begins that is long enough to have been wrapped. */
+const OPENING = /^(?:\d|(?:On|Am|Le|El|Il|Em|Op|Den|Dne|Dnia|W|Vào|Pe|På|На)\s)/u;
+const WRAPPED_FROM = 40;
+
+/**
+ * The line after a line of attribution ("On Monday, Bot wrote:") that begins at `at`, or null when none does.
+ *
+ * @param isOurs our marker stands further below: the attribution need not be followed by `>` lines
+ */
+export function attributionEnd(lines: readonly string[], at: number, isOurs: boolean): number | null {
+  for (let length = 1; length <= 3; length += 1) {
+    const end = at + length;
+    if (end > lines.length) return null;
+    if (length > 1 && !mayBeWrapped(lines, at, length)) return null;
+    const line = lines
+      .slice(at, end)
+      .map((part) => unquoted(part).trim())
+      .join(' ');
+    // In a script it would be a comment.
+    if (line.startsWith('#') || !/[:：]$/.test(line)) continue;
+    const hasVerb = WROTE.test(line);
+    const hasSource = /\d/.test(line) && ADDRESS.test(line);
+    const next = lines.slice(end, end + 5).find((later) => later.trim() !== '');
+    if (next?.startsWith('>') ? hasVerb || hasSource : hasVerb && /\d/.test(line) && (isOurs || hasSource))
+      return end;
+  }
+  return null;
+}
+
+function mayBeWrapped(lines: readonly string[], at: number, length: number): boolean {
+  const before = unquoted(lines[at - 1] ?? '').trim();
+  const first = unquoted(lines[at] ?? '').trim();
+  if (before !== '' || first.length < WRAPPED_FROM || !OPENING.test(first)) return false;
+  return lines.slice(at, at + length).every((line) => unquoted(line).trim() !== '');
+}
+
+const unquoted = (line: string) => line.replace(/^(?:>\s?)+/, '');
+
+const FROM =
+  'From|Von|De|Da|Van|Från|Fra|Lähettäjä|Od|От|От кого|Від|Gönderen|Kimden|Από|Feladó|De la|发件人|寄件者|差出人|보낸 사람';
+const DATE =
+  'Sent|Date|Gesendet|Datum|Envoyé|Enviado|Enviado el|Enviado em|Enviada em|Fecha|Data|Inviato|Verzonden|Skickat|Sendt|Dato|' +
+  'Lähetetty|Päivämäärä|Wysłano|Odesláno|Дата|Отправлено|Надіслано|Gönderme Tarihi|Gönderildi|Tarih|Ημερομηνία|Στάλθηκε|' +
+  'Elküldve|Dátum|Trimis|发送时间|日期|寄件日期|送信日時|日時|보낸 날짜|날짜';
+const SUBJECT =
+  'Subject|Betreff|Objet|Asunto|Assunto|Oggetto|Onderwerp|Ämne|Emne|Aihe|Temat|Předmět|Тема|Konu|Θέμα|Tárgy|Subiect|主题|主旨|件名|제목';
+const header = (names: string) => new RegExp(`^\\*{0,2}(?:${names})\\*{0,2}\\s?[:：]\\*{0,2}\\s*\\S`, 'iu');
+const FROM_HEADER = header(FROM);
+const DATE_HEADER = header(DATE);
+const SUBJECT_HEADER = header(SUBJECT);
+const HEADER_BLOCK_LINES = 8;
+
+/** Outlook's way: From, Sent and Subject of the quoted mail in lines on end, then its text without any prefix. */
+export function isHeaderBlock(lines: readonly string[], at: number): boolean {
+  if (!FROM_HEADER.test(unquoted(lines[at] ?? ''))) return false;
+  const rest = lines.slice(at + 1, at + HEADER_BLOCK_LINES).map(unquoted);
+  const blank = rest.findIndex((line) => line.trim() === '');
+  const block = blank === -1 ? rest : rest.slice(0, blank);
+  return block.some((line) => DATE_HEADER.test(line)) && block.some((line) => SUBJECT_HEADER.test(line));
+}
+
+const DIVIDER = new RegExp(
+  '^-{2,}\\s*(?:Original Message|Original Appointment|Forwarded message|Ursprüngliche Nachricht|Originalnachricht|' +
+    "Weitergeleitete Nachricht|Message d[’']origine|Message transféré|Mensaje original|Mensagem original|" +
+    'Messaggio originale|Oorspronkelijk bericht|Originalmeddelande|Ursprungligt meddelande|Oprindelig meddelelse|' +
+    'Opprinnelig melding|Alkuperäinen viesti|Oryginalna wiadomość|Wiadomość oryginalna|Původní zpráva|Исходное сообщение|' +
+    'Orijinal Mesaj|原始邮件|原始郵件|元のメッセージ|원본 메시지)\\s*-{2,}$',
+  'iu',
+);
+
+/** A line that names the original message, or Outlook's rule above its block of headers. */
+export function isDivider(lines: readonly string[], at: number): boolean {
+  const line = unquoted(lines[at] ?? '').trim();
+  if (DIVIDER.test(line)) return true;
+  if (!/^_{10,}$/.test(line)) return false;
+  const next = [1, 2, 3].find((distance) => (lines[at + distance] ?? '').trim() !== '');
+  return next !== undefined && isHeaderBlock(lines, at + next);
+}
+
+const PHONE_SIGNATURE = new RegExp(
+  '^(?:' +
+    'Sent (?:from|with|via) (?:my |the )?(?:iP(?:hone|ad|od)|Mac|Android|Galaxy|Samsung|Pixel|BlackBerry|Windows|Huawei|Xiaomi|' +
+    'mobile|phone|Outlook|Mail|Yahoo|AOL|Gmail|Proton ?Mail|Proton|Spark|Fastmail|Thunderbird|K-9|Mailspring|Superhuman)\\b.*|' +
+    'Get Outlook for (?:iOS|Android|Mac|Windows)\\b.*|' +
+    '(?:Von meinem|Gesendet von (?:meinem|Outlook)|Gesendet mit) .{1,60}|' +
+    'Envoyé (?:de mon|depuis|à partir d) ?.{1,60}|' +
+    '(?:Enviado|Obtener Outlook|Obter o Outlook) (?:desde|do|de|para|a partir do|via) .{1,60}|' +
+    'Inviato (?:da|dal) .{1,60}|(?:Verstuurd|Verzonden) vanaf? .{1,60}|Skickat från (?:min|Outlook) ?.{1,60}|' +
+    'Sendt fra (?:min|Outlook) ?.{1,60}|Lähetetty .{1,60}|Wysłane? z .{1,60}|Odesláno z .{1,60}|Отправлено (?:с|из) .{1,60}|' +
+    '(?:iPhone|iPad)から送信|发自我的.{1,40}|從我的.{1,40}傳送|나의 (?:iPhone|iPad)에서 보냄' +
+    ')$',
+  'iu',
+);
+
+/** "Sent from my iPhone" and its kin, which come without the dashes of a signature. */
+export function isPhoneSignature(line: string): boolean {
+  return PHONE_SIGNATURE.test(line.trim());
+}

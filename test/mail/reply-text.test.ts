@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { REPLY_MARKER, typedText } from '../../src/mail/reply-text.ts';
+
+/** Each case is tried with LF and with CRLF. */
+function check(name: string, cases: Readonly<Record<string, { mail: string; typed: string }>>): void {
+  for (const [what, { mail, typed }] of Object.entries(cases)) {
+    test(`${name}: ${what}`, () => {
+      assert.equal(typedText(mail), typed);
+      assert.equal(typedText(mail.replaceAll('\n', '\r\n')), typed);
+    });
+  }
+}
+
+/** A script that must come out as it went in. */
+const kept = (mail: string) => ({ mail, typed: mail });
+
+const ANSWER = [
+  'exit code 0 after 1.2 s',
+  '',
+  'all tests passed',
+  '',
+  'To go on, answer this mail.',
+  REPLY_MARKER,
+];
+const quoted = ANSWER.map((line) => (line === '' ? '>' : `> ${line}`)).join('\n');
+const unprefixed = ANSWER.join('\n');
+
+check('a plain command keeps every line', {
+  'one line': kept('npm test'),
+  'blank lines between': kept('cd src\n\n\nls -la'),
+  indentation: kept('if true; then\n    echo yes\n\techo tab\nfi'),
+  'trailing spaces': kept('printf "%s" a   \nls'),
+  'two dashes': kept('git checkout --\nls\n--\necho after'),
+  'three dashes and underscores': kept('echo a\n---\n___\n-----\n__________________\necho b'),
+  'a redirection at the start of a line': kept('> empty.txt\n>> log.txt echo more\nls'),
+  'words that open an attribution': kept('echo "On Monday he wrote"\nOn=1\nLe=2\nAm=3'),
+  'a comment like an attribution': kept(
+    '# On 2026-11-22 John <john@example.com> wrote:\necho kept\n> out.txt',
+  ),
+  'a line that ends in a colon': kept('echo On 22 Nov 2026 at 10:00:\n> file'),
+  'a single header line': kept('From: me\necho a\nSubject: none'),
+  'our marker in a command': kept(`grep -r '${REPLY_MARKER}' .\necho done`),
+  'signs like those of a phone, not at the end': kept('Sent from my iPhone\nls'),
+});
+
+check('a here-document is not looked into', {
+  'quoted text': kept('cat > mail.txt <<EOF\n> quoted\n>> twice\nEOF\nwc -l mail.txt'),
+  headers: kept("cat <<'END'\nFrom: a@example.com\nDate: today\nSubject: hello\n\nbody\nEND"),
+  'an attribution': kept(
+    'cat <<-X\n\tOn 22 Nov 2026, Bot <bot@example.com> wrote:\n\t> hello\n\tX\necho after',
+  ),
+  'a signature': kept('git commit -F - <<"MSG"\nFix\n\n-- \nJohn\nMSG\ngit log -1'),
+  'our marker': kept(`cat <<EOF\n${REPLY_MARKER}\nEOF\nls`),
+  'two in one line': kept('diff <(cat <<A) <(cat <<B)\n-- \nA\n> b\n-- \nB\necho same'),
+  'in a quoted mail below': {
+    mail: `cat <<EOF\n-- \nEOF\n\nOn 22 Nov 2026, Bot <bot@example.com> wrote:\n${quoted}`,
+    typed: 'cat <<EOF\n-- \nEOF',
+  },
+});
+
+check('a fenced block', {
+  'as the whole text loses its fence': { mail: '\n```bash\nls\n> x\n-- \n```\n', typed: 'ls\n> x\n-- ' },
+  'as the whole text above a quote': {
+    mail: `\`\`\`\nls\n\`\`\`\n\nOn 22 Nov 2026, Bot <bot@example.com> wrote:\n${quoted}`,
+    typed: 'ls',
+  },
+  'among other lines stays as it is': kept('cat <<EOF > README.md\n```\n-- \n```\nEOF'),
+  'two of them stay as they are': kept('```\na\n```\nand\n```\nb\n```'),
+});
+
+const SIGNATURES = {
+  'dash dash space': '-- \nJohn Doe\n+1 555 0100',
+  'an iPhone': 'Sent from my iPhone',
+  Outlook: 'Get Outlook for Android',
+  'a German phone': 'Von meinem iPhone gesendet',
+  'a French phone': 'Envoyé de mon iPhone',
+};
+for (const [what, signature] of Object.entries(SIGNATURES)) {
+  check('a signature goes', { [what]: { mail: `npm test\n\n${signature}\n`, typed: 'npm test' } });
+}
+check('a signature goes', {
+  'above a quote, too': {
+    mail: `npm test\n\n-- \nJohn\n\nOn 22 Nov 2026 at 10:00, Bot <bot@example.com> wrote:\n${quoted}`,
+    typed: 'npm test',
+  },
+});
+
+/** What clients put between what was typed and the mail it answers; then the lines of that mail. */
+const TOP_POSTS: Readonly<Record<string, string>> = {
+  Gmail: `On Sun, Nov 22, 2026 at 10:00 AM Threadbox <bot@example.com> wrote:\n\n${quoted}`,
+  'Gmail, wrapped': `On Sun, Nov 22, 2026 at 10:00 AM Threadbox the Bot <bot@example.com>\nwrote:\n\n${quoted}`,
+  'Gmail in German': `Am So., 22. Nov. 2026 um 10:00 Uhr schrieb Threadbox <bot@example.com>:\n\n${quoted}`,
+  'Gmail in French': `Le dim. 22 nov. 2026 à 10:00, Threadbox <bot@example.com> a écrit :\n\n${quoted}`,
+  'Gmail in Spanish': `El dom, 22 nov 2026 a las 10:00, Threadbox (<bot@example.com>) escribió:\n\n${quoted}`,
+  'Gmail in Japanese': `2026年11月22日(日) 10:00 Threadbox <bot@example.com>:\n\n${quoted}`,
+  'Gmail in Chinese': `Threadbox <bot@example.com> 于2026年11月22日周日 10:00写道：\n\n${quoted}`,
+  'Apple Mail': `> On 22. Nov 2026, at 10:00, Threadbox <bot@example.com> wrote:\n> \n${quoted}`,
+  Thunderbird: `On 11/22/26 10:00, Threadbox wrote:\n${quoted}`,
+  'Thunderbird in Dutch': `Op 22-11-2026 om 10:00 schreef Threadbox:\n${quoted}`,
+  mutt: `On Sun, Nov 22, 2026 at 10:00:00AM +0000, Threadbox wrote:\n${quoted}`,
+  Outlook: `________________________________\nFrom: Threadbox <bot@example.com>\nSent: Sunday, November 22, 2026 10:00 AM\nTo: John <john@example.com>\nSubject: Re: [app] test\n\n${unprefixed}`,
+  'Outlook in German': `Von: Threadbox <bot@example.com>\nGesendet: Sonntag, 22. November 2026 10:00\nAn: John\nBetreff: AW: [app] test\n\n${unprefixed}`,
+  'Outlook, older': `-----Original Message-----\nFrom: Threadbox\nSent: Sunday\nTo: John\nSubject: test\n\n${unprefixed}`,
+  'an attribution without any sign of a quote below': `On 22 Nov 2026, Threadbox wrote:\n\n${unprefixed}`,
+  'no attribution at all': quoted,
+};
+for (const [client, quote] of Object.entries(TOP_POSTS)) {
+  check('an answer written above the quote', {
+    [client]: { mail: `npm test\nls --\n\n${quote}\n`, typed: 'npm test\nls --' },
+  });
+  if (client.startsWith('Outlook') || client.includes('without') || client === 'Apple Mail') continue;
+  check('an answer written below the quote', {
+    [client]: { mail: `${quote}\n\nnpm test\n> out.txt\n`, typed: 'npm test' },
+  });
+}
+
+check('what was typed', {
+  'between the quoted lines counts where nothing stands above': {
+    mail: 'On 22 Nov 2026, Bot <bot@example.com> wrote:\n> first question\nnpm test\n> second question\nls\n',
+    typed: 'npm test\nls',
+  },
+  'never takes the end of a wrapped quoted line for a command': {
+    mail: `On 22 Nov 2026, Bot <bot@example.com> wrote:\n> ${'long '.repeat(14)}line\nwrapped\n> more\n\nls`,
+    typed: 'ls',
+  },
+  'is nothing where only a quote is': {
+    mail: `On 22 Nov 2026, Bot <bot@example.com> wrote:\n${quoted}\n`,
+    typed: '',
+  },
+  'is nothing where the quote has no beginning that can be seen': { mail: `\n${unprefixed}\n`, typed: '' },
+  'is nothing in an empty mail': { mail: '\n \n\n', typed: '' },
+});
+
+test('a long mail with many quoted lines and here-documents takes linear time', () => {
+  const lines = Array.from({ length: 20_000 }, (_, index) => `cat <<E${index}\n> quoted ${index}`).join('\n');
+  const startedAt = performance.now();
+  typedText(lines);
+  assert.ok(performance.now() - startedAt < 5_000);
+});
