@@ -1,0 +1,68 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { watchPart } from '../../part-state.ts';
+import { pauseMs } from '../../retry.ts';
+import { DEADLINES } from './connect.ts';
+import { readMailbox, type Reader, type Timings } from './read-mailbox.ts';
+
+export type ListenOptions = Omit<Reader, 'timings' | 'obstacle'> & {
+  onState?: (state: 'listening' | 'away') => void;
+  /** Tests alone set these. */
+  timings?: Partial<Timings>;
+};
+
+export type Listener = {
+  /** Resolves at the end of the signal or after `close`, when nothing is being recorded any more. */
+  closed: Promise<void>;
+  close: () => Promise<void>;
+};
+
+const TIMINGS: Timings = {
+  ...DEADLINES,
+  lookEveryMs: 60_000,
+  renewAfterMs: 3_600_000,
+  pauses: { firstMs: 1_000, longestMs: 60_000 },
+};
+
+/**
+ * Listens to a mailbox by IMAP IDLE and hands over every mail, in the order of the UIDs, for ever: whatever fails is
+ * tried again. `record` gets a batch and the cursor to store together with it, in one transaction. A mail can come
+ * again after a crash, or when the server has rebuilt the mailbox.
+ */
+export function listenToMailbox(options: ListenOptions): Listener {
+  const stopping = new AbortController();
+  const signal = AbortSignal.any([options.signal, stopping.signal]);
+  const timings = { ...TIMINGS, ...options.timings };
+  const closed = keepReading({ ...options, signal, timings, obstacle: null }, options.onState);
+  return {
+    closed,
+    close() {
+      stopping.abort(new Error('Closed'));
+      return closed;
+    },
+  };
+}
+
+async function keepReading(reader: Reader, onState: ListenOptions['onState'] = () => {}): Promise<void> {
+  const { log, signal } = reader;
+  const { pauses } = reader.timings;
+  const part = watchPart('IMAP', log);
+  let failures = 0;
+  while (!signal.aborted) {
+    const startedAt = performance.now();
+    try {
+      await readMailbox(reader, () => {
+        part.isUp();
+        onState('listening');
+      });
+    } catch (error) {
+      if (signal.aborted) return;
+      part.isDown(error as Error);
+      onState('away');
+      // Not at the first success: a server that accepts and drops would be asked without a pause.
+      const hasHeld = performance.now() - startedAt > pauses.longestMs;
+      failures = hasHeld ? 1 : failures + 1;
+      // Rejects only when it is to end; the loop sees that.
+      await pause(pauseMs(failures, pauses), undefined, { signal }).catch(() => {});
+    }
+  }
+}
