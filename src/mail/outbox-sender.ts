@@ -66,18 +66,23 @@ export function startOutboxSender(parts: OutboxParts): OutboxSender {
   const sending = new Map<number, Promise<void>>();
   const closing = new AbortController();
   const givingUp = new AbortController();
+  /** More may be due than there was room for: to be looked for as soon as one is done, and not before. */
+  let isMoreDue = false;
 
   async function startDue(): Promise<number> {
     const leftMs = server.pauseLeftMs();
     if (leftMs > 0) return leftMs;
     const free = (server.isDown() ? 1 : MOST_CONNECTIONS) - sending.size;
+    isMoreDue = true;
     if (free <= 0) return LOOK_EVERY_MS;
-    const mails = await parts.due(sending.size + free);
+    const limit = sending.size + free;
+    const mails = await parts.due(limit);
+    isMoreDue = mails.length >= limit;
     for (const mail of mails.filter(({ id }) => !sending.has(id)).slice(0, free)) {
       if (closing.signal.aborted) break;
       const done = sendOne(parts, mail, server, givingUp.signal).finally(() => {
         sending.delete(mail.id);
-        bell.ring();
+        if (isMoreDue || server.isDown()) bell.ring();
       });
       sending.set(mail.id, done);
     }

@@ -24,6 +24,8 @@ export function openDatabase(databaseUrl: string, { poolSize = 10 } = {}): Db {
     } as Knex.PgConnectionConfig,
     pool: { min: 0, max: poolSize },
     acquireConnectionTimeout: 10_000,
+    // The values of a query are mails and commands: they belong in no error message and no log.
+    compileSqlOnError: false,
     // Every fault is thrown as well, to where it is known what it means; knex would print it besides.
     log: { warn: ignore, error: ignore, deprecate: ignore, debug: ignore },
   });
@@ -37,16 +39,35 @@ const MIGRATION_LOCK = 7_482_331;
 /**
  * Brings the schema up to date, one process at a time.
  *
- * @throws when the database has migrations this version does not know: it was made by a newer one.
+ * @throws an error of {@link isSchemaTooNew} when the database has migrations this version does not know
  */
 export async function migrate(db: Db): Promise<void> {
   await db.transaction(async (transaction) => {
     await transaction.raw('select pg_advisory_xact_lock(?)', [MIGRATION_LOCK]);
+    await refuseNewer(db);
     // knex's own lock row outlives a killed process; ours does not, and while we hold it nobody else migrates.
     if (await db.schema.hasTable('knex_migrations_lock')) await db.migrate.forceFreeMigrationsLock();
     await db.migrate.latest({ migrationSource });
   });
 }
+
+async function refuseNewer(db: Db): Promise<void> {
+  if (!(await db.schema.hasTable('knex_migrations'))) return;
+  const unknown = (await db('knex_migrations').pluck<string[]>('name')).filter(
+    (name) => !(name in migrations),
+  );
+  if (unknown.length === 0) return;
+  throw Object.assign(
+    new Error(
+      `The database was made by a newer Threadbox: this one does not know its migrations ${unknown.join(', ')}`,
+    ),
+    { code: 'SCHEMA_TOO_NEW' },
+  );
+}
+
+/** Trying again does not help: a newer Threadbox is needed. */
+export const isSchemaTooNew = (error: unknown): boolean =>
+  (error as { code?: string }).code === 'SCHEMA_TOO_NEW';
 
 const migrationSource: Knex.MigrationSource<string> = {
   getMigrations: () => Promise.resolve(Object.keys(migrations)),
@@ -61,13 +82,18 @@ export async function installationId(db: Db): Promise<string> {
   return row.id;
 }
 
+/** What the driver says, without a code, of a connection that broke before or while it was used. */
+const AWAY = /connection (terminated|ended|closed)|encountered a connection error|timeout/i;
+
 /** The server is away, starting, stopping or full: trying again later may help, and nothing else will. */
 export function isDatabaseAway(error: unknown): boolean {
-  const { code, name, message } = error as { code?: string; name?: string; message?: string };
+  const { code, name, message, syscall } = error as Partial<NodeJS.ErrnoException>;
   // Class 08 is connections, 53 resources, 57P the operator's doing (Appendix A of PostgreSQL's manual).
-  if (typeof code === 'string' && /^(08|53|57P|ECONN|ETIMEDOUT|EPIPE|ENOTFOUND|EAI_AGAIN|ENOENT)/.test(code))
+  if (typeof code === 'string' && /^(08|53|57P|ECONN|ETIMEDOUT|EPIPE|ENOTFOUND|EAI_AGAIN)/.test(code))
     return true;
-  return name === 'KnexTimeoutError' || /connection (terminated|ended|closed)|timeout/i.test(message ?? '');
+  // A Unix socket that is not there; any other file is somebody else's.
+  if (code === 'ENOENT' && syscall === 'connect') return true;
+  return name === 'KnexTimeoutError' || AWAY.test(message ?? '');
 }
 
 /** PostgreSQL's code for a unique constraint that was broken (Appendix A of its manual). */

@@ -16,7 +16,8 @@ const EVENTS_CHANNEL = 'threadbox:events';
 
 /**
  * Fast state for other processes. All of it can be lost at any time: PostgreSQL is the truth, so a Redis that is
- * away costs nobody a command, and every fault here is told once and not thrown.
+ * away costs nobody a command. Nobody waits for it either: what is to be sent is sent in order, and a fault is told once
+ * and not thrown.
  */
 export class SharedState {
   readonly #redis: Redis;
@@ -35,15 +36,15 @@ export class SharedState {
     this.#redis.on('error', (error: Error) => this.#part.isDown(error));
   }
 
-  async setContainerState(state: ContainerState): Promise<void> {
-    await this.#attempt(() =>
+  setContainerState(state: ContainerState): void {
+    void this.#attempt(() =>
       this.#redis.set(`container:state:${state.threadId}`, JSON.stringify(state), 'EX', STATE_KEPT_SECONDS),
     );
   }
 
   /** Tells other processes what happened, as `{"event": name, ...data}` on the channel `threadbox:events`. */
-  async publish(event: string, data: Readonly<Record<string, unknown>>): Promise<void> {
-    await this.#attempt(() => this.#redis.publish(EVENTS_CHANNEL, JSON.stringify({ event, ...data })));
+  publish(event: string, data: Readonly<Record<string, unknown>>): void {
+    void this.#attempt(() => this.#redis.publish(EVENTS_CHANNEL, JSON.stringify({ event, ...data })));
   }
 
   close(): void {
@@ -53,6 +54,7 @@ export class SharedState {
   async #attempt(send: () => Promise<unknown>): Promise<void> {
     try {
       await send();
+      this.#part.isUp();
     } catch (error) {
       this.#part.isDown(error as Error);
     }

@@ -1,0 +1,257 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, beforeEach, test } from 'node:test';
+import { pino } from 'pino';
+import { migrations } from '../../migrations/index.ts';
+import { startEmbedded, type Embedded } from '../../src/embedded/embedded.ts';
+import { endCommand, listOpenCommands, queueCommand, recordAttempt } from '../../src/store/commands.ts';
+import { installationId, isDatabaseAway, migrate, openDatabase, type Db } from '../../src/store/database.ts';
+import * as messages from '../../src/store/messages.ts';
+import { dueMails, markForRetry, markSent, queueAnswer } from '../../src/store/outbox.ts';
+import { addRepository, listRepositories, removeRepository, shownUrl } from '../../src/store/repositories.ts';
+import { activeSession, openSession } from '../../src/store/sessions.ts';
+import { ensureThread } from '../../src/store/threads.ts';
+import { ensureUser, isRegistered, listUsers, registerUser, unregisterUser } from '../../src/store/users.ts';
+
+let dataDir: string;
+let embedded: Embedded;
+let db: Db;
+
+before(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), 'threadbox-store-'));
+  const want = { postgres: true, redis: false, mail: false };
+  embedded = await startEmbedded({ dataDir, want, log: pino({ level: 'silent' }) });
+  db = openDatabase(embedded.databaseUrl as string);
+  await migrate(db);
+});
+after(async () => {
+  await db.destroy();
+  await embedded.close();
+  await rm(dataDir, { recursive: true, force: true });
+});
+beforeEach(() =>
+  db.raw(
+    'truncate outbox, commands, container_sessions, messages, mailboxes, threads, repositories, users restart identity',
+  ),
+);
+
+const mail = (uid: number, raw = `mail ${uid}`): messages.IncomingMessage => ({
+  uid,
+  sizeBytes: raw.length,
+  receivedAt: new Date(),
+  raw: Buffer.from(raw),
+  isTruncated: false,
+});
+
+const facts: messages.MessageFacts = {
+  address: 'john@example.com',
+  senderName: 'John',
+  messageId: '<1@example.com>',
+  references: ['<0@example.com>'],
+  subject: '[app] Hello',
+  subjectKey: '[app] hello',
+  bodyHash: 'abc',
+};
+
+async function threadOf(
+  address: string,
+  name: string,
+): Promise<{ id: string; userId: number; repositoryId: number }> {
+  const user = await ensureUser(db, address, '');
+  await addRepository(db, { name, url: 'https://git.example.com/x.git', branch: null, threadBy: null });
+  const repository = (await listRepositories(db)).find((one) => one.name === name);
+  assert.ok(repository);
+  return ensureThread(db, {
+    id: `${address}-${name}`,
+    userId: user.id,
+    repositoryId: repository.id,
+    label: '',
+  });
+}
+
+async function received(uid: number): Promise<number> {
+  await messages.recordIncoming(db, 'box', [mail(uid)], { uidValidity: 1, lastUid: uid });
+  const row = await db('messages').first<{ id: number }>('id').where({ uid });
+  return row?.id ?? 0;
+}
+
+test('migrating an up-to-date database changes nothing, also when two processes do it at once', async () => {
+  const id = await installationId(db);
+  const other = openDatabase(embedded.databaseUrl as string);
+  try {
+    await Promise.all([migrate(db), migrate(other)]);
+  } finally {
+    await other.destroy();
+  }
+  assert.equal(await installationId(db), id);
+  assert.equal((await db('knex_migrations').select()).length, Object.keys(migrations).length);
+});
+
+test('a message is recorded once, with how far the mailbox is read', async () => {
+  await messages.recordIncoming(db, 'box', [mail(1), mail(2)], { uidValidity: 7, lastUid: 2 });
+  await messages.recordIncoming(db, 'box', [mail(2), mail(3)], { uidValidity: 7, lastUid: 3 });
+  const seen: string[] = [];
+  for (let message = await messages.nextReceived(db, 0); message;) {
+    seen.push(message.raw.toString());
+    message = await messages.nextReceived(db, message.id);
+  }
+  assert.deepEqual(seen, ['mail 1', 'mail 2', 'mail 3']);
+  assert.equal((await messages.readCursor(db, 'box'))?.lastUid, 3);
+  assert.equal(await messages.readCursor(db, 'other'), null);
+});
+
+test('the same mail starts one command, whoever is quicker', async () => {
+  const thread = await threadOf('john@example.com', 'app');
+  const first = await received(1);
+  const second = await received(2);
+  const settled = { outcome: 'command', reason: null, threadId: thread.id } as const;
+  await messages.settleMessage(db, first, settled, facts);
+  await assert.rejects(messages.settleMessage(db, second, settled, facts), /messages_same_mail/);
+  const same = { address: 'john@example.com', messageId: '<1@example.com>', bodyHash: 'abc' };
+  assert.equal(await messages.isRepeated(db, same), true);
+  assert.equal(await messages.isRepeated(db, { ...same, bodyHash: 'other' }), false);
+  assert.equal(await messages.isRepeated(db, { ...same, messageId: null }), false);
+});
+
+test("an answer finds its thread by the likeliest Message-ID, and only among the sender's own messages", async () => {
+  const app = await threadOf('john@example.com', 'app');
+  const lib = await threadOf('john@example.com', 'lib');
+  const settle = async (uid: number, threadId: string, messageId: string): Promise<void> =>
+    messages.settleMessage(
+      db,
+      await received(uid),
+      { outcome: 'command', reason: null, threadId },
+      { ...facts, messageId },
+    );
+  await settle(1, app.id, '<in-app@example.com>');
+  await settle(2, lib.id, '<in-lib@example.com>');
+  const find = (...ids: string[]) => messages.answeredThread(db, 'john@example.com', ids);
+  assert.equal((await find('<in-lib@example.com>', '<in-app@example.com>'))?.threadId, lib.id);
+  assert.equal((await find('<in-app@example.com>', '<in-lib@example.com>'))?.repositoryName, 'app');
+  assert.equal(await find('<unknown@example.com>'), null);
+  assert.equal(await find(), null);
+  assert.equal(await messages.answeredThread(db, 'mallory@example.com', ['<in-app@example.com>']), null);
+
+  assert.equal((await messages.conversationThread(db, 'john@example.com', '[app] hello'))?.threadId, lib.id);
+  assert.equal(await messages.conversationThread(db, 'mallory@example.com', '[app] hello'), null);
+  assert.equal(await messages.conversationThread(db, 'john@example.com', ''), null);
+});
+
+test('two senders never share a thread, even when their ids would be the same', async () => {
+  const thread = await threadOf('john@example.com-x', 'app');
+  await threadOf('john@example.com', 'x-app').then(
+    () => assert.fail('the id was given away twice'),
+    (error: Error) => assert.match(error.message, /belongs to another sender/),
+  );
+  assert.equal(thread.id, 'john@example.com-x-app');
+});
+
+test('commands are listed in the order of their arrival until they end, with the number of their attempt', async () => {
+  const thread = await threadOf('john@example.com', 'app');
+  const first = await queueCommand(db, { threadId: thread.id, messageId: await received(1), script: 'one' });
+  const second = await queueCommand(db, { threadId: thread.id, messageId: await received(2), script: 'two' });
+  assert.equal(await recordAttempt(db, first), 1);
+  assert.equal(await recordAttempt(db, first), 2);
+  const open = await listOpenCommands(db);
+  assert.deepEqual(
+    open.map(({ id, state, attempt, userAddress }) => ({ id, state, attempt, userAddress })),
+    [
+      { id: first, state: 'running', attempt: 2, userAddress: 'john@example.com' },
+      { id: second, state: 'queued', attempt: 0, userAddress: 'john@example.com' },
+    ],
+  );
+  await endCommand(db, first, { state: 'finished', exitCode: 0 });
+  assert.deepEqual(
+    (await listOpenCommands(db)).map(({ id }) => id),
+    [second],
+  );
+});
+
+test('a thread has one active session at the most, and the guide can ask for it in SQL', async () => {
+  const thread = await threadOf('john@example.com', 'app');
+  const session = {
+    containerName: 'ai-dev-x',
+    volumeName: 'ai-dev-x-workspace',
+    image: 'image',
+    threadId: thread.id,
+    userId: thread.userId,
+    repositoryId: thread.repositoryId,
+  };
+  await openSession(db, { ...session, containerId: 'a' }, 'gone');
+  await openSession(db, { ...session, containerId: 'b' }, 'gone');
+  assert.equal((await activeSession(db, thread.id))?.containerId, 'b');
+  assert.equal((await db.raw('SELECT * FROM container_sessions WHERE is_active = true')).rowCount, 1);
+  const idle = `SELECT * FROM container_sessions
+    WHERE last_activity_at < NOW() - INTERVAL '30 minutes' AND is_active = true`;
+  assert.equal((await db.raw(idle)).rowCount, 0);
+  const history = 'SELECT * FROM container_sessions WHERE user_id = ? ORDER BY created_at DESC';
+  assert.equal((await db.raw(history, [thread.userId])).rowCount, 2);
+});
+
+test('an answer is due until it is sent, and later when it was put off', async () => {
+  const answer = {
+    raw: Buffer.from('raw'),
+    messageId: '<a@threadbox.test>',
+    from: 'bot@threadbox.test',
+    to: 'john@example.com',
+    subject: 'Re: x',
+    subjectKey: 'x',
+    threadId: null,
+    inReplyToMessage: await received(1),
+  };
+  await queueAnswer(db, answer);
+  await queueAnswer(db, { ...answer, messageId: '<b@threadbox.test>' });
+  const [first, second] = await dueMails(db, 10);
+  assert.ok(first && second);
+  assert.deepEqual([first.to, first.raw.toString(), first.attempts], [['john@example.com'], 'raw', 0]);
+  await markSent(db, first.id);
+  await markForRetry(db, second.id, 'busy', new Date(Date.now() + 60_000));
+  assert.deepEqual(await dueMails(db, 10), []);
+  await markForRetry(db, second.id, 'busy', new Date(Date.now() - 1));
+  assert.equal((await dueMails(db, 10))[0]?.attempts, 2);
+});
+
+test('a user let in by a pattern only is not registered; removing takes a user out', async () => {
+  await ensureUser(db, 'Jane@Example.com', 'Jane');
+  assert.equal(await isRegistered(db, 'jane@example.com'), false);
+  assert.deepEqual(await listUsers(db), []);
+  assert.equal((await registerUser(db, 'jane@example.com', ''))?.name, 'Jane');
+  assert.equal(await registerUser(db, 'jane@example.com', ''), null);
+  assert.equal(await isRegistered(db, 'JANE@example.com'), true);
+  assert.equal(await unregisterUser(db, 'jane@example.com'), true);
+  assert.equal(await isRegistered(db, 'jane@example.com'), false);
+});
+
+test('a repository that was removed comes back with its threads; its name is taken whatever the case', async () => {
+  const thread = await threadOf('john@example.com', 'app');
+  const again = { name: 'App', url: 'https://git.example.com/new.git', branch: 'dev', threadBy: null };
+  assert.equal(await addRepository(db, again), 'exists');
+  assert.equal(await removeRepository(db, 'APP'), true);
+  assert.equal(await removeRepository(db, 'app'), false);
+  assert.equal(await addRepository(db, again), 'added');
+  const [repository] = await listRepositories(db);
+  assert.deepEqual([repository?.id, repository?.branch], [thread.repositoryId, 'dev']);
+});
+
+test('a shown URL has no credentials', () => {
+  assert.equal(shownUrl('https://me:token@git.example.com/a.git'), 'https://git.example.com/a.git');
+  assert.equal(shownUrl('ssh://git:pw@git.example.com/a.git'), 'ssh://git@git.example.com/a.git');
+  assert.equal(shownUrl('git@git.example.com:a.git'), 'git@git.example.com:a.git');
+});
+
+test('a server that is away is told from a wrong query', async () => {
+  const nowhere = openDatabase('postgres://a:b@127.0.0.1:1/x');
+  const away = await nowhere.raw('select 1').then(
+    () => null,
+    (error: unknown) => error,
+  );
+  await nowhere.destroy();
+  assert.equal(isDatabaseAway(away), true);
+  const wrong = await db.raw('select nothing_like_it').then(
+    () => null,
+    (error: unknown) => error,
+  );
+  assert.equal(isDatabaseAway(wrong), false);
+});
