@@ -1,0 +1,190 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type Docker from 'dockerode';
+import { DEFAULT_IMAGE } from '../config.ts';
+import { takeLock } from '../lock.ts';
+import { asRoot, canBecomeRoot } from '../root.ts';
+import { debianMirrors } from './debian-mirrors.ts';
+import { pullImage } from './pull-image.ts';
+
+type Wanted = {
+  image: string;
+  /** Where a build may put its temporary files; made where it is missing. */
+  engineDir: string;
+  /** Gets one line for a person now and then. */
+  onProgress: (line: string) => void;
+};
+
+const SUITE = 'bookworm';
+/** Goes with the Node of package.json (npm's own `engines`). */
+const NPM_VERSION = '11.19.1';
+const BUILD_LOCK_TIMEOUT_MS = 30 * 60_000;
+/** A mirror that says nothing for so long says nothing more. */
+const SILENCE_LIMIT_MS = 5 * 60_000;
+/** How often a person sees that a long step is alive. */
+const PROGRESS_INTERVAL_MS = 5_000;
+
+/**
+ * Makes sure that the engine has the image: Threadbox's own is built from the machine's Debian mirror, any other one
+ * is pulled from its registry.
+ *
+ * @throws Error with code NO_IMAGE and what to do, when it can be neither built nor pulled.
+ */
+export async function ensureImage(docker: Docker, { image, engineDir, onProgress }: Wanted): Promise<void> {
+  if (await isPresent(docker, image)) return;
+  if (image !== DEFAULT_IMAGE) {
+    await pullImage(docker, image, onProgress);
+    return;
+  }
+  await mkdir(engineDir, { recursive: true, mode: 0o755 });
+  const path = join(engineDir, 'image.lock');
+  let lock = await takeLock(path, { kind: 'exclusive', waitMs: 0 });
+  if (!lock) onProgress('Another process is building the workspace image: waiting for it');
+  lock ??= await takeLock(path, { kind: 'exclusive', waitMs: BUILD_LOCK_TIMEOUT_MS });
+  if (!lock) throw noImage('another process has been building it for half an hour');
+  try {
+    if (!(await isPresent(docker, image))) await buildImage(docker, engineDir, onProgress);
+  } finally {
+    await lock.release();
+  }
+}
+
+async function isPresent(docker: Docker, image: string): Promise<boolean> {
+  try {
+    await docker.getImage(image).inspect();
+    return true;
+  } catch (error) {
+    if ((error as { statusCode?: number }).statusCode === 404) return false;
+    throw error;
+  }
+}
+
+async function buildImage(
+  docker: Docker,
+  engineDir: string,
+  onProgress: (line: string) => void,
+): Promise<void> {
+  if (!existsSync('/usr/sbin/debootstrap')) {
+    throw noImage('debootstrap is not installed. Install the Debian package debootstrap');
+  }
+  if (!canBecomeRoot()) throw noImage('building it needs root. Run this once as root or with sudo');
+  const startedAt = Date.now();
+  onProgress(`Building the workspace image ${DEFAULT_IMAGE} (once, a minute or two)`);
+  // Always the same one, so that what a killed build leaves is gone with the next.
+  const downloads = join(engineDir, 'image-download');
+  await rm(downloads, { recursive: true, force: true });
+  await mkdir(downloads);
+  try {
+    const npmTarball = await packNpm(downloads);
+    await importRootFileSystem(docker, engineDir, npmTarball, onProgress);
+  } finally {
+    await rm(downloads, { recursive: true, force: true });
+  }
+  onProgress(`The workspace image is ready after ${Math.round((Date.now() - startedAt) / 1000)} s`);
+}
+
+async function importRootFileSystem(
+  docker: Docker,
+  engineDir: string,
+  npmTarball: string,
+  onProgress: (line: string) => void,
+): Promise<void> {
+  const script = fileURLToPath(new URL('build-image.sh', import.meta.url));
+  const architecture = { x64: 'amd64', arm64: 'arm64' }[process.arch as string];
+  if (!architecture) throw noImage(`this machine's processor (${process.arch}) is neither x64 nor arm64`);
+  const mirrors = await debianMirrors(SUITE);
+  const program = [script, engineDir, SUITE, architecture, mirrors.main, mirrors.security];
+  const [command, args] = asRoot('sh', [...program, process.execPath, npmTarball]);
+  const build = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  build.stdin.on('error', () => undefined);
+  const exited = once(build, 'exit') as Promise<[number | null]>;
+  const closed = once(build, 'close');
+  closed.catch(() => undefined);
+  const report = reportBuild(build.stderr, onProgress, () => build.stdin.end());
+  try {
+    const imported = importTar(docker, build.stdout);
+    imported.catch(() => undefined);
+    const [status] = await exited;
+    if (status !== 0) throw noImage(`building it failed:\n${report.lastLines().join('\n')}`);
+    await imported;
+  } finally {
+    report.stop();
+    build.stdin.end();
+    await closed;
+  }
+}
+
+async function importTar(docker: Docker, tar: NodeJS.ReadableStream): Promise<void> {
+  const [repo, tag] = DEFAULT_IMAGE.split(':');
+  const answer = await docker.importImage(tar, {
+    repo,
+    tag,
+    changes: [
+      'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+      'ENV LANG=C.UTF-8',
+      'WORKDIR /workspace',
+      'CMD ["bash"]',
+    ],
+  });
+  await new Promise<void>((resolve, reject) => {
+    docker.modem.followProgress(answer, (error) => {
+      if (error) reject(error);
+      else resolve();
+    });
+  });
+}
+
+/** Turns the builder's chatter into a line every few seconds, and ends it when it falls silent. */
+function reportBuild(
+  output: NodeJS.ReadableStream,
+  onProgress: (line: string) => void,
+  onSilence: () => void,
+): { lastLines(): string[]; stop(): void } {
+  const startedAt = Date.now();
+  const last: string[] = [];
+  let silence = setTimeout(onSilence, SILENCE_LIMIT_MS);
+  const alive = setInterval(() => {
+    const line = last.at(-1)?.replace(/^[A-Z]: /, '') ?? 'working';
+    onProgress(`  ${Math.round((Date.now() - startedAt) / 1000)} s: ${line.slice(0, 90)}`);
+  }, PROGRESS_INTERVAL_MS);
+  createInterface({ input: output }).on('line', (line) => {
+    clearTimeout(silence);
+    silence = setTimeout(onSilence, SILENCE_LIMIT_MS);
+    if (line.startsWith('step: ')) {
+      onProgress(`  ${line.slice('step: '.length)} ...`);
+    } else if (line.trim() !== '') {
+      last.push(line);
+      if (last.length > 12) last.shift();
+    }
+  });
+  return {
+    lastLines: () => last,
+    stop: () => {
+      clearTimeout(silence);
+      clearInterval(alive);
+    },
+  };
+}
+
+/** Fetches npm as the user who runs this, whose proxy, registry and certificates are set up. */
+async function packNpm(directory: string): Promise<string> {
+  const args = ['pack', `npm@${NPM_VERSION}`, '--silent', '--pack-destination', directory];
+  const pack = spawn('npm', args, { cwd: directory, stdio: ['ignore', 'ignore', 'pipe'] });
+  let complaint = '';
+  pack.stderr.setEncoding('utf8').on('data', (text: string) => (complaint += text));
+  const [status] = (await once(pack, 'close')) as [number | null];
+  const [file] = await readdir(directory);
+  if (status !== 0 || !file) throw noImage(`npm ${NPM_VERSION} cannot be fetched:\n${complaint.trim()}`);
+  return join(directory, file);
+}
+
+function noImage(reason: string): Error {
+  return Object.assign(new Error(`Expected the workspace image ${DEFAULT_IMAGE}, but ${reason}`), {
+    code: 'NO_IMAGE',
+  });
+}

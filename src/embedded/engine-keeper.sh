@@ -1,0 +1,84 @@
+#!/bin/sh
+# Runs a Docker Engine (or the relay to one) as root for as long as somebody uses it, and tidies up after it.
+#
+# usage: engine-keeper.sh ENGINE_DIR RUN_DIR OWNER_UID LINGER_SECONDS COMMAND...
+#
+# Users hold a shared lock on ENGINE_DIR/users.lock. When the last one has let go, by itself or by being killed,
+# the exclusive lock comes to us, and after LINGER_SECONDS without a new user the command is stopped. Whoever wants
+# to know that all is over waits for ENGINE_DIR/keeper.lock.
+#
+# It is the first process of process and mount namespaces of its own: with it go the engine, its containers and their
+# mounts, all of them, however it ends.
+set -u
+if [ "$1" != --inside ]; then
+  exec unshare --mount --propagation slave --pid --fork --kill-child --mount-proc sh "$0" --inside "$@"
+fi
+engine_dir=$2 run_dir=$3 owner=$4 linger=$5
+shift 5
+exec </dev/null >"$engine_dir/engine.log" 2>&1
+exec 8>"$engine_dir/keeper.lock" 9<"$engine_dir/users.lock"
+flock --nonblock 8 || { echo "keeper: another one is at work in $engine_dir"; exit 75; }
+
+rm -rf --one-file-system "$run_dir"
+mkdir -m 0700 "$run_dir" && chown "$owner" "$run_dir" || exit 1
+
+leaving=
+trap 'leaving=yes' TERM INT HUP
+{
+  while flock --exclusive 9; do
+    [ "$linger" = 0 ] && break
+    flock --unlock 9
+    sleep "$linger"
+    flock --nonblock --exclusive 9 && break
+  done
+  kill -TERM $$
+} 8>&- &
+
+pause=1
+while [ -z "$leaving" ]; do
+  started=$(date +%s)
+  # Of a predecessor that was killed. Numbers are small in here, and soon taken by somebody else.
+  rm -f "$run_dir/dockerd.pid" "$run_dir/exec/containerd/containerd.pid"
+  "$@" 8>&- 9>&- &
+  engine=$!
+  wait "$engine"
+  status=$?
+  [ -n "$leaving" ] && break
+  [ $(($(date +%s) - started)) -gt 60 ] && pause=1
+  echo "keeper: it ended with status $status, starting it again in $pause s"
+  sleep "$pause" 8>&- 9>&- &
+  wait $!
+  pause=$((pause < 60 ? pause * 2 : 60))
+done
+
+# Its networks stay known to the engine, which makes their interfaces again when it starts.
+bridges=
+if [ -d "$run_dir/exec" ] && command -v docker >/dev/null; then
+  bridges=$(timeout 5 docker -H "unix://$run_dir/docker.sock" network ls --quiet --filter driver=bridge | sed 's/^/br-/')
+fi
+
+kill -TERM "$engine" 2>/dev/null
+waited=0
+while kill -0 "$engine" 2>/dev/null && [ "$waited" -lt 300 ]; do
+  sleep 0.1
+  waited=$((waited + 1))
+done
+# Whoever is left: all processes of this namespace but this one.
+kill -KILL -1 2>/dev/null
+
+for bridge in $bridges; do
+  [ -d "/sys/class/net/$bridge" ] || continue
+  ip link delete "$bridge"
+  for iptables in iptables ip6tables; do
+    command -v "$iptables" >/dev/null || continue
+    for table in filter nat; do
+      "$iptables" --wait 5 --table "$table" --list-rules 2>/dev/null | sed -n "/ $bridge /s/^-A //p" |
+        while read -r rule; do
+          # Rules are lists of plain words: the splitting is meant.
+          # shellcheck disable=SC2086
+          "$iptables" --wait 5 --table "$table" --delete $rule
+        done
+    done
+  done
+done
+rm -rf --one-file-system "$run_dir"
