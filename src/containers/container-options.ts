@@ -1,0 +1,84 @@
+import { existsSync } from 'node:fs';
+import type Docker from 'dockerode';
+import { CPUS, MEMORY_BYTES, PIDS_LIMIT } from './limits.ts';
+import { networkName, volumeName } from './names.ts';
+
+export type ContainerSpec = {
+  /** Which installation of Threadbox it belongs to. */
+  instance: string;
+  threadId: string;
+  userId: string | number;
+  repositoryId: string | number;
+  repositoryName: string;
+  image: string;
+  /** Absolute, and the same for the bot and the engine's host. */
+  mirrorPath: string;
+};
+
+/** Where TLS is taken apart on the way, the host's own authorities are the ones to trust. */
+const CA_BUNDLE = '/etc/ssl/certs/ca-certificates.crt';
+
+/**
+ * PID 1 shows the commands that were run, for `docker logs`. They come from a file that the commands could write to as
+ * well: so line by line, cleaned, and not too many. It waits by reading what never comes: `sleep` would be a process
+ * for every line.
+ */
+const FOLLOW_LOG =
+  'exec 9<> <(:); tail -n 0 -F /workspace/.threadbox/log 2>/dev/null | ' +
+  'while IFS= read -r -n 400 line; do echo "${line//[[:cntrl:]]/?}"; read -rt 0.05 -u 9; done';
+
+/** How a thread's container is made: what it may use, and what it sees of the host. */
+export function containerOptions(spec: ContainerSpec, name: string): Docker.ContainerCreateOptions {
+  const hasCaBundle = existsSync(CA_BUNDLE);
+  return {
+    name,
+    Image: spec.image,
+    Entrypoint: ['bash', '-c', FOLLOW_LOG],
+    Cmd: [],
+    // Not the user of the commands, so that they cannot end it.
+    User: '0:0',
+    WorkingDir: `/workspace/${spec.repositoryName}`,
+    Env: environment(hasCaBundle),
+    Labels: {
+      'threadbox.instance': spec.instance,
+      'threadbox.thread': spec.threadId,
+      'threadbox.user': String(spec.userId),
+      'threadbox.repository': String(spec.repositoryId),
+    },
+    HostConfig: {
+      Init: true,
+      Memory: MEMORY_BYTES,
+      MemorySwap: MEMORY_BYTES,
+      NanoCpus: CPUS * 1e9,
+      PidsLimit: PIDS_LIMIT,
+      CapDrop: ['ALL'],
+      SecurityOpt: ['no-new-privileges:true'],
+      NetworkMode: networkName(spec.instance),
+      LogConfig: { Type: 'json-file', Config: { 'max-size': '1m', 'max-file': '2' } },
+      RestartPolicy: { Name: 'no' },
+      Mounts: [
+        { Type: 'volume', Source: volumeName(spec.instance, spec.threadId), Target: '/workspace' },
+        readOnly(spec.mirrorPath),
+        ...(hasCaBundle ? [readOnly(CA_BUNDLE)] : []),
+      ],
+    },
+  };
+}
+
+function environment(hasCaBundle: boolean): string[] {
+  return [
+    'HOME=/workspace/.home',
+    'LANG=C.UTF-8',
+    'CI=1',
+    'DEBIAN_FRONTEND=noninteractive',
+    'PAGER=cat',
+    'GIT_PAGER=cat',
+    'GIT_TERMINAL_PROMPT=0',
+    'GIT_CONFIG_SYSTEM=/workspace/.threadbox/gitconfig',
+    ...(hasCaBundle ? [`NODE_EXTRA_CA_CERTS=${CA_BUNDLE}`, `SSL_CERT_FILE=${CA_BUNDLE}`] : []),
+  ];
+}
+
+function readOnly(path: string) {
+  return { Type: 'bind' as const, Source: path, Target: path, ReadOnly: true };
+}

@@ -1,0 +1,160 @@
+import type Docker from 'dockerode';
+import { containerOptions, type ContainerSpec } from './container-options.ts';
+import { ContainersError, engineError, statusOf } from './errors.ts';
+import { bridgeName, containerName, networkName, volumeName } from './names.ts';
+
+export type { ContainerSpec };
+
+export type Container = {
+  id: string;
+  name: string;
+  volumeName: string;
+  /** Made just now; its volume may be older. */
+  wasCreated: boolean;
+  /** It was there and ran; so what is not in its workspace never was. */
+  wasRunning: boolean;
+};
+
+/**
+ * Makes sure that the thread's container runs: used as it is, started or made. A workspace volume that is there is kept
+ * in any case.
+ *
+ * @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`, `IMAGE_MISSING`
+ */
+export async function ensureContainer(docker: Docker, spec: ContainerSpec): Promise<Container> {
+  const name = containerName(spec.instance, spec.threadId);
+  const volume = volumeName(spec.instance, spec.threadId);
+  const found = await inspect(docker, name);
+  if (found?.State.Running === true && !found.State.Paused) {
+    return { id: found.Id, name, volumeName: volume, wasCreated: false, wasRunning: true };
+  }
+  if (found && (await restart(docker, found))) {
+    return { id: found.Id, name, volumeName: volume, wasCreated: false, wasRunning: found.State.Paused };
+  }
+  const id = await create(docker, spec, name);
+  return { id, name, volumeName: volume, wasCreated: true, wasRunning: false };
+}
+
+async function inspect(docker: Docker, name: string): Promise<Docker.ContainerInspectInfo | null> {
+  try {
+    return await docker.getContainer(name).inspect();
+  } catch (error) {
+    if (statusOf(error) === 404) return null;
+    throw engineError(error, `look at the container ${name}`);
+  }
+}
+
+/** @returns false when it will not start any more and was removed; what matters is in its volume */
+async function restart(docker: Docker, { Id, State }: Docker.ContainerInspectInfo): Promise<boolean> {
+  const container = docker.getContainer(Id);
+  try {
+    if (State.Paused) await container.unpause();
+    else await container.start();
+    return true;
+  } catch (error) {
+    if (statusOf(error) === 304) return true;
+    if (statusOf(error) === null) throw engineError(error, 'start the container');
+  }
+  try {
+    await container.remove({ force: true });
+  } catch (error) {
+    // 409: somebody else is removing it.
+    if (statusOf(error) === 409) await container.wait({ condition: 'removed' }).catch(() => undefined);
+    else if (statusOf(error) !== 404)
+      throw engineError(error, 'remove a container that does not start any more');
+  }
+  return false;
+}
+
+async function create(docker: Docker, spec: ContainerSpec, name: string): Promise<string> {
+  let container: Docker.Container;
+  try {
+    container = await createOnNetwork(docker, spec, name);
+  } catch (error) {
+    throw engineError(error, `make the container ${name} of ${spec.image}`);
+  }
+  try {
+    await container.start();
+  } catch (error) {
+    // Whatever comes of it: the fault to tell is the first one, and a container left over is started the next time.
+    await container.remove({ force: true }).catch(() => undefined);
+    throw engineError(error, `start the container ${name}`);
+  }
+  return container.id;
+}
+
+/** The network is made when it turns out to be missing: once in the life of an installation. */
+async function createOnNetwork(docker: Docker, spec: ContainerSpec, name: string): Promise<Docker.Container> {
+  const options = containerOptions(spec, name);
+  await ensureNetwork(docker, spec.instance);
+  await docker.createVolume({ Name: volumeName(spec.instance, spec.threadId), Labels: options.Labels ?? {} });
+  return docker.createContainer(options);
+}
+
+const networks = new Map<string, Promise<void>>();
+
+/** A bridge of the installation's own, on which containers do not see each other. */
+async function ensureNetwork(docker: Docker, instance: string): Promise<void> {
+  const name = networkName(instance);
+  let making = networks.get(name);
+  if (!making) {
+    making = makeNetwork(docker, instance).finally(() => networks.delete(name));
+    networks.set(name, making);
+  }
+  await making;
+}
+
+async function makeNetwork(docker: Docker, instance: string): Promise<void> {
+  const name = networkName(instance);
+  const [found] = await docker.listNetworks({ filters: JSON.stringify({ name: [`^${name}$`] }) });
+  if (found) return;
+  await docker.createNetwork({
+    Name: name,
+    Driver: 'bridge',
+    CheckDuplicate: true,
+    Labels: { 'threadbox.instance': instance },
+    Options: {
+      'com.docker.network.bridge.enable_icc': 'false',
+      'com.docker.network.bridge.name': bridgeName(instance),
+    },
+  });
+}
+
+/**
+ * Gives the workspace volume to the user of the commands. Needed for images that have no such directory: the container
+ * itself has no capability to do it.
+ */
+export async function mendOwner(docker: Docker, containerId: string): Promise<void> {
+  const { Image, Mounts, Config } = await docker
+    .getContainer(containerId)
+    .inspect()
+    .catch((error: unknown) => {
+      throw engineError(error, 'look at the container');
+    });
+  const volume = Mounts.find(({ Destination }) => Destination === '/workspace')?.Name;
+  if (volume === undefined) throw new ContainersError('WORKSPACE', 'The container has no workspace volume');
+  try {
+    const helper = await docker.createContainer({
+      Image,
+      Entrypoint: ['chown', '--', '1000:1000', '/workspace'],
+      Cmd: [],
+      User: '0:0',
+      Labels: { 'threadbox.instance': Config.Labels['threadbox.instance'] ?? '' },
+      HostConfig: {
+        NetworkMode: 'none',
+        CapDrop: ['ALL'],
+        CapAdd: ['CHOWN'],
+        SecurityOpt: ['no-new-privileges:true'],
+        Mounts: [{ Type: 'volume', Source: volume, Target: '/workspace' }],
+      },
+    });
+    try {
+      await helper.start();
+      await helper.wait();
+    } finally {
+      await helper.remove({ force: true });
+    }
+  } catch (error) {
+    throw engineError(error, 'give the workspace to the user of the commands');
+  }
+}

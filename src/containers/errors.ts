@@ -1,0 +1,63 @@
+/**
+ * - `DOCKER_UNREACHABLE`: the engine does not answer. Try again later.
+ * - `DOCKER_REFUSED`: it answers, and says no.
+ * - `IMAGE_MISSING`: there is no such image on the engine.
+ * - `CONTAINER_GONE`: the container was removed or stopped meanwhile.
+ * - `WORKSPACE_NOT_READY`: the workspace is not prepared (or was destroyed by a command): prepare it, then try again.
+ * - `WORKSPACE`: the workspace cannot be prepared or used; the message has git's words.
+ * - `REPOSITORY_UNAVAILABLE`: the upstream cannot be fetched; the message has git's words.
+ * - `SCRIPT_TOO_LARGE`: the command is longer than can be handed to a process.
+ */
+export type ContainersErrorCode =
+  | 'DOCKER_UNREACHABLE'
+  | 'DOCKER_REFUSED'
+  | 'IMAGE_MISSING'
+  | 'CONTAINER_GONE'
+  | 'WORKSPACE_NOT_READY'
+  | 'WORKSPACE'
+  | 'REPOSITORY_UNAVAILABLE'
+  | 'SCRIPT_TOO_LARGE';
+
+/** What goes wrong in this room. */
+export class ContainersError extends Error {
+  readonly code: ContainersErrorCode;
+  /**
+   * False: the command was certainly not started, the same execution may be tried again. True: only
+   * `recoverExecution` can tell.
+   */
+  readonly mayHaveStarted: boolean;
+
+  constructor(
+    code: ContainersErrorCode,
+    message: string,
+    { cause, mayHaveStarted = false }: { cause?: unknown; mayHaveStarted?: boolean } = {},
+  ) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'ContainersError';
+    this.code = code;
+    this.mayHaveStarted = mayHaveStarted;
+  }
+}
+
+/** The HTTP status of an answer of the engine, `null` where there was none. */
+export function statusOf(error: unknown): number | null {
+  const status = (error as { statusCode?: unknown } | null)?.statusCode;
+  return typeof status === 'number' ? status : null;
+}
+
+/**
+ * What a failed request to the engine means.
+ *
+ * @param doing what was tried, e.g. `start the container`
+ */
+export function engineError(error: unknown, doing: string, mayHaveStarted = false): ContainersError {
+  if (error instanceof ContainersError) return error;
+  const status = statusOf(error);
+  const words = error instanceof Error ? error.message : String(error);
+  if (status === null) {
+    const message = `Docker does not answer (tried to ${doing}): ${words}`;
+    return new ContainersError('DOCKER_UNREACHABLE', message, { cause: error, mayHaveStarted });
+  }
+  const code = status === 404 && /no such image/i.test(words) ? 'IMAGE_MISSING' : 'DOCKER_REFUSED';
+  return new ContainersError(code, `Docker refused to ${doing}: ${words}`, { cause: error, mayHaveStarted });
+}

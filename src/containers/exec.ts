@@ -1,0 +1,115 @@
+import type { Readable } from 'node:stream';
+import type Docker from 'dockerode';
+import { ContainersError, engineError, statusOf } from './errors.ts';
+
+/** Who the commands run as. PID 1 is root's, so that nothing they send it can end the container. */
+const COMMAND_USER = '1000:1000';
+
+export type ExecRequest = {
+  command: readonly string[];
+  env: Readonly<Record<string, string>>;
+  signal?: AbortSignal | undefined;
+};
+
+/**
+ * Starts a process in a running container, as the user of the commands.
+ *
+ * @returns its output as it comes, stdout and stderr in frames: see {@link readFrames}
+ * @throws {ContainersError} `mayHaveStarted` is false where the process certainly was not
+ */
+export async function startExec(
+  docker: Docker,
+  containerId: string,
+  request: ExecRequest,
+): Promise<Readable> {
+  const abort = request.signal ? { abortSignal: request.signal } : {};
+  let exec: Docker.Exec;
+  try {
+    exec = await docker.getContainer(containerId).exec({
+      Cmd: [...request.command],
+      Env: Object.entries(request.env).map(([name, value]) => `${name}=${value}`),
+      User: COMMAND_USER,
+      // The container's own working directory may have been removed by a command.
+      WorkingDir: '/',
+      AttachStdout: true,
+      AttachStderr: true,
+      ...abort,
+    });
+  } catch (error) {
+    request.signal?.throwIfAborted();
+    throw goneOr(error, 'run a process in the container', false);
+  }
+  try {
+    return await exec.start({ ...abort });
+  } catch (error) {
+    request.signal?.throwIfAborted();
+    // An answer of the engine means that it did not start it; a broken connection means nothing.
+    throw goneOr(error, 'start a process in the container', statusOf(error) === null);
+  }
+}
+
+/** @throws what {@link startExec} throws, and an error of the stream when the connection breaks. */
+export async function execText(
+  docker: Docker,
+  containerId: string,
+  request: ExecRequest,
+): Promise<{ stdout: string; stderr: string }> {
+  const stream = await startExec(docker, containerId, request);
+  const texts: [Buffer[], Buffer[]] = [[], []];
+  let sizeBytes = 0;
+  for await (const { isError, data } of readFrames(stream)) {
+    sizeBytes += data.length;
+    if (sizeBytes <= MAX_TEXT_BYTES) texts[isError ? 1 : 0].push(Buffer.from(data));
+  }
+  return { stdout: Buffer.concat(texts[0]).toString(), stderr: Buffer.concat(texts[1]).toString() };
+}
+
+const MAX_TEXT_BYTES = 256 * 1024;
+const FRAME_HEADER_BYTES = 8;
+
+export type Frame = { isError: boolean; data: Buffer };
+
+/**
+ * Takes the engine's stream apart ("Stream format" of its API, /containers/{id}/attach): a header of 8 bytes, 1 or 2
+ * in the first for stdout or stderr, the length in the last four. Holds no more than one chunk at a time.
+ */
+export async function* readFrames(stream: AsyncIterable<Buffer>): AsyncGenerator<Frame> {
+  let header = Buffer.alloc(0);
+  let left = 0;
+  let isError = false;
+  for await (const chunk of stream) {
+    let rest = chunk;
+    while (rest.length > 0) {
+      if (left === 0) {
+        const wanted = FRAME_HEADER_BYTES - header.length;
+        header = Buffer.concat([header, rest.subarray(0, wanted)]);
+        rest = rest.subarray(wanted);
+        if (header.length < FRAME_HEADER_BYTES) break;
+        isError = header[0] === 2;
+        left = header.readUInt32BE(4);
+        header = Buffer.alloc(0);
+        continue;
+      }
+      const data = rest.subarray(0, left);
+      left -= data.length;
+      rest = rest.subarray(data.length);
+      yield { isError, data };
+    }
+  }
+}
+
+function goneOr(error: unknown, doing: string, mayHaveStarted: boolean): ContainersError {
+  const status = statusOf(error);
+  const words = error instanceof Error ? error.message : '';
+  if (status === 404 || status === 409 || /is not running|is restarting|is paused/.test(words)) {
+    return new ContainersError(
+      'CONTAINER_GONE',
+      `The container is not there any more, or does not run: ${words}`,
+      {
+        cause: error,
+        mayHaveStarted,
+      },
+    );
+  }
+  return engineError(error, doing, mayHaveStarted);
+}

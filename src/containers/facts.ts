@@ -1,0 +1,123 @@
+/** What a command changed in its repository. */
+export type Changes = {
+  files: ChangedFile[];
+  isComplete: boolean;
+  /** Why it is not complete. */
+  reason?: string;
+};
+
+type ChangedFile = {
+  /** A Buffer where the name is no UTF-8. */
+  path: string | Buffer;
+  /** Lines; `null` for a binary file. */
+  added: number | null;
+  removed: number | null;
+  /** Where a renamed file was before. */
+  oldPath?: string | Buffer;
+};
+
+/** What a script of inside/ says before the output: see `record_facts` in inside/common.sh. */
+export type Facts = {
+  /** Other than `result`: there is nothing else. */
+  word: 'result' | 'already-started' | 'never-started' | 'unknown' | 'not-ready' | 'no-claim';
+  /** `null`: the command did not come to its end. */
+  exitCode: number | null;
+  durationMs: number | null;
+  branch: string | null;
+  changes: Changes;
+  backgroundProcesses: number;
+  /** So many bytes of the output are missing after the first so many. */
+  gap: { afterBytes: number; missingBytes: number };
+  wasStopped: boolean;
+  isOutputLost: boolean;
+};
+
+const MOST_FILES = 1000;
+const words = ['already-started', 'never-started', 'unknown', 'not-ready', 'no-claim'] as const;
+
+/**
+ * Reads what a script said. The commands of the thread could have written it themselves: anything is possible in it.
+ *
+ * @returns `null` when it is not what such a script says
+ */
+export function parseFacts(bytes: Buffer, isCut: boolean): Facts | null {
+  const numstatAt = bytes.indexOf('\nnumstat\n');
+  const lines = bytes
+    .subarray(0, numstatAt === -1 ? bytes.length : numstatAt)
+    .toString()
+    .split('\n');
+  if (lines[0] !== 'threadbox 1') return null;
+  const values = new Map(lines.slice(1).map(splitLine));
+  const word = words.find((word) => values.has(word)) ?? 'result';
+  if (word === 'result' && numstatAt === -1) return null;
+  const numstat = numstatAt === -1 ? Buffer.alloc(0) : bytes.subarray(numstatAt + '\nnumstat\n'.length);
+  const [afterBytes = 0, missingBytes = 0] = (values.get('gap') ?? '')
+    .split(' ')
+    .map((text) => wholeNumber(text) ?? 0);
+  return {
+    word,
+    exitCode: wholeNumber(values.get('exit')),
+    durationMs: durationMs(values.get('time')),
+    branch: values.get('branch') || null,
+    changes: changes(values.get('changes') ?? 'partial nothing was said about it', numstat, isCut),
+    backgroundProcesses: wholeNumber(values.get('background')) ?? 0,
+    gap: { afterBytes, missingBytes },
+    wasStopped: values.has('stopped'),
+    isOutputLost: values.has('lost'),
+  };
+}
+
+function changes(verdict: string, numstat: Buffer, isCut: boolean): Changes {
+  const files = parseNumstat(numstat);
+  const reasons: string[] = [];
+  if (verdict.startsWith('partial')) reasons.push(verdict.slice('partial '.length) || 'git could not tell');
+  if (isCut || files.length > MOST_FILES)
+    reasons.push(`only ${Math.min(files.length, MOST_FILES)} files are listed`);
+  if (reasons.length === 0) return { files, isComplete: true };
+  return { files: files.slice(0, MOST_FILES), isComplete: false, reason: reasons.join('; ') };
+}
+
+/** The output of `git diff-tree --numstat -z`: see "OTHER DIFF FORMATS" in git-diff-tree(1). What is odd is left out. */
+function parseNumstat(bytes: Buffer): ChangedFile[] {
+  const records: Buffer[] = [];
+  for (let from = 0, to = bytes.indexOf(0); to !== -1; from = to + 1, to = bytes.indexOf(0, from)) {
+    records.push(bytes.subarray(from, to));
+  }
+  const files: ChangedFile[] = [];
+  for (let index = 0; index < records.length; index += 1) {
+    const record = records[index] ?? Buffer.alloc(0);
+    const [, added, removed] = /^(\d+|-)\t(\d+|-)\t/.exec(record.toString('latin1')) ?? [];
+    if (added === undefined || removed === undefined) continue;
+    const counts = { added: wholeNumber(added), removed: wholeNumber(removed) };
+    const name = record.subarray(added.length + removed.length + 2);
+    if (name.length > 0) {
+      files.push({ path: fileName(name), ...counts });
+      continue;
+    }
+    const [oldName, newName] = records.slice(index + 1, index + 3);
+    if (oldName && newName) files.push({ path: fileName(newName), oldPath: fileName(oldName), ...counts });
+    index += 2;
+  }
+  return files;
+}
+
+function fileName(bytes: Buffer): string | Buffer {
+  const text = bytes.toString();
+  return Buffer.from(text).equals(bytes) ? text : Buffer.from(bytes);
+}
+
+function splitLine(line: string): [string, string] {
+  const at = line.indexOf(' ');
+  return at === -1 ? [line, ''] : [line.slice(0, at), line.slice(at + 1)];
+}
+
+function wholeNumber(text: string | undefined): number | null {
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : null;
+}
+
+/** From two clock readings in seconds; some locales write a comma. */
+function durationMs(text: string | undefined): number | null {
+  const [started, ended] = (text ?? '').split(' ').map((part) => Number(part.replace(',', '.')));
+  if (started === undefined || ended === undefined || !Number.isFinite(ended - started)) return null;
+  return Math.max(0, Math.round((ended - started) * 1000));
+}

@@ -1,0 +1,124 @@
+# Runs one command. Of two starts with one ID only the first does anything.
+trap : TERM INT HUP QUIT USR1 USR2
+
+[[ -f $base/ready ]] || { printf 'threadbox 1\nnot-ready\n\0\0end\n\0threadbox-end\0'; exit; }
+if ! claim; then
+  [[ -e $spool.claim ]] && word=already-started || word=no-claim
+  printf 'threadbox 1\n%s\n\0\0end\n\0threadbox-end\0' "$word"
+  exit
+fi
+stat_of $$
+own_start=${stat[19]}
+printf '%s %s %s\n' $$ "$own_start" "$EPOCHREALTIME" >"$spool.claim"
+
+# Empties the pipe for as long as anybody holds its other end, into files of limited size: the first part, then two
+# files in turn for the last. dd counts reads, not bytes, and writes each at once. A signal sent to all does not end it.
+pump() {
+  trap '' TERM INT HUP QUIT USR1 USR2 PIPE
+  exec 8<&- 9>&-
+  local file=$spool.out limit=$head_bytes used=0 total=0 turn=-1 count report
+  while :; do
+    count=$(((limit - used) / block))
+    if ((count * block < ring_bytes / 2)); then
+      turn=$((turn + 1)) limit=$ring_bytes used=0 file=$spool.ring$((turn % 2))
+      count=$((ring_bytes / block))
+      : >"$file" && printf '%s %s\n' "$turn" "$total" >"$spool.ring"
+    fi
+    report=$(LC_ALL=C exec -a threadbox-pump dd bs=$block count=$count 2>&1 >>"$file")
+    if (($? != 0)) || [[ ! $report =~ ([0-9]+)\+([0-9]+)\ records\ in.*[[:space:]]([0-9]+)\ byte ]]; then
+      # No room: the command shall go on all the same (it may be the one that makes room).
+      printf 'lost\n'
+      (exec -a threadbox-pump cat >/dev/null)
+      return
+    fi
+    ((used += BASH_REMATCH[3], total += BASH_REMATCH[3]))
+    ((BASH_REMATCH[1] + BASH_REMATCH[2] == count)) || return
+  done
+}
+
+# True when the pump has written all there is: the pipe is empty and its dd waits for more.
+is_drained() {
+  local proc
+  read -rt 0 -u "$pipe" && return 1
+  for proc in /proc/[0-9]*; do
+    [[ -O $proc ]] && stat_of "${proc#/proc/}" && [[ ${stat[1]} == "$pump_pid" ]] || continue
+    [[ ${stat[0]} == S ]] || return 1
+  done
+  ! read -rt 0 -u "$pipe"
+}
+
+# Waits for the pump's end. Somebody who was left in the background may hold the pipe open: then it goes on alone.
+drain() {
+  local tries pipe
+  lost=
+  IFS= read -rt 0.1 -u 8 lost
+  (($? > 128)) || return
+  exec {pipe}<"/proc/$pump_pid/fd/0" || return
+  for ((tries = 0; tries < 50; tries++)); do
+    is_drained && break
+    pause 0.02
+  done
+  exec {pipe}<&-
+}
+
+# What the command that reached its time limit left behind: a moment to end by itself, then no more.
+end_rest() {
+  local tries
+  for ((tries = 0; tries < 10; tries++)); do
+    find_others "$own_start"
+    ((${#others[@]} > 0)) || return
+    pause 0.1
+  done
+  kill -KILL "${others[@]}"
+}
+
+log() {
+  one_line "$1"
+  value=${value//[[:cntrl:]]/ }
+  TZ=UTC0 printf '%(%Y-%m-%dT%H:%M:%SZ)T %s %s\n' -1 "$id" "${value:0:300}" >>"$base/log"
+}
+
+# Files of earlier executions, whose results have been taken. Claims and the state to begin with stay.
+forget_earlier() {
+  local last file old=()
+  read -r last <"$base/last"
+  shopt -s nullglob
+  for file in "$base"/executions/*; do
+    case $file in
+      *.claim | "$spool".* | "$base/executions/$last.state") ;;
+      *) old+=("$file") ;;
+    esac
+  done
+  if ((${#old[@]} > 0)); then rm -f -- "${old[@]}" </dev/null >/dev/null & fi
+}
+
+coproc PUMP { pump; }
+pump_pid=$PUMP_PID
+exec 8<&"${PUMP[0]}" 9>&"${PUMP[1]}"
+eval "exec ${PUMP[0]}<&- ${PUMP[1]}>&-"
+
+printf -v first '%s' "$_THREADBOX_SCRIPT_0"
+[[ $first == *[![:space:]]*$'\n'*[![:space:]]* ]] && more=' ...' || more=
+first=${first#"${first%%[![:space:]]*}"}
+log "\$ ${first%%$'\n'*}$more"
+unset -v first
+
+cd "/workspace/$repository" || cd /workspace
+read -r last <"$base/last"
+started=$EPOCHREALTIME
+_THREADBOX_COMMAND=$_THREADBOX_COMMAND _THREADBOX_RESTORE=$base/executions/$last.state _THREADBOX_SAVE=$spool.state \
+  bash -c 'eval "$_THREADBOX_COMMAND"; eval "$threadbox_script"; threadbox_end $?' bash </dev/null >&9 2>&1 8<&- 9>&-
+status=$?
+ended=$EPOCHREALTIME
+exec 9>&-
+printf '%s %s %s\n' "$status" "$started" "$ended" >"$spool.exit"
+unset -v $_THREADBOX_SCRIPT _THREADBOX_COMMAND
+[[ ! -e $spool.stop ]] || end_rest
+drain
+exec 8<&-
+[[ ! -s $spool.state ]] || printf '%s\n' "$id" >"$base/last"
+find_changes
+record_facts "$status" "$ended"
+log "exit $status"
+show
+forget_earlier

@@ -1,0 +1,11 @@
+# Asks a command to end: TERM to every process begun since it began, in whatever session. The wrapper and the pump
+# do not mind it.
+if [[ -e $spool.exit ]] || ! is_alive; then
+  printf ended
+  exit
+fi
+: >"$spool.stop"
+read -r wrapper since rest <"$spool.claim"
+find_others "$since"
+for pid in "${others[@]}"; do kill -TERM "$pid"; done
+printf stopping

@@ -1,0 +1,12 @@
+import type { Docker } from './client.ts';
+
+/** Removes all containers, volumes and networks of one installation, with the work in them. For the demo and the tests. */
+export async function removeInstallation(docker: Docker, installation: string): Promise<void> {
+  const filters = JSON.stringify({ label: [`threadbox.instance=${installation}`] });
+  const containers = await docker.listContainers({ all: true, filters });
+  await Promise.all(containers.map(({ Id }) => docker.getContainer(Id).remove({ force: true })));
+  const { Volumes: volumes } = await docker.listVolumes({ filters });
+  await Promise.all(volumes.map(({ Name }) => docker.getVolume(Name).remove()));
+  const networks = await docker.listNetworks({ filters });
+  await Promise.all(networks.map(({ Id }) => docker.getNetwork(Id).remove()));
+}

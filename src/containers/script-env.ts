@@ -1,0 +1,68 @@
+import { ContainersError } from './errors.ts';
+import { scripts } from './inside.ts';
+
+/** Linux takes 128 KiB for one string, and 2 MiB for all arguments and the environment (execve(2)). */
+const CHUNK_CHARACTERS = 30_000;
+const MAX_SCRIPT_BYTES = 1_000_000;
+
+/** Says which execution is meant to the scripts of inside/. */
+export function executionEnv({
+  executionId,
+  repositoryName,
+}: {
+  executionId: string;
+  repositoryName: string;
+}) {
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(executionId)) {
+    throw new Error(
+      `Expected an execution ID of letters, digits, _ and -, got ${JSON.stringify(executionId)}`,
+    );
+  }
+  if (!isDirectoryName(repositoryName)) {
+    throw new Error(`Expected the name of a repository, got ${JSON.stringify(repositoryName)}`);
+  }
+  return { _THREADBOX_ID: executionId, _THREADBOX_REPOSITORY: repositoryName };
+}
+
+/** True for what may become a directory beside our own ones. */
+export function isDirectoryName(name: string): boolean {
+  return /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/.test(name);
+}
+
+/**
+ * A command, and the names of the variables that go with it, as inside/command.sh takes them.
+ *
+ * @throws {ContainersError} `SCRIPT_TOO_LARGE`
+ */
+export function scriptEnv({ script, env }: { script: string; env: Readonly<Record<string, string>> }) {
+  const text = script.replaceAll('\0', '').toWellFormed();
+  const sizeBytes = Buffer.byteLength(text);
+  if (sizeBytes > MAX_SCRIPT_BYTES) {
+    const message = `The command has ${sizeBytes} bytes, more than the ${MAX_SCRIPT_BYTES} that can be run`;
+    throw new ContainersError('SCRIPT_TOO_LARGE', message);
+  }
+  for (const name of Object.keys(env)) {
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
+      throw new Error(`Expected the name of an environment variable, got ${JSON.stringify(name)}`);
+    }
+  }
+  const chunks = chunksOf(text).map((chunk, index) => [`_THREADBOX_SCRIPT_${index}`, chunk] as const);
+  return {
+    ...Object.fromEntries(chunks),
+    _THREADBOX_SCRIPT: chunks.map(([name]) => name).join(' '),
+    _THREADBOX_GIVEN: Object.keys(env).join(' '),
+    _THREADBOX_COMMAND: scripts.command,
+  };
+}
+
+function chunksOf(text: string): string[] {
+  const chunks: string[] = [];
+  for (let from = 0; from < text.length || from === 0;) {
+    let to = from + CHUNK_CHARACTERS;
+    // Not between the halves of a character beyond U+FFFF.
+    if (/[\uD800-\uDBFF]/.test(text.charAt(to - 1))) to += 1;
+    chunks.push(text.slice(from, to));
+    from = to;
+  }
+  return chunks;
+}

@@ -1,0 +1,108 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type Docker from 'dockerode';
+import { execText, startExec, type ExecRequest } from './exec.ts';
+import { ContainersError, statusOf } from './errors.ts';
+import { RUN_FROM_ENVIRONMENT, scripts } from './inside.ts';
+import { PIDS_LIMIT } from './limits.ts';
+
+/** From TERM to KILL. */
+const GRACE_MS = 5000;
+/** For what comes after a command's end: looking for changes, handing out the output. */
+const FINISH_MS = 60_000;
+
+export type TimeLimit = {
+  /** True when the command was killed because it did not end when asked. */
+  hasKilled: () => boolean;
+  close: () => Promise<void>;
+};
+
+/**
+ * Ends a command that takes too long: TERM to all its processes, and if that is not enough, KILL to every process of
+ * the container that is not root's.
+ *
+ * @param env which execution, as the scripts of inside/ take it
+ * @param giveUp called when even that did not end the stream one waits for
+ */
+export function startTimeLimit(
+  docker: Docker,
+  containerId: string,
+  { timeoutMs, env, giveUp }: { timeoutMs: number; env: Record<string, string>; giveUp: () => void },
+): TimeLimit {
+  const closing = new AbortController();
+  const { signal } = closing;
+  let hasKilled = false;
+  const wait = (ms: number) => pause(ms, undefined, { signal });
+  const kill = async () => {
+    const hasEnded = await askToEnd(docker, containerId, env, signal);
+    await wait(hasEnded ? FINISH_MS : GRACE_MS);
+    hasKilled = !hasEnded;
+    await killAll(docker, containerId, signal);
+  };
+  const enforce = async () => {
+    await wait(Math.max(0, timeoutMs));
+    await kill().catch(() => signal.throwIfAborted());
+    await wait(GRACE_MS);
+    giveUp();
+    await wait(FINISH_MS);
+    // Not even KILL has helped. The workspace survives its container.
+    hasKilled = true;
+    await docker.getContainer(containerId).kill();
+  };
+  // A container that cannot be reached any more ends the stream too, and is reported there.
+  const enforcing = enforce().catch(() => giveUp());
+  return {
+    hasKilled: () => hasKilled,
+    async close() {
+      closing.abort();
+      await enforcing;
+    },
+  };
+}
+
+/** @returns true when it had ended already */
+async function askToEnd(
+  docker: Docker,
+  containerId: string,
+  env: Record<string, string>,
+  signal: AbortSignal,
+): Promise<boolean> {
+  try {
+    const request = { command: RUN_FROM_ENVIRONMENT, env: { ...env, _THREADBOX_RUN: scripts.stop }, signal };
+    return (await execText(docker, containerId, request)).stdout === 'ended';
+  } catch {
+    signal.throwIfAborted();
+    // No process more can be started where a command has started too many: KILL makes room.
+    return false;
+  }
+}
+
+/** Kills every process of the commands in a container, this thread's earlier background processes included. */
+async function killAll(docker: Docker, containerId: string, signal?: AbortSignal): Promise<void> {
+  const request = { command: ['bash', '-c', 'kill -KILL -1'], env: {}, signal };
+  try {
+    await execText(docker, containerId, request);
+  } catch (error) {
+    if (!(error instanceof ContainersError) || error.code !== 'DOCKER_REFUSED') throw error;
+    const container = docker.getContainer(containerId);
+    await container.update({ PidsLimit: PIDS_LIMIT + 64 });
+    try {
+      await execText(docker, containerId, request);
+    } finally {
+      await container.update({ PidsLimit: PIDS_LIMIT });
+    }
+  }
+}
+
+/** As `startExec`; where the processes of earlier commands leave no room for another, they are killed first. */
+export async function startExecMakingRoom(docker: Docker, containerId: string, request: ExecRequest) {
+  try {
+    return await startExec(docker, containerId, request);
+  } catch (error) {
+    const { cause } = error as Error;
+    const isFull =
+      statusOf(cause) !== null && /resource temporarily unavailable|cannot fork/i.test(String(cause));
+    if (!isFull) throw error;
+    await killAll(docker, containerId);
+    return startExec(docker, containerId, request);
+  }
+}

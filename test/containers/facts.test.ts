@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { readAnswer } from '../../src/containers/answer-stream.ts';
+import { parseFacts } from '../../src/containers/facts.ts';
+
+const whole = [
+  'threadbox 1',
+  'background 2',
+  'branch feature/x y',
+  'changes complete',
+  'exit 3',
+  'time 1700000000.500000 1700000001.750000',
+  'gap 0 0',
+  'numstat',
+  '',
+].join('\n');
+
+describe('what a script inside a container says', () => {
+  it('is read', () => {
+    const numstat = Buffer.concat([
+      Buffer.from('3\t1\tsrc/a b.ts\0-\t-\tlogo.bin\0'),
+      Buffer.from('0\t0\t\0old name\0new\nname\0'),
+      Buffer.from('1\t0\todd'),
+      Buffer.from([0xff, 0]),
+    ]);
+    assert.deepEqual(parseFacts(Buffer.concat([Buffer.from(whole), numstat]), false), {
+      word: 'result',
+      exitCode: 3,
+      durationMs: 1250,
+      branch: 'feature/x y',
+      changes: {
+        files: [
+          { path: 'src/a b.ts', added: 3, removed: 1 },
+          { path: 'logo.bin', added: null, removed: null },
+          { path: 'new\nname', oldPath: 'old name', added: 0, removed: 0 },
+          { path: Buffer.from([0x6f, 0x64, 0x64, 0xff]), added: 1, removed: 0 },
+        ],
+        isComplete: true,
+      },
+      backgroundProcesses: 2,
+      gap: { afterBytes: 0, missingBytes: 0 },
+      wasStopped: false,
+      isOutputLost: false,
+    });
+  });
+
+  it('a reason why the changes are not complete is passed on', () => {
+    const facts = parseFacts(Buffer.from(whole.replace('complete', 'partial no space left')), false);
+    assert.deepEqual(facts?.changes, { files: [], isComplete: false, reason: 'no space left' });
+  });
+
+  it('very many files are cut off with a reason', () => {
+    const files = Array.from({ length: 3000 }, (_, index) => `1\t0\tfile-${index}\0`).join('');
+    const changes = parseFacts(Buffer.from(whole + files), false)?.changes;
+    assert.equal(changes?.files.length, 1000);
+    assert.equal(changes.reason, 'only 1000 files are listed');
+  });
+
+  for (const text of [
+    '',
+    'OCI runtime exec failed',
+    'threadbox 2\nnumstat\n',
+    'threadbox 1\nexit 0\n',
+    'threadbox 1',
+  ]) {
+    it(`is not taken for one: ${JSON.stringify(text)}`, () => {
+      assert.equal(parseFacts(Buffer.from(text), false), null);
+    });
+  }
+
+  for (const nonsense of [
+    'exit -1',
+    'exit 99999999999999999999',
+    'time x y',
+    'gap NaN -5',
+    'background many',
+    'branch',
+  ]) {
+    it(`nonsense does no harm: ${nonsense}`, () => {
+      const facts = parseFacts(Buffer.from(`threadbox 1\n${nonsense}\nnumstat\nx\0\0\t\t\0-\t-\t\0`), false);
+      assert.deepEqual(facts?.gap, { afterBytes: 0, missingBytes: 0 });
+      assert.deepEqual(
+        [facts.exitCode, facts.durationMs, facts.branch, facts.backgroundProcesses],
+        [null, null, null, 0],
+      );
+      assert.deepEqual(facts.changes.files, []);
+    });
+  }
+});
+
+function frame(data: Buffer | string, type = 1): Buffer {
+  const header = Buffer.alloc(8);
+  header[0] = type;
+  header.writeUInt32BE(data.length, 4);
+  return Buffer.concat([header, Buffer.from(data)]);
+}
+
+async function* inPieces(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
+  for (let from = 0; from < bytes.length; from += size) yield bytes.subarray(from, from + size);
+}
+
+describe('the stream of an answer', () => {
+  const output = 'one\0two\0\0end\n\0threadbox-en\0three';
+  const all = Buffer.concat([
+    frame(`${whole}1\t0\tnew\0`),
+    frame('\0\0end\n'),
+    frame('ignored', 2),
+    frame(output),
+    frame('\0threadbox-end\0'),
+  ]);
+  for (const size of [1, 3, 8, 13, 1000]) {
+    it(`is the same in pieces of ${size} bytes`, async () => {
+      const answer = await readAnswer(inPieces(all, size));
+      assert.equal(answer.facts?.exitCode, 3);
+      assert.equal(answer.facts.changes.files.length, 1);
+      assert.equal(answer.output.head.toString(), output);
+      assert.ok(answer.isWhole);
+    });
+  }
+
+  it('one that breaks off is not whole, wherever it does', async () => {
+    for (let end = 0; end < all.length; end += 1) {
+      assert.equal((await readAnswer(inPieces(all.subarray(0, end), 50))).isWhole, false);
+    }
+  });
+
+  it('one that never comes to a point does not fill the memory', async () => {
+    const many = async function* () {
+      for (let count = 0; count < 2000; count += 1) yield frame(Buffer.alloc(65_536, 'x'));
+    };
+    const { facts, oddity } = await readAnswer(many());
+    assert.deepEqual([facts, oddity], [null, 'x'.repeat(500)]);
+  });
+
+  it('facts that are too long are cut, the output after them is read', async () => {
+    const files = Array.from({ length: 100_000 }, (_, index) => `1\t0\tlong/file/name-${index}\0`).join('');
+    const long = Buffer.concat([frame(whole), frame(files), frame('\0\0end\nhello\0threadbox-end\0')]);
+    const answer = await readAnswer(inPieces(long, 65_536));
+    assert.equal(answer.output.head.toString(), 'hello');
+    assert.equal(answer.facts?.changes.isComplete, false);
+    assert.ok(answer.isWhole);
+  });
+});

@@ -1,0 +1,270 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { describe, it } from 'node:test';
+import { connectDocker } from '../../src/containers/client.ts';
+import { recoverExecution, runExecution, type ExecutionRequest } from '../../src/containers/execution.ts';
+import { docker, dockerCli, dockerHost, never, request, startRig, text, type Rig } from './rig.ts';
+
+const recover = (rig: Rig, { executionId }: ExecutionRequest, more = {}) =>
+  recoverExecution(docker, rig.container.id, {
+    executionId,
+    repositoryName: 'my-app',
+    timeoutMs: 60_000,
+    wasRunning: true,
+    signal: never,
+    ...more,
+  });
+
+/** Starts a command and stops waiting for it as soon as it has written `marker`. */
+async function abandon(rig: Rig, abandoned: ExecutionRequest, marker: string): Promise<void> {
+  const stopping = new AbortController();
+  const running = runExecution(docker, rig.container.id, { ...abandoned, signal: stopping.signal });
+  running.catch(() => undefined);
+  await dockerCli(
+    'exec',
+    '-w',
+    '/',
+    rig.container.id,
+    'bash',
+    '-c',
+    `until [ -e ${marker} ]; do sleep 0.05; done`,
+  );
+  stopping.abort(new Error('the bot stops'));
+  await assert.rejects(running, /the bot stops/);
+}
+
+describe('after the bot was gone', () => {
+  it('a running command goes on, and is answered when it ends', async (t) => {
+    const rig = await startRig(t);
+    const one = request(
+      'echo first; touch /tmp/on; until [ -e /tmp/go ]; do sleep 0.1; done; echo done > new.txt; echo last; exit 5',
+    );
+    await abandon(rig, one, '/tmp/on');
+    const recovering = recover(rig, one);
+    await dockerCli('exec', rig.container.id, 'touch', '/tmp/go');
+    const result = await recovering;
+    assert.ok(result.ending === 'exited');
+    assert.deepEqual([result.exitCode, text(result)], [5, 'first\nlast\n']);
+    assert.deepEqual(result.changes.files, [{ path: 'new.txt', added: 1, removed: 0 }]);
+    assert.ok(result.durationMs > 50 && result.durationMs < 60_000);
+  });
+
+  it('a command that ended meanwhile is answered from the spool, as often as asked', async (t) => {
+    const rig = await startRig(t);
+    const one = request(
+      'touch /tmp/on; until [ -e /tmp/go ]; do sleep 0.1; done; echo out; rm README.md; exit 2',
+    );
+    await abandon(rig, one, '/tmp/on');
+    const written = `/workspace/.threadbox/executions/${one.executionId}.end`;
+    await dockerCli(
+      'exec',
+      rig.container.id,
+      'bash',
+      '-c',
+      `touch /tmp/go; until [ -e ${written} ]; do sleep 0.05; done`,
+    );
+    for (let times = 0; times < 2; times += 1) {
+      const result = await recover(rig, one);
+      assert.ok(result.ending === 'exited');
+      assert.deepEqual([result.exitCode, text(result), result.changes.files.length], [2, 'out\n', 1]);
+    }
+  });
+
+  it('a command that never started is said to be one, and never starts', async (t) => {
+    const rig = await startRig(t);
+    const one = request('touch /tmp/started');
+    assert.equal((await recover(rig, one)).ending, 'never-started');
+    assert.equal((await recover(rig, one)).ending, 'never-started', 'asked again, after a crash');
+    assert.equal((await recover(rig, one, { wasRunning: false })).ending, 'never-started');
+    assert.equal((await runExecution(docker, rig.container.id, one)).ending, 'already-started');
+    assert.equal(text(await rig.run('ls /tmp/started || echo none')).slice(-5), 'none\n');
+  });
+
+  it('in a container that had to be started, an unknown command counts as interrupted', async (t) => {
+    const rig = await startRig(t);
+    const result = await recover(rig, request('true'), { wasRunning: false });
+    assert.ok(result.ending === 'interrupted');
+    assert.deepEqual([result.exitCode, text(result)], [null, '']);
+  });
+
+  it('a command whose container was killed is interrupted, with its output so far', async (t) => {
+    const rig = await startRig(t);
+    const one = request('echo so far; touch kept.txt /tmp/on; sleep 60');
+    const running = runExecution(docker, rig.container.id, one);
+    await dockerCli(
+      'exec',
+      '-w',
+      '/',
+      rig.container.id,
+      'bash',
+      '-c',
+      'until [ -e /tmp/on ]; do sleep 0.05; done',
+    );
+    await dockerCli('kill', rig.container.id);
+    for (const result of [await running, await recover(rig, one, { wasRunning: false })]) {
+      assert.ok(result.ending === 'interrupted');
+      assert.deepEqual([result.exitCode, text(result)], [null, 'so far\n']);
+    }
+    assert.equal(text(await rig.run('echo goes on')), 'goes on\n');
+  });
+
+  it('a command whose container was removed is interrupted, with its output so far, in the next container', async (t) => {
+    const rig = await startRig(t);
+    const one = request('echo so far; touch /tmp/on; sleep 60');
+    const running = runExecution(docker, rig.container.id, one);
+    running.catch(() => undefined);
+    await dockerCli(
+      'exec',
+      '-w',
+      '/',
+      rig.container.id,
+      'bash',
+      '-c',
+      'until [ -e /tmp/on ]; do sleep 0.05; done',
+    );
+    await dockerCli('rm', '-f', rig.container.id);
+    await assert.rejects(running, { code: 'CONTAINER_GONE', mayHaveStarted: true });
+    rig.container = await rig.ensure();
+    assert.deepEqual([rig.container.wasCreated, rig.container.wasRunning], [true, false]);
+    await rig.prepare();
+    const result = await recover(rig, one, { wasRunning: rig.container.wasRunning });
+    assert.ok(result.ending === 'interrupted');
+    assert.equal(text(result), 'so far\n');
+  });
+
+  it('a command that kills everything it can is interrupted', async (t) => {
+    const rig = await startRig(t);
+    const result = await rig.run('echo so far; sleep 0.1; kill -KILL -1');
+    assert.deepEqual([result.ending, text(result)], ['interrupted', 'so far\n']);
+  });
+
+  it('preparing the workspace again does not disturb a running command', async (t) => {
+    const rig = await startRig(t);
+    const one = request(
+      'cd ..; rm -rf my-app; touch /tmp/on; until [ -e /tmp/go ]; do sleep 0.1; done; mkdir my-app && echo mine',
+    );
+    await abandon(rig, one, '/tmp/on');
+    await rig.prepare();
+    const recovering = recover(rig, one);
+    await dockerCli('exec', '-w', '/', rig.container.id, 'touch', '/tmp/go');
+    const result = await recovering;
+    assert.ok(result.ending === 'exited');
+    assert.deepEqual([result.exitCode, text(result)], [0, 'mine\n']);
+    assert.equal(result.changes.isComplete, false);
+  });
+});
+
+describe('a connection that breaks', () => {
+  it('while a command runs costs nothing: the answer is whole', async (t) => {
+    const rig = await startRig(t);
+    const sockets: Socket[] = [];
+    const proxy = createServer((near) => {
+      const far = connect(dockerHost.replace('unix://', ''));
+      sockets.push(near);
+      near.on('error', () => far.destroy()).on('close', () => far.destroy());
+      far.on('error', () => near.destroy()).on('close', () => near.destroy());
+      near.pipe(far).pipe(near);
+    });
+    t.after(() => proxy.close());
+    await once(proxy.listen(0, '127.0.0.1'), 'listening');
+    const through = connectDocker(`tcp://127.0.0.1:${(proxy.address() as AddressInfo).port}`);
+    const one = request(
+      'echo once >> /tmp/times; touch /tmp/on; until [ -e /tmp/go ]; do sleep 0.1; done; cat /tmp/times',
+    );
+    const running = runExecution(through, rig.container.id, one);
+    await dockerCli('exec', rig.container.id, 'bash', '-c', 'until [ -e /tmp/on ]; do sleep 0.05; done');
+    for (const socket of sockets) socket.destroy();
+    await dockerCli('exec', rig.container.id, 'touch', '/tmp/go');
+    const result = await running;
+    assert.ok(result.ending === 'exited');
+    assert.deepEqual([result.exitCode, text(result)], [0, 'once\n']);
+  });
+});
+
+describe('the time limit', () => {
+  it('ends a command and what it started, and gives its output so far', async (t) => {
+    const rig = await startRig(t);
+    const result = await rig.run(
+      'setsid sleep 900 & (sleep 901 &) ; echo begun; sleep 902; echo not reached',
+      { timeoutMs: 500 },
+    );
+    assert.equal(result.ending, 'timed_out');
+    assert.equal(text(result), 'begun\n');
+    assert.ok(result.durationMs >= 400 && result.durationMs < 5000, `${result.durationMs} ms`);
+    assert.equal(result.backgroundProcesses, 0);
+    assert.equal(text(await rig.run('pgrep -U 1000 sleep; echo none')), 'none\n');
+  });
+
+  it('leaves the processes of earlier commands alone', async (t) => {
+    const rig = await startRig(t);
+    await rig.run('sleep 800 >/dev/null 2>&1 &');
+    assert.equal((await rig.run('sleep 801', { timeoutMs: 300 })).ending, 'timed_out');
+    assert.equal(text(await rig.run('pgrep -axf "sleep [0-9]*" | cut -d" " -f2-')), 'sleep 800\n');
+  });
+
+  it('kills what does not listen, with what it left behind', async (t) => {
+    const rig = await startRig(t);
+    const script =
+      'trap "" TERM; setsid bash -c \'trap "" TERM; sleep 900; sleep 900\' & touch kept; echo begun; while :; do sleep 1; done';
+    const result = await rig.run(script, { timeoutMs: 300 });
+    assert.equal(result.ending, 'timed_out');
+    assert.equal(text(result), 'begun\n');
+    assert.equal(result.exitCode, null);
+    assert.ok(result.durationMs > 5000);
+    assert.deepEqual(
+      result.changes.files.map(({ path }) => path),
+      ['kept'],
+    );
+    assert.equal(text(await rig.run('pgrep -U 1000 sleep; echo none')), 'none\n');
+  });
+
+  it('ends a fork bomb, and the container serves on', async (t) => {
+    const rig = await startRig(t);
+    const result = await rig.run('echo begun; bomb() { bomb | bomb & }; bomb; sleep 600', {
+      timeoutMs: 1500,
+    });
+    assert.equal(result.ending, 'timed_out');
+    assert.match(text(result), /^begun\n/);
+    assert.equal(text(await rig.run('echo on')), 'on\n');
+    const { HostConfig } = await docker.getContainer(rig.container.id).inspect();
+    assert.equal(HostConfig.PidsLimit, 512);
+  });
+});
+
+describe('an engine that is away', () => {
+  it('is told apart from one that refuses', async () => {
+    const away = connectDocker('unix:///tmp/threadbox-no-such-engine.sock');
+    const running = runExecution(away, 'x', request('true'));
+    await assert.rejects(running, { code: 'DOCKER_UNREACHABLE', mayHaveStarted: false });
+    await assert.rejects(runExecution(docker, 'no-such-container', request('true')), {
+      code: 'CONTAINER_GONE',
+      mayHaveStarted: false,
+    });
+  });
+
+  it('that goes away at the start leaves it open whether the command started', async (t) => {
+    let requests = 0;
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.on('data', () => {
+        requests += 1;
+        if (requests > 1) {
+          socket.destroy();
+          return;
+        }
+        const body = '{"Id":"e1"}';
+        socket.write(
+          `HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+        );
+      });
+    });
+    t.after(() => server.close());
+    const port = await new Promise<number>((resolve) => {
+      server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port));
+    });
+    const away = connectDocker(`tcp://127.0.0.1:${port}`);
+    const running = runExecution(away, 'x', request('true'));
+    await assert.rejects(running, { code: 'DOCKER_UNREACHABLE', mayHaveStarted: true });
+  });
+});

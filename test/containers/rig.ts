@@ -1,0 +1,139 @@
+import { execFile, execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { promisify } from 'node:util';
+import { pino } from 'pino';
+import { connectDocker } from '../../src/containers/client.ts';
+import { ensureContainer, type Container } from '../../src/containers/container.ts';
+import { runExecution, type ExecutionRequest, type ExecutionResult } from '../../src/containers/execution.ts';
+import { ensureMirror } from '../../src/containers/mirror.ts';
+import { removeInstallation } from '../../src/containers/remove-installation.ts';
+import { prepareWorkspace } from '../../src/containers/workspace.ts';
+
+export const dockerHost = process.env['DOCKER_HOST'] ?? 'unix:///var/run/docker.sock';
+const image = process.env['CONTAINER_IMAGE'] ?? 'threadbox-workspace:1';
+export const docker = connectDocker(dockerHost);
+export const silent = pino({ level: 'silent' });
+export const never = new AbortController().signal;
+
+type Scope = Pick<TestContext, 'after'>;
+
+/** git as on a developer's machine, whatever is configured here. */
+export function git(cwd: string, ...args: string[]): string {
+  const settings = [
+    '-c',
+    'user.name=Up Stream',
+    '-c',
+    'user.email=up@example.com',
+    '-c',
+    'init.defaultBranch=main',
+  ];
+  return execFileSync('git', [...settings, ...args], { cwd, encoding: 'utf8' });
+}
+
+/** `docker` as an operator types it; what it prints. */
+export async function dockerCli(...args: string[]): Promise<string> {
+  const env = { ...process.env, DOCKER_HOST: dockerHost };
+  const { stdout, stderr } = await promisify(execFile)('docker', args, { env });
+  return stdout + stderr;
+}
+
+export async function temporaryDir(scope: Scope): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'threadbox-test-'));
+  scope.after(() => rm(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+/** An upstream repository with one commit: README.md, src/app.js, logo.bin. */
+export async function upstream(scope: Scope, { isEmpty = false } = {}): Promise<string> {
+  const dir = await temporaryDir(scope);
+  git(dir, 'init', '--quiet');
+  if (isEmpty) return dir;
+  await writeFile(join(dir, 'README.md'), '# Sample\n\nA line.\nAnother line.\nA third one.\n');
+  git(dir, 'init', '--quiet');
+  execFileSync('mkdir', ['src'], { cwd: dir });
+  await writeFile(join(dir, 'src', 'app.js'), 'console.log(1);\n');
+  await writeFile(join(dir, 'logo.bin'), Buffer.from([0, 1, 2, 255]));
+  git(dir, 'add', '-A');
+  git(dir, 'commit', '--quiet', '-m', 'Begin');
+  return dir;
+}
+
+export type Rig = {
+  instance: string;
+  container: Container;
+  ensure: () => Promise<Container>;
+  prepare: () => Promise<void>;
+  run: (script: string, more?: Partial<ExecutionRequest>) => Promise<ExecutionResult>;
+};
+
+/** A thread's container with a prepared workspace, on the real engine; gone when the test is over. */
+export async function startRig(
+  scope: Scope,
+  {
+    url,
+    branch = null,
+    beforeFirst,
+  }: {
+    url?: string;
+    branch?: string | null;
+    beforeFirst?: (instance: string, threadId: string) => Promise<void>;
+  } = {},
+): Promise<Rig> {
+  const instance = `test-${randomBytes(5).toString('hex')}`;
+  const from = url ?? (await upstream(scope));
+  const mirrorsDir = await temporaryDir(scope);
+  scope.after(() => removeInstallation(docker, instance));
+  const mirror = await ensureMirror({
+    mirrorsDir,
+    repository: { id: 7, url: from },
+    log: silent,
+    signal: never,
+  });
+  const threadId = 'john@example.com-my-app';
+  await beforeFirst?.(instance, threadId);
+  const ensure = () =>
+    ensureContainer(docker, {
+      instance,
+      threadId,
+      userId: 3,
+      repositoryId: 7,
+      repositoryName: 'my-app',
+      image,
+      mirrorPath: mirror.path,
+    });
+  const rig: Rig = {
+    instance,
+    container: await ensure(),
+    ensure,
+    prepare: () =>
+      prepareWorkspace(docker, rig.container, {
+        repositoryName: 'my-app',
+        url: from,
+        branch,
+        mirrorPath: mirror.path,
+        author: { name: 'John "J" Doe', address: 'john@example.com' },
+      }),
+    async run(script, more = {}) {
+      const result = await runExecution(docker, rig.container.id, request(script, more));
+      if (result.ending === 'already-started') throw new Error('the execution was started before');
+      return result;
+    },
+  };
+  await rig.prepare();
+  return rig;
+}
+
+export function request(script: string, more: Partial<ExecutionRequest> = {}): ExecutionRequest {
+  const executionId = `e${randomBytes(6).toString('hex')}`;
+  const timeoutMs = 60_000;
+  return { executionId, repositoryName: 'my-app', script, env: {}, timeoutMs, signal: never, ...more };
+}
+
+/** All of the output, where it was short. */
+export function text({ output }: ExecutionResult): string {
+  return output.head.toString() + output.tail.toString();
+}
