@@ -1,0 +1,280 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Closers } from './closers.ts';
+import { IntakeLoop } from './commands/intake-loop.ts';
+import { ThreadQueues } from './commands/queues.ts';
+import type { ImageReady } from './commands/open-container.ts';
+import { runCommand, type CommandParts } from './commands/run-command.ts';
+import { takeMessage } from './commands/take-message.ts';
+import type { Config, MailServer, Secrets } from './config.ts';
+import type { Docker } from './containers/client.ts';
+import { ensureImage } from './containers/image.ts';
+import { startEmbedded, type Embedded, type EmbeddedMail } from './embedded/embedded.ts';
+import { defaultEngineDir } from './embedded/engine.ts';
+import { chooseEngine } from './engine-choice.ts';
+import type { Log } from './log.ts';
+import { listenToMailbox } from './mail/inbox/listen.ts';
+import { startOutboxSender } from './mail/outbox-sender.ts';
+import { connectSmtp, type TransportLimits } from './mail/transport.ts';
+import { watchPart, type PartState } from './part-state.ts';
+import { retryForEver } from './retry.ts';
+import { listOpenCommands } from './store/commands.ts';
+import { installationId, isSchemaTooNew, migrate, openDatabase, type Db } from './store/database.ts';
+import { readCursor, recordIncoming } from './store/messages.ts';
+import { dueMails, markFailed, markForRetry, markSent } from './store/outbox.ts';
+import { SharedState } from './store/shared-state.ts';
+
+/** What the demo and the tests do otherwise. */
+export type Overrides = {
+  now?: () => Date;
+  maxMessageBytes?: number;
+  smtpLimits?: TransportLimits;
+  engineLingerMs?: number;
+  /** Gets the lines that tell how the making of the workspace image goes on. */
+  onImageProgress?: (line: string) => void;
+};
+
+export type AppSettings = {
+  config: Config;
+  secrets: Secrets;
+  log: Log;
+  /** Ends the start while it still waits for a part. */
+  signal: AbortSignal;
+  overrides?: Overrides;
+};
+
+export type App = {
+  /** How to reach the embedded mail server; null where a real one is configured. */
+  mail: EmbeddedMail | null;
+  db: Db;
+  docker: Docker;
+  installation: string;
+  /** Resolves when the workspace image is there: from then on commands run at once. */
+  imageReady: ImageReady;
+  close: () => Promise<void>;
+};
+
+/** A larger mail is answered with a word on why it was not read. */
+const MAX_MESSAGE_BYTES = 20 << 20;
+/** A private engine outlives the bot this long, so that a quick restart finds its running commands. */
+const ENGINE_LINGER_MS = 120_000;
+/** Service managers give a program ten seconds or more. */
+const CLOSE_DEADLINE_MS = 8_000;
+
+/**
+ * Builds the bot from its settings and starts it. Parts that are away are waited for; `close` stops all in the
+ * opposite order, while running commands go on in their containers.
+ */
+export async function startApp(settings: AppSettings): Promise<App> {
+  const closers = new Closers();
+  const stopping = new AbortController();
+  const signal = AbortSignal.any([settings.signal, stopping.signal]);
+  const close = async (): Promise<void> => {
+    stopping.abort(new Error('Threadbox stops'));
+    await closers.close(CLOSE_DEADLINE_MS, settings.log);
+  };
+  try {
+    return { ...(await build({ ...settings, signal }, closers)), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function build(settings: AppSettings, closers: Closers): Promise<Omit<App, 'close'>> {
+  const { config, secrets, log, signal, overrides = {} } = settings;
+  const now = overrides.now ?? (() => new Date());
+  await mkdir(config.dataDir, { recursive: true, mode: 0o711 });
+  const { usesEmbeddedPostgres: postgres, usesEmbeddedRedis: redis, dataDir } = config;
+  const embedded = await startEmbedded({
+    dataDir,
+    want: { postgres, redis, mail: config.imap === null },
+    log,
+  });
+  closers.add('the embedded parts', () => embedded.close());
+
+  const dockerPart = watchPart('Docker', log);
+  const docker = await openEngine(settings, dockerPart, closers);
+  const onProgress = overrides.onImageProgress ?? ((line: string) => log.info({ part: 'image' }, line));
+  const imageReady = prepareImage(docker, config.containerImage, onProgress, log, signal);
+
+  const db = openDatabase(secrets.databaseUrl ?? (embedded.databaseUrl as string));
+  closers.add('PostgreSQL', () => db.destroy());
+  const databasePart = watchPart('PostgreSQL', log);
+  const installation = await retryForEver(
+    async () => {
+      await migrate(db);
+      return installationId(db);
+    },
+    { signal, onFailure: (error) => databasePart.isDown(error), isFinal: isSchemaTooNew },
+  );
+  databasePart.isUp();
+
+  const sharedState = new SharedState(secrets.redisUrl ?? (embedded.redisUrl as string), log);
+  closers.add('Redis', () => sharedState.close());
+
+  const accounts = mailAccounts(settings, embedded);
+  const outbox = startOutbox(db, accounts.smtp, log, overrides);
+  closers.add('the outbox', () => outbox.close());
+
+  const mirrorsDir = join(dataDir, 'mirrors');
+  const wakeOutbox = (): void => outbox.wake();
+  const parts = {
+    db,
+    docker,
+    sharedState,
+    imageReady,
+    installation,
+    mirrorsDir,
+    config,
+    signal,
+    log,
+    wakeOutbox,
+    now,
+    states: { docker: dockerPart, database: databasePart },
+  };
+  const queueCommand = startQueues(parts, closers);
+  startIntake(settings, parts, { accounts, queueCommand, closers });
+  return { mail: embedded.mail ?? null, db, docker, installation, imageReady };
+}
+
+async function openEngine(
+  { config, log, signal, overrides }: AppSettings,
+  part: PartState,
+  closers: Closers,
+): Promise<Docker> {
+  const { dockerHost, dataDir } = config;
+  const lingerMs = overrides?.engineLingerMs ?? ENGINE_LINGER_MS;
+  const engine = await retryForEver(() => chooseEngine({ dockerHost, dataDir, lingerMs, log }), {
+    signal,
+    onFailure: (error) => part.isDown(error),
+  });
+  closers.add('the Docker Engine', () => engine.close());
+  return engine.docker;
+}
+
+/** Puts a command into its thread's queue, if it is not there. */
+type QueueCommand = (threadId: string, commandId: number) => void;
+
+function startQueues(parts: CommandParts & { config: Config }, closers: Closers): QueueCommand {
+  const { config, signal, log } = parts;
+  const queues = new ThreadQueues(config.commandConcurrency);
+  closers.add('the queues', () => queues.close());
+  const known = new Set<number>();
+  return (threadId, commandId) => {
+    if (known.has(commandId)) return;
+    known.add(commandId);
+    queues.add(
+      threadId,
+      () => runCommand(parts, commandId).finally(() => known.delete(commandId)),
+      (error) => {
+        if (!signal.aborted) log.error({ err: error, command: commandId }, 'a command was left unfinished');
+      },
+    );
+  };
+}
+
+/** From the mailbox to the queues. */
+function startIntake(
+  { overrides }: AppSettings,
+  parts: CommandParts & { config: Config },
+  { accounts, queueCommand, closers }: { accounts: Accounts; queueCommand: QueueCommand; closers: Closers },
+): void {
+  const { db, config, log, signal, now } = parts;
+  const maxMessageBytes = overrides?.maxMessageBytes ?? MAX_MESSAGE_BYTES;
+  const intake = new IntakeLoop({
+    db,
+    take: (message) => takeMessage({ db, config, maxMessageBytes, now, log }, message),
+    database: parts.states.database,
+    resume: async () => {
+      for (const { threadId, id } of await listOpenCommands(db)) queueCommand(threadId, id);
+    },
+    onTaken: (taken) => {
+      if (taken.kind === 'command') queueCommand(taken.threadId, taken.commandId);
+      if (taken.kind === 'answered') parts.wakeOutbox();
+    },
+    log,
+  });
+  closers.add('the intake', () => intake.close());
+
+  const { user, host } = accounts.imap.server;
+  const mailbox = `${user}@${host}/${config.mailbox}`;
+  const listener = listenToMailbox({
+    ...accounts.imap,
+    mailbox: config.mailbox,
+    maxMessageBytes,
+    getCursor: () => readCursor(db, mailbox),
+    record: async (batch, cursor) => {
+      await recordIncoming(db, mailbox, batch, cursor);
+      intake.wake();
+    },
+    log,
+    signal,
+  });
+  closers.add('the mailbox', () => listener.close());
+}
+
+/** Starts making sure of the image, for ever; who needs it waits. */
+function prepareImage(
+  docker: Docker,
+  image: string,
+  onProgress: (line: string) => void,
+  log: Log,
+  signal: AbortSignal,
+): ImageReady {
+  const part = watchPart('the workspace image', log);
+  const make = async (): Promise<void> => {
+    await ensureImage(docker, { image, engineDir: defaultEngineDir(), onProgress });
+    part.isUp();
+  };
+  const pauses = { firstMs: 1_000, longestMs: 60_000 };
+  const start = (): Promise<void> => {
+    const made = retryForEver(make, { signal, onFailure: (error) => part.isDown(error), pauses });
+    // Whoever waits for it gets the fault; at the end of the bot it may be nobody.
+    made.catch((error: unknown) => {
+      if (!signal.aborted) log.error({ err: error }, 'the workspace image cannot be had');
+    });
+    return made;
+  };
+  let ready = start();
+  return async ({ isMissing = false } = {}) => {
+    await ready;
+    if (isMissing) ready = start();
+    await ready;
+  };
+}
+
+type Accounts = { imap: Account; smtp: Account };
+type Account = { server: MailServer; password: string };
+
+function mailAccounts({ config, secrets }: AppSettings, embedded: Embedded): Accounts {
+  if (config.imap && config.smtp) {
+    return {
+      imap: { server: config.imap, password: secrets.imapPassword as string },
+      smtp: { server: config.smtp, password: secrets.smtpPassword as string },
+    };
+  }
+  const { imapPort, smtpPort, password } = embedded.mail as EmbeddedMail;
+  const local = {
+    host: '127.0.0.1',
+    user: config.botAddress,
+    tls: 'offered',
+    verifyCertificate: false,
+  } as const;
+  return {
+    imap: { server: { ...local, port: imapPort }, password },
+    smtp: { server: { ...local, port: smtpPort }, password },
+  };
+}
+
+function startOutbox(db: Db, { server, password }: Account, log: Log, { now, smtpLimits }: Overrides) {
+  return startOutboxSender({
+    transport: connectSmtp(server, password, smtpLimits),
+    due: (limit) => dueMails(db, limit),
+    sent: (id) => markSent(db, id),
+    retryLater: (id, error, at) => markForRetry(db, id, error, at),
+    failed: (id, error) => markFailed(db, id, error),
+    now: now ?? (() => new Date()),
+    log,
+  });
+}

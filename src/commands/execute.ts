@@ -1,0 +1,108 @@
+import { ContainersError } from '../containers/errors.ts';
+import { recoverExecution, runExecution, type ExecutionResult } from '../containers/execution.ts';
+import type { Config } from '../config.ts';
+import { recordAttempt, type Command } from '../store/commands.ts';
+import type { Repository } from '../store/repositories.ts';
+import { activeSession } from '../store/sessions.ts';
+import {
+  openContainer,
+  resumeContainer,
+  type ContainerParts,
+  type OpenedContainer,
+} from './open-container.ts';
+
+export type ExecuteParts = ContainerParts & { config: Pick<Config, 'containerImage' | 'commandTimeoutMs'> };
+
+export type Executed = OpenedContainer & { result: ExecutionResult };
+
+/** What this process knows of its own tries of one command. */
+export type Tries = {
+  /** The attempt that certainly did not begin, and may be begun. */
+  notBegun: number | null;
+  /** The attempt that did not begin either, and never can: its place was claimed to make sure. */
+  givenUp: number | null;
+  /** One was given to the container, and may run. */
+  hasBegun: boolean;
+};
+
+/** A container that is gone again each time it is made. */
+const MOST_REOPENINGS = 3;
+
+/**
+ * Runs a command in its thread's container, at most once, whatever happened to an earlier try.
+ *
+ * Each attempt has a number, stored before it begins, and claims its place in the workspace before it runs anything.
+ * After a crash the bot tries to claim the place of the last attempt itself: if it gets it, that attempt never began and
+ * never will, and a new one may; if not, the command ran, and its outcome is read from there.
+ */
+export async function execute(
+  parts: ExecuteParts,
+  command: Command,
+  repository: Repository,
+  tries: Tries,
+): Promise<Executed> {
+  const { db, docker, config, signal } = parts;
+  let attempt = command.attempt;
+  let opened = await warmContainer();
+
+  if (attempt > 0 && attempt === tries.givenUp) attempt = 0;
+  if (attempt > 0 && attempt !== tries.notBegun) {
+    const recovered = await recover();
+    if (recovered) return recovered;
+    attempt = 0;
+  }
+  opened ??= await openContainer(parts, command, repository);
+  if (attempt === 0) attempt = await recordAttempt(db, command.id);
+
+  for (let reopenings = 0; ; reopenings += 1) {
+    Object.assign(tries, { notBegun: null, hasBegun: true });
+    try {
+      const { script } = command;
+      const env = { THREADBOX_THREAD: command.threadId, THREADBOX_COMMAND: String(command.id) };
+      const result = await runExecution(docker, opened.session.containerId, { ...execution(), script, env });
+      if (result.ending !== 'already-started') return { ...opened, result };
+    } catch (error) {
+      const { code, mayHaveStarted } = asContainersError(error);
+      if (!mayHaveStarted) {
+        Object.assign(tries, { notBegun: attempt, hasBegun: false });
+        const isReopenable = code === 'CONTAINER_GONE' || code === 'WORKSPACE_NOT_READY';
+        if (!isReopenable || reopenings === MOST_REOPENINGS) throw error;
+        // Somebody stopped or removed it since the last command.
+        opened = await openContainer(parts, command, repository);
+        continue;
+      }
+      if (code !== 'CONTAINER_GONE') throw error;
+    }
+    const recovered = await recover();
+    if (recovered) return recovered;
+    attempt = await recordAttempt(db, command.id);
+  }
+
+  /** The warm path asks Docker nothing beforehand: using the container shows whether it is still there. */
+  async function warmContainer(): Promise<OpenedContainer | null> {
+    const session = await activeSession(db, command.threadId);
+    return session && { session, wasRunning: false, notes: [] };
+  }
+
+  /** @returns null when the last attempt never began and never will */
+  async function recover(): Promise<Executed | null> {
+    const resumed = await resumeContainer(parts, command, repository);
+    const { session, wasRunning } = resumed;
+    const result = await recoverExecution(docker, session.containerId, { ...execution(), wasRunning });
+    opened = resumed;
+    if (result.ending !== 'never-started') return { ...resumed, result };
+    tries.givenUp = attempt;
+    return null;
+  }
+
+  function execution() {
+    const executionId = `${command.id}-${attempt}`;
+    return { executionId, repositoryName: repository.name, timeoutMs: config.commandTimeoutMs, signal };
+  }
+}
+
+/** @throws what it is given, when that comes from somewhere else */
+function asContainersError(error: unknown): ContainersError {
+  if (error instanceof ContainersError) return error;
+  throw error;
+}

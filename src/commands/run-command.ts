@@ -1,0 +1,83 @@
+import type { PartState } from '../part-state.ts';
+import { retryForEver } from '../retry.ts';
+import { commandById, type Command } from '../store/commands.ts';
+import { isDatabaseAway } from '../store/database.ts';
+import { repositoryById } from '../store/repositories.ts';
+import { execute, type ExecuteParts, type Executed, type Tries } from './execute.ts';
+import { isForTheSender, tellDelay, tellFailure, tellResult, type TellParts } from './tell-sender.ts';
+
+export type CommandParts = ExecuteParts &
+  TellParts & {
+    /** What waits for a part says so here: once, for however many commands. */
+    states: { docker: PartState; database: PartState };
+  };
+
+/** A fault that nobody foresaw may pass: with the pauses between them, these tries last for eight seconds. */
+const MOST_FAULTS = 6;
+/** Whoever waits longer than this for a command to start is told why. */
+const DELAY_TOLD_AFTER_MS = 60_000;
+
+/**
+ * The story of one command: its container is made sure of, it runs there, and its answer is stored together with its
+ * end. Called in the thread's queue, also for a command that was running when the bot was killed.
+ *
+ * Faults that pass (Docker or PostgreSQL away) are waited out, for ever; the command is not lost meanwhile and does not
+ * start twice. What does not pass is told to the sender.
+ *
+ * @throws an AbortError when the bot stops: the command goes on in its container, and is taken up after the next start
+ */
+export async function runCommand(parts: CommandParts, commandId: number): Promise<void> {
+  const log = parts.log.child({ command: commandId });
+  const tries: Tries = { notBegun: null, givenUp: null, hasBegun: false };
+  let executed: Executed | null = null;
+  let faults = 0;
+  let waitsFor = 'the image that commands run in is still being made';
+  const telling = setTimeout(() => void tellWaiting(), DELAY_TOLD_AFTER_MS);
+
+  async function attempt(): Promise<void> {
+    const command = await commandById(parts.db, commandId);
+    parts.states.database.isUp();
+    if (command.state !== 'queued' && command.state !== 'running') return;
+    const repository = await repositoryById(parts.db, command.repositoryId);
+    try {
+      executed ??= await execute(parts, command, repository, tries);
+      parts.states.docker.isUp();
+      await tellResult(parts, command, repository, executed);
+      const { ending, exitCode, durationMs } = executed.result;
+      log.info({ thread: command.threadId, ending, exitCode, durationMs }, 'command ended');
+    } catch (error) {
+      if (parts.signal.aborted || isPassing(error)) throw error;
+      if (!isForTheSender(error) && (faults += 1) < MOST_FAULTS) throw error;
+      log.error({ err: error }, 'the command cannot be run or answered');
+      await tellFailure(parts, command, repository, error as Error, { executed, tries });
+    }
+  }
+
+  async function tellWaiting(): Promise<void> {
+    if (tries.hasBegun || parts.signal.aborted) return;
+    try {
+      const command: Command = await commandById(parts.db, commandId);
+      if (command.state === 'queued' || command.state === 'running')
+        await tellDelay(parts, command, waitsFor);
+    } catch (error) {
+      log.warn({ err: error }, 'the sender could not be told of a delay');
+    }
+  }
+
+  try {
+    await retryForEver(attempt, {
+      signal: parts.signal,
+      onFailure: (error) => {
+        waitsFor = error.message;
+        if (isDockerAway(error)) parts.states.docker.isDown(error);
+        else if (isDatabaseAway(error)) parts.states.database.isDown(error);
+        else log.warn({ err: error }, 'a fault that nobody foresaw; the command is tried again');
+      },
+    });
+  } finally {
+    clearTimeout(telling);
+  }
+}
+
+const isDockerAway = (error: unknown): boolean => (error as { code?: string }).code === 'DOCKER_UNREACHABLE';
+const isPassing = (error: unknown): boolean => isDockerAway(error) || isDatabaseAway(error);

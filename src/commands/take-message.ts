@@ -1,0 +1,212 @@
+import type { Config } from '../config.ts';
+import type { Log } from '../log.ts';
+import { loopReason } from '../mail/loop-guard.ts';
+import { renderNotice, type Notice } from '../mail/notices.ts';
+import { parseMessage, type ParsedMessage } from '../mail/parse.ts';
+import { typedText } from '../mail/reply-text.ts';
+import { isAllowedSender } from '../mail/sender.ts';
+import { isUniqueViolation, type Db } from '../store/database.ts';
+import { queueCommand } from '../store/commands.ts';
+import {
+  answeredThread,
+  conversationThread,
+  isRepeated,
+  settleMessage,
+  type MessageFacts,
+  type MessageOutcome,
+  type ReceivedMessage,
+} from '../store/messages.ts';
+import { listRepositories, type Repository } from '../store/repositories.ts';
+import { ensureThread } from '../store/threads.ts';
+import { ensureUser, isRegistered } from '../store/users.ts';
+import { findThread, type FoundThread } from '../threads/find-thread.ts';
+import {
+  bodyRepositoryLine,
+  plusAddressName,
+  repositoryTag,
+  stripReplyPrefixes,
+  subjectKey,
+} from '../threads/identity.ts';
+import { answerMessage } from './answer-message.ts';
+import { commandText, MAX_SCRIPT_BYTES } from './command-text.ts';
+
+/** What became of a message: a command in its thread's queue, an answer that says why not, or nothing, for a recorded reason. */
+export type Taken =
+  | { kind: 'command'; commandId: number; threadId: string }
+  | { kind: 'answered'; reason: string }
+  | { kind: 'dropped' | 'failed'; reason: string };
+
+export type Intake = {
+  db: Db;
+  config: Pick<Config, 'botAddress' | 'allowedSenders' | 'threadBy'>;
+  maxMessageBytes: number;
+  now: () => Date;
+  log: Log;
+};
+
+/**
+ * The way of one message, from its bytes to a queued command. Everything it decides is stored in one transaction, so
+ * after a crash it is simply taken again.
+ *
+ * @throws when the database cannot be asked; the message stays as it is then.
+ */
+export async function takeMessage(intake: Intake, received: ReceivedMessage): Promise<Taken> {
+  const { db, config } = intake;
+  let message: ParsedMessage;
+  try {
+    message = await parseMessage(received.raw);
+  } catch (error) {
+    return settle(db, received, 'failed', `not readable as a mail: ${(error as Error).message}`, null);
+  }
+  const facts = factsOf(message);
+
+  const loop = loopReason(message, { botAddress: config.botAddress });
+  if (loop !== null) return settle(db, received, 'dropped', loop, facts);
+  if (message.sender === null)
+    return settle(db, received, 'dropped', 'From is not one single address', facts);
+  const sender = message.sender;
+  const { allowedSenders } = config;
+  if (!isAllowedSender(sender, allowedSenders, false) && !(await isRegistered(db, sender))) {
+    return settle(db, received, 'dropped', 'the sender is not allowed', facts);
+  }
+  if (await isRepeated(db, { address: sender, messageId: message.messageId, bodyHash: message.bodyHash })) {
+    return settle(db, received, 'dropped', 'the same mail was taken before', facts);
+  }
+  if (received.isTruncated) {
+    const { sizeBytes } = received;
+    return refuse(intake, received, facts, {
+      kind: 'mail-too-large',
+      sizeBytes,
+      limitBytes: intake.maxMessageBytes,
+    });
+  }
+
+  const repositories = await listRepositories(db);
+  const typed = typedText(message.text);
+  const bodyLine = bodyRepositoryLine(typed);
+  const found = await threadOf(intake, message, sender, repositories, bodyLine);
+  if (found.kind === 'unknown-repository') return refuse(intake, received, facts, { ...found });
+  if (found.kind === 'ask') {
+    const notice = found.candidates.length === 0 ? 'no-repository' : 'which-repository';
+    return refuse(intake, received, facts, { kind: notice, candidates: found.candidates });
+  }
+
+  const withoutPrefixes = stripReplyPrefixes(message.subject);
+  const subjectRest = repositoryTag(message.subject)?.rest ?? withoutPrefixes;
+  const isReply = message.inReplyTo !== null || withoutPrefixes !== message.subject.trim();
+  const command = commandText(bodyLine?.rest ?? typed, subjectRest, isReply);
+  if ('missing' in command) {
+    const repositoryName = repositories.find(({ id }) => id === found.repositoryId)?.name ?? '';
+    const notice: Notice =
+      command.missing === 'empty'
+        ? { kind: 'empty-mail', repositoryName }
+        : { kind: 'command-too-large', limitBytes: MAX_SCRIPT_BYTES };
+    return refuse(intake, received, facts, notice);
+  }
+  return queue(intake, received, facts, message, found, command.script);
+}
+
+async function threadOf(
+  { db, config }: Intake,
+  message: ParsedMessage,
+  sender: string,
+  repositories: readonly Repository[],
+  bodyLine: ReturnType<typeof bodyRepositoryLine>,
+): Promise<FoundThread> {
+  const answers = [...new Set([message.inReplyTo, ...message.references.toReversed()])];
+  const plusName = plusAddressName(message.recipients, config.botAddress);
+  const answeredIds = answers.filter((id) => id !== null);
+  const [answered, conversation] = await Promise.all([
+    answeredThread(db, sender, answeredIds),
+    conversationThread(db, sender, subjectKey(message.subject)),
+  ]);
+  return findThread({
+    sender,
+    answeredThread: answered,
+    tag: repositoryTag(message.subject),
+    plusName,
+    bodyLine,
+    conversationThread: conversation,
+    repositories,
+    subject: message.subject,
+    threadBy: config.threadBy,
+  });
+}
+
+async function queue(
+  { db, log }: Intake,
+  received: ReceivedMessage,
+  facts: MessageFacts,
+  message: ParsedMessage,
+  found: Extract<FoundThread, { kind: 'thread' }>,
+  script: string,
+): Promise<Taken> {
+  try {
+    return await db.transaction(async (transaction) => {
+      const user = await ensureUser(transaction, message.sender as string, message.senderName);
+      const { threadId: id, repositoryId, label } = found;
+      const thread = await ensureThread(transaction, { id, userId: user.id, repositoryId, label });
+      await settleMessage(
+        transaction,
+        received.id,
+        { outcome: 'command', reason: null, threadId: thread.id },
+        facts,
+      );
+      const commandId = await queueCommand(transaction, {
+        threadId: thread.id,
+        messageId: received.id,
+        script,
+      });
+      log.info({ message: received.id, command: commandId, thread: thread.id }, 'command queued');
+      return { kind: 'command', commandId, threadId: thread.id };
+    });
+  } catch (error) {
+    // Two copies at once: the other one was quicker.
+    if (!isUniqueViolation(error, 'messages_same_mail')) throw error;
+    return settle(db, received, 'dropped', 'the same mail was taken before', facts);
+  }
+}
+
+async function refuse(
+  { db, config, now, log }: Intake,
+  received: ReceivedMessage,
+  facts: MessageFacts,
+  notice: Notice,
+): Promise<Taken> {
+  await db.transaction(async (transaction) => {
+    const settled = { outcome: 'answered', reason: notice.kind, threadId: null } as const;
+    await settleMessage(transaction, received.id, settled, facts);
+    const toAnswer = {
+      ...facts,
+      id: received.id,
+      address: facts.address as string,
+      references: [...facts.references],
+    };
+    await answerMessage(transaction, config.botAddress, toAnswer, renderNotice(notice), null, now());
+  });
+  log.info({ message: received.id, reason: notice.kind }, 'message answered without running anything');
+  return { kind: 'answered', reason: notice.kind };
+}
+
+async function settle(
+  db: Db,
+  received: ReceivedMessage,
+  outcome: Extract<MessageOutcome, 'dropped' | 'failed'>,
+  reason: string,
+  facts: MessageFacts | null,
+): Promise<Taken> {
+  await settleMessage(db, received.id, { outcome, reason, threadId: null }, facts);
+  return { kind: outcome, reason };
+}
+
+function factsOf(message: ParsedMessage): MessageFacts {
+  return {
+    address: message.sender,
+    senderName: message.senderName,
+    messageId: message.messageId,
+    references: message.references,
+    subject: message.subject,
+    subjectKey: subjectKey(message.subject),
+    bodyHash: message.bodyHash,
+  };
+}

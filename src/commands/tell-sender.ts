@@ -1,0 +1,135 @@
+import { renderAnswer, type AnswerFacts } from '../mail/answer.ts';
+import { renderNotice } from '../mail/notices.ts';
+import { commandById, endCommand, type Command } from '../store/commands.ts';
+import type { Db } from '../store/database.ts';
+import { messageToAnswer } from '../store/messages.ts';
+import type { Repository } from '../store/repositories.ts';
+import { touchSession } from '../store/sessions.ts';
+import type { SharedState } from '../store/shared-state.ts';
+import { answerMessage } from './answer-message.ts';
+import type { Executed, Tries } from './execute.ts';
+
+export type TellParts = {
+  db: Db;
+  sharedState: SharedState;
+  config: { botAddress: string };
+  /** An answer was stored: send it now. */
+  wakeOutbox: () => void;
+  now: () => Date;
+};
+
+const NOTHING = { head: Buffer.alloc(0), tail: Buffer.alloc(0), totalBytes: 0, omittedBytes: 0, log: null };
+
+/** The command ran: its answer, and its end. */
+export async function tellResult(
+  parts: TellParts,
+  command: Command,
+  repository: Repository,
+  { session, notes, result }: Executed,
+): Promise<void> {
+  const { exitCode, durationMs, branch, changes, output, backgroundProcesses } = result;
+  const facts: AnswerFacts = {
+    ...commonFacts(command, repository),
+    result: result.ending,
+    exitCode,
+    durationMs,
+    branch,
+    changes,
+    output,
+    backgroundProcesses,
+    containerName: session.containerName,
+    notes: result.note === undefined ? notes : [...notes, result.note],
+  };
+  const state = result.ending === 'exited' ? 'finished' : result.ending;
+  await tell(parts, command, facts, async (transaction) => {
+    await touchSession(transaction, session.id);
+    const outputBytes = output.totalBytes;
+    const end = { state, sessionId: session.id, exitCode, durationMs, branch, outputBytes } as const;
+    await endCommand(transaction, command.id, end);
+  });
+  parts.sharedState.setContainerState({
+    threadId: command.threadId,
+    containerId: session.containerId,
+    containerName: session.containerName,
+    isActive: true,
+    lastActivityAt: parts.now().toISOString(),
+  });
+}
+
+/**
+ * The command could not be run, or not be seen to its end. Which of the two is said as carefully as it is known:
+ * whoever reads "nothing was run" will send it again.
+ *
+ * @param known what it came to, when only the telling failed; and whether its last attempt began
+ */
+export async function tellFailure(
+  parts: TellParts,
+  command: Command,
+  repository: Repository,
+  error: Error,
+  { executed, tries }: { executed: Executed | null; tries: Tries },
+): Promise<void> {
+  const { attempt } = await commandById(parts.db, command.id);
+  const mayHaveRun =
+    executed !== null || (attempt > 0 && attempt !== tries.notBegun && attempt !== tries.givenUp);
+  const words = error.message.replaceAll('\0', '').slice(0, 4_000);
+  const reason = isForTheSender(error)
+    ? words
+    : `This is a fault of Threadbox, not of your command; its log tells more under command ${command.id}. ${words}`;
+  const facts: AnswerFacts = {
+    ...commonFacts(command, repository),
+    result: mayHaveRun ? 'interrupted' : 'failed',
+    exitCode: null,
+    durationMs: executed?.result.durationMs ?? 0,
+    branch: null,
+    changes: { files: [], isComplete: false, reason: 'it could not be looked up' },
+    output: NOTHING,
+    backgroundProcesses: 0,
+    containerName: executed?.session.containerName ?? '',
+    notes: [],
+    error: reason,
+  };
+  const state = mayHaveRun ? 'interrupted' : 'failed';
+  await tell(parts, command, facts, (transaction) =>
+    endCommand(transaction, command.id, { state, error: words }),
+  );
+}
+
+/** The command still waits to be started, through no fault of its own. It stays as it is. */
+export async function tellDelay(parts: TellParts, command: Command, reason: string): Promise<void> {
+  const { db, config, now, wakeOutbox } = parts;
+  const message = await messageToAnswer(db, command.messageId);
+  const notice = renderNotice({ kind: 'delayed', command: command.script, reason });
+  await db.transaction((transaction) =>
+    answerMessage(transaction, config.botAddress, message, notice, command.threadId, now()),
+  );
+  wakeOutbox();
+}
+
+/** Faults that the sender, or whoever runs Threadbox, can do something about. */
+export function isForTheSender(error: unknown): boolean {
+  const { code } = error as { code?: string };
+  return code === 'REPOSITORY_UNAVAILABLE' || code === 'WORKSPACE';
+}
+
+const commonFacts = (command: Command, repository: Repository) => ({
+  command: command.script,
+  threadId: command.threadId,
+  repositoryName: repository.name,
+});
+
+/** Stores the answer and what it tells in one transaction, then has it sent. */
+async function tell(
+  { db, config, now, wakeOutbox }: TellParts,
+  command: Command,
+  facts: AnswerFacts,
+  record: (transaction: Db) => Promise<void>,
+): Promise<void> {
+  const message = await messageToAnswer(db, command.messageId);
+  const answer = renderAnswer(facts);
+  await db.transaction(async (transaction) => {
+    await record(transaction);
+    await answerMessage(transaction, config.botAddress, message, answer, command.threadId, now());
+  });
+  wakeOutbox();
+}

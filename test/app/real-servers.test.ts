@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { startApp, type App } from '../../src/app.ts';
+import { askBot, sendToBot, type Correspondent } from '../../src/cli/write-to-bot.ts';
+import { loadConfig } from '../../src/config.ts';
+import { removeInstallation } from '../../src/containers/remove-installation.ts';
+import { awaitAnswer } from '../../src/mail/inbox/await-answer.ts';
+import { parseMessage } from '../../src/mail/parse.ts';
+import { addRepository } from '../../src/store/repositories.ts';
+import { ALICE } from '../support/app.ts';
+import { collectedLog, type LogLine } from '../support/collected-log.ts';
+import { startDovecot, type Dovecot } from '../support/dovecot.ts';
+import { engine, engineHost } from '../support/engine.ts';
+import { startGitUpstream, type GitUpstream } from '../support/git-upstream.ts';
+import { startPostfix, type Postfix } from '../support/postfix.ts';
+import { until } from '../support/until.ts';
+
+// The mail servers of a small company: Postfix in front of Dovecot, logins and TLS everywhere.
+
+const BOT = 'bot@threadbox.test';
+const SKIP = '?insecure-skip-verify=yes';
+
+let dir: string;
+let dovecot: Dovecot;
+let postfix: Postfix;
+let upstream: GitUpstream;
+let installation: string | null = null;
+let alice: Correspondent;
+
+before(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'threadbox-real-'));
+  dovecot = await startDovecot();
+  postfix = await startPostfix(dovecot, ['threadbox.test', 'example.com']);
+  upstream = await startGitUpstream();
+  const smtp = { ...dovecot.account(ALICE), port: postfix.port };
+  alice = {
+    address: ALICE,
+    imap: { server: dovecot.account(ALICE), password: dovecot.password },
+    smtp: { server: smtp, password: dovecot.password },
+  };
+});
+after(async () => {
+  if (installation !== null) await removeInstallation(engine, installation);
+  await upstream.close();
+  await postfix.close();
+  await dovecot.close();
+  await rm(dir, { recursive: true, force: true });
+});
+
+/** @param imap scheme, and options of the URL */
+async function startBot(
+  imap: { scheme: 'imap' | 'imaps'; options: string },
+  smtpOptions: string,
+): Promise<{ app: App; lines: LogLine[] }> {
+  const login = `${encodeURIComponent(BOT)}:${encodeURIComponent(dovecot.password)}@127.0.0.1`;
+  const imapPort = imap.scheme === 'imaps' ? dovecot.imapsPort : dovecot.imapPort;
+  const { config, secrets } = loadConfig({
+    IMAP_URL: `${imap.scheme}://${login}:${imapPort}${imap.options}`,
+    SMTP_URL: `smtp://${login}:${postfix.port}${smtpOptions}`,
+    BOT_ADDRESS: BOT,
+    DOCKER_HOST: engineHost,
+    CONTAINER_IMAGE: process.env['CONTAINER_IMAGE'],
+    ALLOWED_SENDERS: '*@example.com',
+    DATA_DIR: join(dir, 'data'),
+  });
+  const { log, lines } = collectedLog();
+  const app = await startApp({ config, secrets, log, signal: new AbortController().signal });
+  installation = app.installation;
+  await addRepository(app.db, { name: 'sample', url: upstream.url, branch: null, threadBy: null });
+  return { app, lines };
+}
+
+const whyDown = (lines: readonly LogLine[], part: string): unknown =>
+  lines.find((line) => line['part'] === part && line.msg.includes('does not answer'))?.['reason'];
+
+test('a certificate that nobody vouches for is refused, by IMAP and SMTP, until the URL says to take it; no mail is lost', async () => {
+  const sent = await sendToBot(alice, { to: BOT, subject: '[sample] Patience', body: 'echo at last' });
+
+  const strict = await startBot({ scheme: 'imaps', options: '' }, '');
+  assert.match(String(await until(() => whyDown(strict.lines, 'IMAP'))), /certificate/i);
+  await strict.app.close();
+
+  const reading = await startBot({ scheme: 'imaps', options: SKIP }, '');
+  assert.match(String(await until(() => whyDown(reading.lines, 'SMTP'))), /certificate/i);
+  assert.equal(whyDown(reading.lines, 'IMAP'), undefined);
+  await reading.app.close();
+
+  const trusting = await startBot({ scheme: 'imaps', options: SKIP }, SKIP);
+  const raw = await awaitAnswer({ ...alice.imap, inReplyTo: sent, timeoutMs: 30_000 });
+  assert.match((await parseMessage(raw)).text, /^exit code 0[^]*at last/i);
+  await trusting.app.close();
+});
+
+test('with STARTTLS and logins through Postfix and Dovecot a conversation goes on, by plus-address too', async (t) => {
+  const { app, lines } = await startBot({ scheme: 'imap', options: SKIP }, SKIP);
+  t.after(() => app.close());
+  const patience = { timeoutMs: 30_000, signal: new AbortController().signal };
+  const first = {
+    to: 'bot+sample@threadbox.test',
+    subject: 'No tag',
+    body: 'echo kept > file.txt\necho übermäßig',
+  };
+  const { answer } = await askBot(alice, first, patience);
+  assert.match(answer.text, /^exit code 0[^]*übermäßig/i);
+  const reply = { to: BOT, subject: answer.subject, body: 'cat file.txt', inReplyTo: answer };
+  assert.match((await askBot(alice, reply, patience)).answer.text, /\nkept\n/);
+  assert.deepEqual(
+    lines.filter(({ level }) => level >= 40),
+    [],
+  );
+});

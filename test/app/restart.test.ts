@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { startPostgres } from '../../src/embedded/postgres.ts';
+import { ALICE, BOB } from '../support/app.ts';
+import { spawnBot } from '../support/bot-process.ts';
+import { collectedLog } from '../support/collected-log.ts';
+import { engineHost, inContainer } from '../support/engine.ts';
+import { startSeparateBot, type SeparateBot } from '../support/separate-bot.ts';
+import { startTcpProxy } from '../support/tcp-proxy.ts';
+import { until } from '../support/until.ts';
+
+let bot: SeparateBot;
+before(async () => {
+  bot = await startSeparateBot();
+});
+after(() => bot.close());
+
+const thread = (address: string, label = ''): string => `${address}-sample${label}`;
+
+/** Runs until the file `go` is made in the workspace, and says what there is to say only then. */
+const waitingCommand = (name: string): string =>
+  [
+    `echo ${name} >> /workspace/ran`,
+    `echo ${name} begins`,
+    `while [ ! -e /workspace/go-${name} ]; do sleep 0.05; done`,
+    'seq 1 200',
+    `echo ${name} ends`,
+  ].join('\n');
+
+/** @returns the container, once the command runs there */
+async function begun(threadId: string, name: string): Promise<string> {
+  const container = await bot.containerOf(threadId);
+  await until(async () => (await inContainer(container, 'cat /workspace/ran')).split('\n').includes(name));
+  return container;
+}
+
+const numbers = Array.from({ length: 200 }, (_, index) => `${index + 1}\n`).join('');
+
+function assertWhole(text: string, name: string): void {
+  assert.match(text, /^exit code 0/i);
+  assert.ok(text.includes(`${name} begins\n${numbers}${name} ends\n`), `whole output of ${name}`);
+}
+
+test('a bot killed with kill -9 goes on where it was: what ran is answered once, what was queued runs in order', async () => {
+  const endsMeanwhile = await bot.send(ALICE, '[sample] Long', waitingCommand('meanwhile'));
+  const endsAfterwards = await bot.send(BOB, '[sample] Long', waitingCommand('afterwards'));
+  const alices = await begun(thread(ALICE), 'meanwhile');
+  const bobs = await begun(thread(BOB), 'afterwards');
+  const queued = [];
+  for (const index of [1, 2, 3])
+    queued.push(await bot.send(ALICE, `[sample] ${index}`, `echo queued-${index} | tee -a /workspace/ran`));
+  await until(async () => (await bot.db('commands').where({ state: 'queued' })).length === queued.length);
+
+  await bot.kill('SIGKILL');
+  assert.equal(await inContainer(alices, 'touch /workspace/go-meanwhile; cat /workspace/ran'), 'meanwhile\n');
+  await bot.start();
+  assert.equal(await inContainer(bobs, 'touch /workspace/go-afterwards; cat /workspace/ran'), 'afterwards\n');
+
+  const [long = [], ...rest] = await bot.answersTo(ALICE, [endsMeanwhile, ...queued]);
+  assert.deepEqual([long.length, ...rest.map(({ length }) => length)], [1, 1, 1, 1]);
+  assertWhole(long[0]?.text ?? '', 'meanwhile');
+  const [other = []] = await bot.answersTo(BOB, [endsAfterwards]);
+  assert.equal(other.length, 1);
+  assertWhole(other[0]?.text ?? '', 'afterwards');
+  const ran = await inContainer(alices, 'cat /workspace/ran');
+  assert.equal(ran, 'meanwhile\nqueued-1\nqueued-2\nqueued-3\n');
+});
+
+/** What is seen in the database just before each kill. */
+const MOMENTS: readonly { table: string; where: Record<string, string> }[] = [
+  { table: 'messages', where: { direction: 'in', state: 'received' } },
+  { table: 'commands', where: { state: 'queued' } },
+  { table: 'commands', where: { state: 'running' } },
+  { table: 'outbox', where: { state: 'waiting' } },
+];
+
+test('killed again and again at any moment, it runs each command once and in order, and answers all', async () => {
+  const sent: string[] = [];
+  for (const { table, where } of MOMENTS) {
+    for (const _ of [1, 2]) {
+      const body = `echo ${sent.length} | tee -a /workspace/ran; sleep 0.2`;
+      sent.push(await bot.send(ALICE, '[sample#storm] Round', body));
+    }
+    // Some of them last for milliseconds: then any other moment will do.
+    await until(() => bot.db(table).where(where).first(), 3_000).catch(() => null);
+    await bot.kill('SIGKILL');
+    await bot.start();
+  }
+  const answers = await bot.answersTo(ALICE, sent);
+  for (const copies of answers) {
+    assert.equal(new Set(copies.map(({ messageId }) => messageId)).size, 1);
+    assert.match(copies[0]?.text ?? '', /^exit code 0/i);
+  }
+  const ran = await inContainer(await bot.containerOf(thread(ALICE, '#storm')), 'cat /workspace/ran');
+  assert.equal(ran, sent.map((_, index) => `${index}\n`).join(''));
+});
+
+test('a polite stop ends within ten seconds with exit code 0, and the running command goes on', async () => {
+  const sent = await bot.send(ALICE, '[sample#polite] Long', waitingCommand('polite'));
+  const container = await begun(thread(ALICE, '#polite'), 'polite');
+  const queued = await bot.send(ALICE, '[sample#polite] Queued', 'echo after it');
+  await until(() => bot.db('commands').where({ state: 'queued' }).first());
+
+  const { exitCode, tookMs } = await bot.kill('SIGTERM');
+  assert.equal(exitCode, 0);
+  assert.ok(tookMs < 10_000, `took ${Math.round(tookMs)} ms`);
+  assert.match(await inContainer(container, 'pgrep -fc "go-polit[e]"; touch /workspace/go-polite'), /^[1-9]/);
+  await bot.start();
+  const [answers = [], later = []] = await bot.answersTo(ALICE, [sent, queued]);
+  assert.deepEqual([answers.length, later.length], [1, 1]);
+  assertWhole(answers[0]?.text ?? '', 'polite');
+});
+
+test('a bot that still waits for a part, or has lost one, stops as politely', async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'threadbox-stop-'));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  const postgres = await startPostgres({ dir: join(dir, 'postgres'), log: collectedLog().log });
+  t.after(() => postgres.close());
+  const proxy = await startTcpProxy(Number(new URL(postgres.url).port));
+  t.after(() => proxy.close());
+  const url = new URL(postgres.url);
+  url.port = String(proxy.port);
+  const settings = { DOCKER_HOST: engineHost, DATA_DIR: join(dir, 'data'), DATABASE_URL: url.href };
+
+  proxy.hold();
+  const waiting = spawnBot(dir, settings);
+  await until(() => waiting.lines.some(({ part }) => part === 'PostgreSQL'), 40_000);
+  const early = await waiting.kill('SIGTERM');
+  assert.equal(early.exitCode, 0, waiting.complaints());
+  assert.ok(early.tookMs < 10_000, `took ${Math.round(early.tookMs)} ms`);
+  assert.equal(waiting.complaints(), '');
+
+  proxy.release();
+  const running = spawnBot(dir, settings);
+  await running.ready();
+  proxy.hold();
+  const late = await running.kill('SIGTERM');
+  assert.equal(late.exitCode, 0, running.complaints());
+  assert.ok(late.tookMs < 10_000, `took ${Math.round(late.tookMs)} ms`);
+});
+
+test('wrong settings are all told at once, and nothing is started', async () => {
+  const bot = spawnBot(tmpdir(), {
+    IMAP_URL: 'http://mail.example.com',
+    BOT_ADDRESS: 'bot',
+    COMMAND_TIMEOUT_MS: 'soon',
+    LOG_LEVEL: 'loud',
+    DATABASE_URL: 'mysql://db',
+  });
+  assert.equal((await bot.ended).exitCode, 2);
+  const told = new Set(bot.complaints().match(/\b[A-Z]+_[A-Z_]+(?=: )/g));
+  assert.deepEqual([...told].toSorted(), [
+    'BOT_ADDRESS',
+    'COMMAND_TIMEOUT_MS',
+    'DATABASE_URL',
+    'IMAP_URL',
+    'LOG_LEVEL',
+    'SMTP_URL',
+  ]);
+  assert.deepEqual(bot.lines, []);
+});

@@ -1,0 +1,93 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startApp, type App, type Overrides } from '../../src/app.ts';
+import { loadConfig } from '../../src/config.ts';
+import { embeddedCorrespondent, type Correspondent } from '../../src/cli/write-to-bot.ts';
+import { removeInstallation } from '../../src/containers/remove-installation.ts';
+import { createLog } from '../../src/log.ts';
+import { addRepository } from '../../src/store/repositories.ts';
+import { startGitUpstream, type GitUpstream } from './git-upstream.ts';
+
+export const ALICE = 'alice@example.com';
+export const BOB = 'bob@example.com';
+
+export type TestApp = {
+  /** The running bot; a new one after `restart`. */
+  readonly app: App;
+  upstream: GitUpstream;
+  botAddress: string;
+  userAt: (address: string) => Correspondent;
+  /** Stops the bot as SIGTERM would, and starts it again on the same data. */
+  restart: () => Promise<void>;
+  stop: () => Promise<void>;
+  start: () => Promise<void>;
+  close: () => Promise<void>;
+};
+
+/** The whole bot on private embedded parts, with the repository `sample` of a private git server; gone after `close`. */
+export async function startTestApp({
+  env = {},
+  overrides = {},
+}: { env?: Readonly<Record<string, string>>; overrides?: Overrides } = {}): Promise<TestApp> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'threadbox-app-'));
+  const upstream = await startGitUpstream();
+  const { config, secrets } = loadConfig({
+    DOCKER_HOST: process.env['DOCKER_HOST'],
+    CONTAINER_IMAGE: process.env['CONTAINER_IMAGE'],
+    ALLOWED_SENDERS: '*@example.com',
+    DATA_DIR: dataDir,
+    LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'silent',
+    ...env,
+  });
+  const log = createLog(config.logLevel);
+  let app: App | null = null;
+
+  async function start(): Promise<void> {
+    app = await startApp({ config, secrets, log, signal: new AbortController().signal, overrides });
+  }
+  async function stop(): Promise<void> {
+    const stopped = running();
+    app = null;
+    await stopped.close();
+  }
+  function running(): App {
+    if (!app) throw new Error('the bot is stopped');
+    return app;
+  }
+
+  try {
+    await start();
+    await addRepository(running().db, { name: 'sample', url: upstream.url, branch: null, threadBy: null });
+  } catch (error) {
+    await upstream.close();
+    await rm(dataDir, { recursive: true, force: true });
+    throw error;
+  }
+  return {
+    get app() {
+      return running();
+    },
+    upstream,
+    botAddress: config.botAddress,
+    userAt: (address) => {
+      const { mail } = running();
+      if (!mail) throw new Error('no embedded mail server');
+      return embeddedCorrespondent(address, mail);
+    },
+    async restart() {
+      await stop();
+      await start();
+    },
+    stop,
+    start,
+    async close() {
+      if (!app) await start();
+      const { docker, installation } = running();
+      await stop();
+      await removeInstallation(docker, installation);
+      await upstream.close();
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}

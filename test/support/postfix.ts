@@ -1,0 +1,113 @@
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, copyFile, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { answers, makeCertificate, type Dovecot } from './dovecot.ts';
+import { freePort } from './git-upstream.ts';
+import { until } from './until.ts';
+
+const run = promisify(execFile);
+
+export type Postfix = { port: number; close: () => Promise<void> };
+
+const MASTER = '/usr/lib/postfix/sbin/master';
+
+/**
+ * A private Postfix on a loopback port: it takes mail only after STARTTLS and a login that Dovecot has checked, and
+ * brings it to Dovecot. Nothing leaves the machine. It starts as root only: others need sudo without a password.
+ */
+export async function startPostfix(dovecot: Dovecot, domains: readonly string[]): Promise<Postfix> {
+  const dir = await mkdtemp(join(tmpdir(), 'threadbox-postfix-'));
+  const [etc, spool, data] = ['etc', 'spool', 'data'].map((name) => join(dir, name)) as [
+    string,
+    string,
+    string,
+  ];
+  const port = await freePort();
+  await chmod(dir, 0o755);
+  for (const made of [etc, spool, data]) await mkdir(made);
+  await makeCertificate(etc);
+  await writeFile(join(etc, 'main.cf'), mainConfiguration({ dir, dovecot, domains }));
+  const services = await readFile('/usr/share/postfix/master.cf.dist', 'utf8');
+  await writeFile(
+    join(etc, 'master.cf'),
+    services
+      .replace(/^smtp +inet .*$/m, `127.0.0.1:${port} inet n - n - - smtpd`)
+      // No chroot: the fifth column.
+      .replace(/^(\w\S*\s+(?:unix|unix-dgram|fifo)\s+\S+\s+\S+\s+)y(\s)/gm, '$1n$2'),
+  );
+  for (const name of ['dynamicmaps.cf', 'postfix-files'])
+    await copyFile(`/etc/postfix/${name}`, join(etc, name));
+  const asRoot = process.getuid?.() === 0 ? [] : ['sudo', '-n'];
+  const command = async (...words: string[]): Promise<void> => {
+    const [file = '', ...args] = [...asRoot, ...words];
+    await run(file, args);
+  };
+  const close = async (): Promise<void> => {
+    await command('rm', '-rf', dir);
+  };
+  try {
+    await command('chown', '-R', 'root:root', etc, spool);
+    await command('chown', 'postfix', data);
+    await command('postfix', '-c', etc, 'check');
+    const [file, ...args] = [...asRoot, 'setpriv', '--pdeathsig', 'TERM', MASTER, '-d', '-c', etc];
+    const master = spawn(file, args, { stdio: 'ignore', detached: true });
+    const exit = once(master, 'exit');
+    await until(() => {
+      if (master.exitCode !== null)
+        throw new Error(`Postfix ended with ${master.exitCode}; see ${dir}/postfix.log`);
+      return answers(port);
+    });
+    return {
+      port,
+      async close() {
+        await command('kill', '-TERM', '--', String(-(master.pid as number)));
+        await exit;
+        await close();
+      },
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function mainConfiguration({
+  dir,
+  dovecot,
+  domains,
+}: {
+  dir: string;
+  dovecot: Dovecot;
+  domains: readonly string[];
+}): string {
+  return `
+compatibility_level = 3.6
+queue_directory = ${dir}/spool
+data_directory = ${dir}/data
+maillog_file_prefixes = /var, ${dir}
+maillog_file = ${dir}/postfix.log
+myhostname = mail.threadbox.test
+mydestination =
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+alias_maps =
+alias_database =
+in_flow_delay = 0
+smtpd_tls_cert_file = ${dir}/etc/cert.pem
+smtpd_tls_key_file = ${dir}/etc/key.pem
+smtpd_tls_security_level = may
+smtpd_tls_auth_only = yes
+smtpd_sasl_auth_enable = yes
+smtpd_sasl_type = dovecot
+smtpd_sasl_path = inet:127.0.0.1:${dovecot.authPort}
+smtpd_relay_restrictions = permit_sasl_authenticated, reject
+smtpd_recipient_restrictions = permit_sasl_authenticated, reject
+virtual_mailbox_domains = ${domains.join(', ')}
+virtual_transport = lmtp:inet:127.0.0.1:${dovecot.lmtpPort}
+lmtp_destination_recipient_limit = 1
+default_transport = error:5.1.2 nothing leaves this machine
+`;
+}

@@ -1,0 +1,108 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { embeddedCorrespondent, sendToBot, type Correspondent } from '../../src/cli/write-to-bot.ts';
+import { removeInstallation } from '../../src/containers/remove-installation.ts';
+import { connectEmbedded, type EmbeddedAddresses, type EmbeddedMail } from '../../src/embedded/embedded.ts';
+import { awaitAnswer } from '../../src/mail/inbox/await-answer.ts';
+import type { ParsedMessage } from '../../src/mail/parse.ts';
+import { installationId, openDatabase, type Db } from '../../src/store/database.ts';
+import { addRepository } from '../../src/store/repositories.ts';
+import { spawnBot, type BotProcess } from './bot-process.ts';
+import { engine, engineHost } from './engine.ts';
+import { startGitUpstream } from './git-upstream.ts';
+import { readMails } from './mailbox.ts';
+import { until } from './until.ts';
+
+/** A bot in a process of its own, on embedded parts, that is killed and started again on the same data. */
+export type SeparateBot = {
+  /** The database of the bot that runs. */
+  readonly db: Db;
+  /** Starts it (again) and waits until it waits for mail. */
+  start: () => Promise<void>;
+  /** Sends it a signal and waits for its end. */
+  kill: (signal: NodeJS.Signals) => Promise<{ exitCode: number | null; tookMs: number }>;
+  /** @returns the Message-ID */
+  send: (from: string, subject: string, body: string) => Promise<string>;
+  /** Waits for an answer to each of these mails. @returns all that has come in answer to each, in their order */
+  answersTo: (from: string, messageIds: readonly string[]) => Promise<ParsedMessage[][]>;
+  /** Waits until the thread has a container. @returns its ID */
+  containerOf: (threadId: string) => Promise<string>;
+  close: () => Promise<void>;
+};
+
+const BOT_ADDRESS = 'bot@threadbox.test';
+
+export async function startSeparateBot(env: Readonly<Record<string, string>> = {}): Promise<SeparateBot> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'threadbox-separate-'));
+  const upstream = await startGitUpstream();
+  const settings = {
+    DOCKER_HOST: engineHost,
+    CONTAINER_IMAGE: process.env['CONTAINER_IMAGE'] ?? 'threadbox-workspace:1',
+    ALLOWED_SENDERS: '*@example.com',
+    DATA_DIR: dataDir,
+    ...env,
+  };
+  let bot: BotProcess | null = null;
+  let instance: string | null = null;
+  let addresses: EmbeddedAddresses = {};
+  let db: Db | null = null;
+
+  async function start(): Promise<void> {
+    bot = spawnBot(dataDir, settings);
+    await bot.ready();
+    addresses = (await connectEmbedded(dataDir)) ?? {};
+    db = openDatabase(addresses.databaseUrl as string, { poolSize: 2 });
+  }
+  async function kill(signal: NodeJS.Signals): Promise<{ exitCode: number | null; tookMs: number }> {
+    if (!bot) throw new Error('the bot was not started');
+    await db?.destroy();
+    return bot.kill(signal);
+  }
+  function database(): Db {
+    if (!db) throw new Error('the bot was not started');
+    return db;
+  }
+  const correspondent = (address: string): Correspondent =>
+    embeddedCorrespondent(address, addresses.mail as EmbeddedMail);
+
+  async function close(): Promise<void> {
+    if (bot) await kill('SIGKILL');
+    if (instance !== null) await removeInstallation(engine, instance);
+    await upstream.close();
+    await rm(dataDir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+  }
+
+  try {
+    await start();
+    instance = await installationId(database());
+    await addRepository(database(), { name: 'sample', url: upstream.url, branch: null, threadBy: null });
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return {
+    get db() {
+      return database();
+    },
+    start,
+    kill,
+    send: (from, subject, body) => sendToBot(correspondent(from), { to: BOT_ADDRESS, subject, body }),
+    async answersTo(from, messageIds) {
+      const { imap } = correspondent(from);
+      await Promise.all(
+        messageIds.map((inReplyTo) => awaitAnswer({ ...imap, inReplyTo, timeoutMs: 40_000 })),
+      );
+      const mails = await readMails({ imap });
+      return messageIds.map((id) => mails.filter(({ inReplyTo }) => inReplyTo === id));
+    },
+    containerOf: (threadId) =>
+      until(async () => {
+        const session = await database()('container_sessions')
+          .first<{ id: string } | undefined>({ id: 'container_id' })
+          .where({ thread_id: threadId, is_active: true });
+        return session?.id;
+      }),
+    close,
+  };
+}
