@@ -1,0 +1,114 @@
+import { join, relative } from 'node:path';
+import { startApp, type App } from '../app.ts';
+import { loadConfig, readEnvironment } from '../config.ts';
+import { removeInstallation } from '../containers/remove-installation.ts';
+import { createLog } from '../log.ts';
+import { addRepository } from '../store/repositories.ts';
+import { registerUser } from '../store/users.ts';
+import { CliError, interrupted, type Options } from './command.ts';
+import { demoEngine } from './demo-engine.ts';
+import { defaultDemoDir, takeDemoDir, type DemoDir } from './demo-dir.ts';
+import { play, SCENES } from './demo-play.ts';
+import { makeSampleRepository } from './demo-sample.ts';
+import { screenOn, type Screen } from './demo-screen.ts';
+import { unlessStopped, untilSignal, type Stop } from './signals.ts';
+import { embeddedCorrespondent } from './write-to-bot.ts';
+
+const YOU = 'you@threadbox.test';
+
+/** @returns the exit code */
+export async function runDemo(options: Options): Promise<number> {
+  const screen = screenOn(process.stdout);
+  const stop = untilSignal(() => screen.line('\nStopping ... (Ctrl-C once more leaves everything as it is)'));
+  const dir = await takeDemoDir((options['dir'] as string | undefined) ?? defaultDemoDir);
+  try {
+    return await demonstrate(dir, screen, { stop, isOnce: options['once'] === true });
+  } catch (error) {
+    if (stop.signal.aborted) throw interrupted('the demo was stopped before its end');
+    throw error;
+  } finally {
+    await dir.release();
+  }
+}
+
+async function demonstrate(
+  dir: DemoDir,
+  screen: Screen,
+  { stop, isOnce }: { stop: Stop; isOnce: boolean },
+): Promise<number> {
+  const { DOCKER_HOST, CONTAINER_IMAGE, LOG_LEVEL = 'warn' } = readEnvironment();
+  const { config, secrets } = loadConfig({ DATA_DIR: dir.path, DOCKER_HOST, CONTAINER_IMAGE, LOG_LEVEL });
+  const log = createLog(config.logLevel);
+  const { signal } = stop;
+  const onProgress = (line: string): void => screen.line(line);
+  screen.line('Making sure of a Docker Engine and of the image that commands run in ...');
+  const engine = await demoEngine(config, { log, signal, onProgress });
+  try {
+    screen.line('Starting PostgreSQL, Redis, a mail server and the bot, all for this demo alone ...');
+    const overrides = { engineLingerMs: 0, onImageProgress: onProgress };
+    const app = await startApp({ config, secrets, log, signal, overrides });
+    try {
+      return await converse(app, dir, screen, { stop, isOnce });
+    } finally {
+      await app.close();
+      // Only now that the bot can make no more of them.
+      await removeInstallation(engine.docker, app.installation);
+    }
+  } finally {
+    await engine.close();
+  }
+}
+
+async function converse(
+  app: App,
+  dir: DemoDir,
+  screen: Screen,
+  { stop, isOnce }: { stop: Stop; isOnce: boolean },
+): Promise<number> {
+  await prepare(app, dir);
+  await unlessStopped(app.imageReady(), stop.signal);
+  if (!app.mail) throw new CliError('the embedded mail server did not start');
+  const you = embeddedCorrespondent(YOU, app.mail);
+  const faults = await play(SCENES, you, app.mail.botAddress, { screen, signal: stop.signal });
+  if (faults.length > 0) throw new CliError(`not all was as it should be:\n  ${faults.join('\n  ')}`);
+  screen.line(`\n${SCENES.length} mails, ${SCENES.length} answers, each as it should be.`);
+  if (isOnce) return 0;
+  screen.line(howToGoOn(app, dir.path));
+  await stop.signalled;
+  return 0;
+}
+
+/** A user, a repository, and nothing left of a demo that was killed. */
+async function prepare(app: App, dir: DemoDir): Promise<void> {
+  const { leftInstallation, path } = dir;
+  if (leftInstallation !== null) await removeInstallation(app.docker, leftInstallation);
+  await dir.remember(app.installation);
+  const sample = await makeSampleRepository(join(path, 'upstream'));
+  await registerUser(app.db, YOU, 'You');
+  await addRepository(app.db, {
+    name: 'my-react-app',
+    url: `file://${sample}`,
+    branch: null,
+    threadBy: null,
+  });
+}
+
+function howToGoOn({ mail }: App, dir: string): string {
+  if (!mail) return '';
+  const fromHere = relative(process.cwd(), dir);
+  return `
+The bot goes on. Write to it from another terminal in this directory:
+
+   export DATA_DIR=${fromHere.startsWith('..') ? dir : fromHere}
+   npx threadbox mail --subject "[my-react-app] My turn" --body "ls -la"
+
+or with an ordinary mail client on this machine:
+
+   IMAP       127.0.0.1, port ${mail.imapPort}, no TLS
+   SMTP       127.0.0.1, port ${mail.smtpPort}, no TLS
+   user name  ${YOU}
+   password   ${mail.password}
+   write to   ${mail.botAddress}, with [my-react-app] in the subject
+
+Ctrl-C stops all of it.`;
+}

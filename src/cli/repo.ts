@@ -1,0 +1,129 @@
+import { resolve } from 'node:path';
+import { nearestName } from '../mail/nearest-name.ts';
+import {
+  addRepository,
+  listRepositories,
+  removeRepository,
+  REPOSITORY_NAME,
+  shownUrl,
+  type Repository,
+} from '../store/repositories.ts';
+import { checkUpstream } from './check-upstream.ts';
+import { CliError, JSON_OPTION, usageError, type CliCommand, type Options } from './command.ts';
+import { withDatabase } from './database.ts';
+import { printJson, printList } from './table.ts';
+
+/** What Threadbox's git may fetch from; `ext::` and its like would run programs. */
+const URL_FORM = /^(https?|ssh|git|file):\/\/[^\s/]*\/\S+$|^[\w.-]+@[\w.-]+:\S+$|^\/\S+$/;
+/** It is part of subjects, addresses and the names of containers. */
+const LONGEST_NAME = 64;
+
+type NewRepository = Pick<Repository, 'name' | 'url' | 'branch' | 'threadBy'>;
+
+const addCommand: CliCommand = {
+  usage: 'repo add NAME URL',
+  summary: 'registers a git repository: mails with [NAME] in the subject are for it',
+  options: {
+    branch: {
+      value: 'BRANCH',
+      summary: 'the branch that workspaces start from (default: that of the upstream)',
+    },
+    'thread-by': { value: 'HOW', summary: 'what makes a thread: repository or subject (default: THREAD_BY)' },
+    'no-check': { summary: 'register it without asking git whether it can be read' },
+    ...JSON_OPTION,
+  },
+  notes:
+    'URL: https://, ssh://, git://, file://, user@host:path, or a directory of this machine. It may carry credentials\n' +
+    '(https://user:token@host/repo.git): they stay with Threadbox and never reach a container.\n\n' +
+    'Example: threadbox repo add my-react-app https://git.example.com/team/my-react-app.git',
+  async run(args, options) {
+    const repository = repositoryOf(args, options);
+    const { name, url, branch } = repository;
+    const isUnchecked = options['no-check'] === true;
+    const { isEmpty } = isUnchecked ? { isEmpty: false } : await checkUpstream(url, branch);
+    if ((await withDatabase((db) => addRepository(db, repository))) === 'exists') {
+      throw new CliError(
+        `there is a repository ${name} already. To change it: threadbox repo remove ${name}, then add it again.`,
+      );
+    }
+    if (options['json']) {
+      printJson({ ...repository, url: shownUrl(url), isEmpty: isUnchecked ? null : isEmpty });
+      return;
+    }
+    console.log(`Added ${name}. Mails with [${name}] in the subject are for it.`);
+    if (isEmpty) console.log('It has no commit yet; commands begin in an empty directory.');
+  },
+};
+
+/** @throws {CliError} that says what was expected */
+function repositoryOf([name = '', given = '']: readonly string[], options: Options): NewRepository {
+  if (!REPOSITORY_NAME.test(name) || name.length > LONGEST_NAME) {
+    throw usageError(
+      `NAME: expected up to ${LONGEST_NAME} letters, digits and . _ - (not first), as in my-react-app; got ${name}`,
+    );
+  }
+  const url = /^\.\.?(\/|$)/.test(given) ? resolve(given) : given;
+  if (!URL_FORM.test(url)) {
+    throw usageError(
+      `URL: expected https://, ssh://, git:// or file://, user@host:path, or a directory; got ${shownUrl(given)}`,
+    );
+  }
+  const threadBy = options['thread-by'] ?? null;
+  if (threadBy !== null && threadBy !== 'repository' && threadBy !== 'subject') {
+    throw usageError(`--thread-by: expected repository or subject; got ${String(threadBy)}`);
+  }
+  const branch = (options['branch'] as string | undefined) ?? null;
+  if (branch !== null && !/^[^\s~^:?*[\\-][^\s~^:?*[\\]*$/.test(branch)) {
+    throw usageError(`--branch: expected the name of a branch, as in main; got ${branch}`);
+  }
+  return { name, url, branch, threadBy };
+}
+
+const listCommand: CliCommand = {
+  usage: 'repo list',
+  summary: 'lists the repositories',
+  options: JSON_OPTION,
+  async run(_, options) {
+    const repositories = await withDatabase(listRepositories, { ifNew: [] });
+    printList(
+      repositories.map((repository) => ({ ...repository, url: shownUrl(repository.url) })),
+      {
+        asJson: options['json'] === true,
+        heading: ['name', 'url', 'branch', 'thread by', 'since'],
+        row: ({ name, url, branch, threadBy, createdAt }: Repository) => [
+          name,
+          url,
+          branch ?? '(default)',
+          threadBy ?? '(default)',
+          createdAt.toISOString().slice(0, 10),
+        ],
+        empty: 'No repository is registered yet. To register one: threadbox repo add NAME URL',
+      },
+    );
+  },
+};
+
+const removeCommand: CliCommand = {
+  usage: 'repo remove NAME',
+  summary: 'takes a repository out of use; its threads and their history stay',
+  options: JSON_OPTION,
+  async run([name = ''], options) {
+    const names = await withDatabase(
+      async (db) => {
+        const known = (await listRepositories(db)).map((one) => one.name);
+        return (await removeRepository(db, name)) ? null : known;
+      },
+      { ifNew: [] },
+    );
+    if (names !== null) {
+      const nearest = nearestName(name, names);
+      throw new CliError(
+        `no repository is called ${name}.${nearest === null ? '' : ` Did you mean ${nearest}?`} threadbox repo list shows them all.`,
+      );
+    }
+    if (options['json']) printJson({ removed: name });
+    else console.log(`Removed ${name}. Its threads stay; to have it back, add it again.`);
+  },
+};
+
+export const repoCommands: readonly CliCommand[] = [addCommand, listCommand, removeCommand];

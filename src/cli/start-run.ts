@@ -1,0 +1,68 @@
+import { join } from 'node:path';
+import { startApp, type App } from '../app.ts';
+import { loadConfig, readEnvironment, type Config } from '../config.ts';
+import { createLog, type Log } from '../log.ts';
+import { listRepositories } from '../store/repositories.ts';
+import { listUsers } from '../store/users.ts';
+import { untilSignal } from './signals.ts';
+
+/** Runs the bot until a signal ends it. */
+export async function runBot(): Promise<void> {
+  const { config, secrets } = loadConfig(readEnvironment());
+  const log = createLog(config.logLevel);
+  for (const line of embeddedParts(config)) log.info(line);
+  const stop = untilSignal((name) => log.info(`stopping (${name})`));
+  let app: App;
+  try {
+    app = await startApp({ config, secrets, log, signal: stop.signal });
+  } catch (error) {
+    if (!stop.signal.aborted) throw error;
+    log.info('stopped before it had started');
+    return;
+  }
+  try {
+    await sayWhatIsReady(app, config, log);
+    await stop.signalled;
+  } finally {
+    await app.close();
+  }
+  log.info('stopped');
+}
+
+async function sayWhatIsReady({ mail, db }: App, config: Config, log: Log): Promise<void> {
+  if (mail) {
+    const { imapPort, smtpPort } = mail;
+    log.info(
+      { imapPort, smtpPort, passwordIn: join(config.dataDir, 'mail', 'access.json') },
+      'the embedded mail server listens on 127.0.0.1; every address has a mailbox there',
+    );
+  }
+  try {
+    if (config.allowedSenders.length === 0 && (await listUsers(db)).length === 0) {
+      log.warn('nobody may have commands run yet: threadbox user add ADDRESS, or set ALLOWED_SENDERS');
+    }
+    if ((await listRepositories(db)).length === 0) {
+      log.warn('there is no repository to run commands in yet: threadbox repo add NAME URL');
+    }
+  } catch (error) {
+    // Only hints: a database that is away again is waited for where it is needed.
+    log.debug({ err: error }, 'users and repositories could not be counted');
+  }
+  log.info({ address: config.botAddress }, `Threadbox waits for mail to ${config.botAddress}`);
+}
+
+/** Which parts nobody configured, and what takes their place. */
+function embeddedParts(config: Config): string[] {
+  return [
+    ...(config.imap
+      ? []
+      : [
+          'IMAP_URL and SMTP_URL are not set: using the embedded mail server, reachable from this machine only',
+        ]),
+    ...(config.usesEmbeddedPostgres ? ['DATABASE_URL is not set: using the embedded PostgreSQL'] : []),
+    ...(config.usesEmbeddedRedis ? ['REDIS_URL is not set: using the embedded Redis'] : []),
+    ...(config.dockerHost
+      ? []
+      : ['DOCKER_HOST is not set: using the local Docker Engine, or one of our own where there is none']),
+  ];
+}

@@ -1,0 +1,78 @@
+import { nearestName } from '../mail/nearest-name.ts';
+import { listUsers, registerUser, unregisterUser, type User } from '../store/users.ts';
+import { CliError, JSON_OPTION, usageError, type CliCommand } from './command.ts';
+import { withDatabase } from './database.ts';
+import { printJson, printList } from './table.ts';
+
+const ADDRESS = /^[^\s@<>,;"*]+@[^\s@<>,;"*]+$/;
+
+/** @throws {CliError} */
+export function addressOf(written: string, what: string): string {
+  if (ADDRESS.test(written)) return written.toLowerCase();
+  throw usageError(`${what}: expected an email address, as in john@example.com; got ${written}`);
+}
+
+const addCommand: CliCommand = {
+  usage: 'user add ADDRESS',
+  summary: 'lets an address have commands run, beside those of ALLOWED_SENDERS',
+  options: {
+    name: { value: 'NAME', summary: "the person's name, for the author of commits" },
+    ...JSON_OPTION,
+  },
+  notes: 'Example: threadbox user add john@example.com --name "John Doe"',
+  async run([written = ''], options) {
+    const address = addressOf(written, 'ADDRESS');
+    const name = (options['name'] as string | undefined) ?? '';
+    const user = await withDatabase((db) => registerUser(db, address, name));
+    if (user === null)
+      throw new CliError(`${address} is a user already. threadbox user list shows them all.`);
+    if (options['json']) printJson(user);
+    else console.log(`Added ${user.address}. Commands mailed from there are run.`);
+  },
+};
+
+const listCommand: CliCommand = {
+  usage: 'user list',
+  summary: 'lists the users',
+  options: JSON_OPTION,
+  async run(_, options) {
+    printList(await withDatabase(listUsers, { ifNew: [] }), {
+      asJson: options['json'] === true,
+      heading: ['address', 'name', 'since'],
+      row: ({ address, name, createdAt }: User) => [address, name, createdAt.toISOString().slice(0, 10)],
+      empty: 'No user is registered yet. To register one: threadbox user add ADDRESS',
+    });
+    const { loadConfig, readEnvironment } = await import('../config.ts');
+    const { allowedSenders } = loadConfig(readEnvironment()).config;
+    if (!options['json'] && allowedSenders.length > 0) {
+      console.log(`\nALLOWED_SENDERS lets in as well: ${allowedSenders.join(', ')}`);
+    }
+  },
+};
+
+const removeCommand: CliCommand = {
+  usage: 'user remove ADDRESS',
+  summary: 'lets a user in no longer; the threads and their history stay',
+  options: JSON_OPTION,
+  notes: 'An address that ALLOWED_SENDERS lets in stays let in: change that setting too.',
+  async run([written = ''], options) {
+    const address = addressOf(written, 'ADDRESS');
+    const addresses = await withDatabase(
+      async (db) => {
+        const known = (await listUsers(db)).map((user) => user.address);
+        return (await unregisterUser(db, address)) ? null : known;
+      },
+      { ifNew: [] },
+    );
+    if (addresses !== null) {
+      const nearest = nearestName(address, addresses);
+      throw new CliError(
+        `no user has the address ${address}.${nearest === null ? '' : ` Did you mean ${nearest}?`} threadbox user list shows them all.`,
+      );
+    }
+    if (options['json']) printJson({ removed: address });
+    else console.log(`Removed ${address}. Commands mailed from there are no longer run.`);
+  },
+};
+
+export const userCommands: readonly CliCommand[] = [addCommand, listCommand, removeCommand];

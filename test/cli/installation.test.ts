@@ -1,0 +1,213 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { connectDocker } from '../../src/containers/client.ts';
+import { removeInstallation } from '../../src/containers/remove-installation.ts';
+import { connectEmbedded } from '../../src/embedded/embedded.ts';
+import { installationId, openDatabase } from '../../src/store/database.ts';
+import { startGitUpstream, type GitUpstream } from '../support/git-upstream.ts';
+import { privateDir, startThreadbox, threadbox, type Finished, type Running } from './threadbox.ts';
+
+let dir: Awaited<ReturnType<typeof privateDir>>;
+let upstream: GitUpstream;
+let bot: Running;
+let installation: string;
+const run = (...words: string[]): Promise<Finished> => threadbox(words, { env: { DATA_DIR: dataDir() } });
+const dataDir = (): string => join(dir.path, 'data');
+
+before(async () => {
+  dir = await privateDir();
+  upstream = await startGitUpstream();
+  // Without a bot: the command starts the embedded database for itself alone.
+  const added = await run('user', 'add', 'Alice@example.com', '--name', '山田 Alice');
+  assert.equal(added.code, 0, added.err);
+  assert.equal(added.out, 'Added alice@example.com. Commands mailed from there are run.\n');
+  assert.match(added.err, /^threadbox: there is no installation in .* yet: making one\n$/);
+  bot = startThreadbox(['start'], { env: { DATA_DIR: dataDir() } });
+  await bot.says(/Threadbox waits for mail to bot@threadbox\.test/);
+  installation = await idOfInstallation();
+});
+
+after(async () => {
+  try {
+    await bot.kill();
+    // Only now that the bot can make no more of them.
+    await removeInstallation(connectDocker(process.env['DOCKER_HOST'] ?? ''), installation);
+  } finally {
+    await upstream.close();
+    await dir.close();
+  }
+});
+
+async function idOfInstallation(): Promise<string> {
+  const db = openDatabase((await connectEmbedded(dataDir()))?.databaseUrl ?? '');
+  try {
+    return await installationId(db);
+  } finally {
+    await db.destroy();
+  }
+}
+
+test('the first start says what is still missing', () => {
+  assert.match(bot.said.out, /there is no repository to run commands in yet: threadbox repo add NAME URL/);
+  assert.doesNotMatch(bot.said.out, /nobody may have commands run yet/);
+});
+
+test('a repository is checked before it is registered; what git says is told', async () => {
+  const away = await run('repo', 'add', 'away', upstream.url.replace('sample', 'nothing'));
+  assert.equal(away.code, 1);
+  assert.match(away.err, /^threadbox: git cannot read git:\/\/.*\/nothing\.git\. It says:\n {2}fatal: /);
+  assert.match(
+    away.err,
+    /\nNothing was registered\. Correct the URL, or register it as it is with --no-check\.\n$/,
+  );
+
+  const branch = await run('repo', 'add', 'sample', upstream.url, '--branch', 'mian');
+  assert.equal(branch.code, 1);
+  assert.match(
+    branch.err,
+    /has no branch mian\. Did you mean main\?\nIts branches: main\nNothing was registered/,
+  );
+
+  const unchecked = await run(
+    'repo',
+    'add',
+    'later',
+    upstream.url.replace('sample', 'nothing'),
+    '--no-check',
+  );
+  assert.equal(unchecked.code, 0, unchecked.err);
+});
+
+test('repositories are added, listed and removed, for people and for programs', async () => {
+  const added = await run('repo', 'add', 'sample', upstream.url, '--branch', 'main', '--json');
+  assert.equal(added.code, 0, added.err);
+  assert.deepEqual(JSON.parse(added.out), {
+    name: 'sample',
+    url: upstream.url,
+    branch: 'main',
+    threadBy: null,
+    isEmpty: false,
+  });
+  const again = await run('repo', 'add', 'Sample', upstream.url);
+  assert.equal(again.code, 1);
+  assert.match(
+    again.err,
+    /there is a repository Sample already\. To change it: threadbox repo remove Sample/,
+  );
+
+  await run('repo', 'add', 'private', 'https://me:geheim@127.0.0.1/private.git', '--no-check');
+  const listed = await run('repo', 'list');
+  assert.match(listed.out, /^NAME +URL +BRANCH +THREAD BY +SINCE\n/);
+  assert.match(listed.out, /^private +https:\/\/127\.0\.0\.1\/private\.git +\(default\)/m);
+  const records = JSON.parse((await run('repo', 'list', '--json')).out) as { name: string; url: string }[];
+  assert.deepEqual(
+    records.filter(({ name }) => name !== 'later').map(({ name, url }) => [name, url]),
+    [
+      ['private', 'https://127.0.0.1/private.git'],
+      ['sample', upstream.url],
+    ],
+  );
+
+  const removed = await run('repo', 'remove', 'private');
+  assert.match(removed.out, /^Removed private\./);
+  const typo = await run('repo', 'remove', 'smaple');
+  assert.equal(typo.code, 1);
+  assert.match(typo.err, /no repository is called smaple\. Did you mean sample\?/);
+});
+
+test('a directory without any commit can be a repository', async () => {
+  const empty = join(dir.path, 'empty.git');
+  await mkdir(empty);
+  execFileSync('git', ['init', '-q', '--bare', empty]);
+  const added = await threadbox(['repo', 'add', 'empty', './empty.git'], {
+    cwd: dir.path,
+    env: { DATA_DIR: dataDir() },
+  });
+  assert.equal(added.code, 0, added.err);
+  assert.match(added.out, /It has no commit yet/);
+  await run('repo', 'remove', 'empty');
+});
+
+test('users are listed with columns that line up, and removed', async () => {
+  await run('user', 'add', 'bob@example.com', '--name', 'Bob');
+  const listed = await run('user', 'list');
+  const lines = listed.out.split('\n');
+  assert.match(lines[1] ?? '', /^alice@example\.com {2}山田 Alice {2}\d{4}-/);
+  assert.match(lines[2] ?? '', /^bob@example\.com {4}Bob {7} {2}\d{4}-/);
+  assert.match((await run('user', 'add', 'bob@example.com')).err, /bob@example\.com is a user already/);
+  assert.equal((await run('user', 'remove', 'bob@example.com')).code, 0);
+  assert.match(
+    (await run('user', 'remove', 'bob@example.com')).err,
+    /no user has the address bob@example\.com/,
+  );
+});
+
+test('a mail is sent as the only user, and its answer shown', async () => {
+  const words = ['mail', '--subject', '[sample] Look', '--body', 'cat README.md; exit 3'];
+  const { code, out } = await run(...words);
+  assert.equal(code, 0);
+  assert.match(out, /^Subject: Re: \[sample\] Look\n\nExit code 3 /i);
+  assert.match(out, /\n# Sample\n/);
+
+  const json = await threadbox(['mail', '-s', '[sample] Look', '-b', '-', '--json'], {
+    env: { DATA_DIR: dataDir() },
+    input: 'echo "from standard input"\n',
+  });
+  const answer = JSON.parse(json.out) as { text: string; subject: string; tookMs: number };
+  assert.match(answer.text, /\nfrom standard input\n/);
+  assert.ok(answer.tookMs > 0);
+});
+
+test('a mail that the bot drops is told at once, with the reason', async () => {
+  const startedAt = performance.now();
+  const { code, err } = await run('mail', '--from', 'eve@example.net', '-s', '[sample] Hi', '-b', 'id');
+  assert.equal(code, 1);
+  assert.match(err, /^threadbox: the bot got the mail and does not answer it: the sender is not allowed\.\n/);
+  assert.match(err, /To let them in: threadbox user add eve@example\.net\n$/);
+  assert.ok(performance.now() - startedAt < 30_000);
+});
+
+test('no answer in time is told with what is known of the command', async () => {
+  const { code, err } = await run('mail', '-s', '[sample] Slow', '-b', 'sleep 8', '--wait', '3');
+  assert.equal(code, 1);
+  assert.match(
+    err,
+    /^threadbox: no answer within 3 s: the command still runs\. It is answered when it ends\.\n$/,
+  );
+});
+
+test('without waiting, the mail is only sent', async () => {
+  const { code, out } = await run('mail', '-s', '[sample] echo later', '--wait', '0', '--json');
+  assert.equal(code, 0);
+  assert.match((JSON.parse(out) as { sent: string }).sent, /^<.+@example\.com>$/);
+});
+
+test('a second bot on the same data is refused in plain words', async () => {
+  const { code, err } = await run('start');
+  assert.equal(code, 1);
+  assert.match(
+    err,
+    /^threadbox: Another Threadbox \(process \d+\) runs on the data directory .*\. Stop it first/,
+  );
+});
+
+test('Ctrl-C stops a waiting mail with 130, and the bot cleanly with 0', async () => {
+  const waiting = startThreadbox(['mail', '-s', '[sample#wait] Wait', '-b', 'sleep 60'], {
+    env: { DATA_DIR: dataDir() },
+  });
+  await bot.says(/"thread":"alice@example\.com-sample#wait"[^\n]*"command queued"/);
+  const mail = await waiting.stop('SIGINT');
+  assert.equal(mail.code, 130);
+  assert.match(
+    waiting.said.err,
+    /no longer waiting\. The answer will come to the mailbox of alice@example\.com/,
+  );
+
+  const { code, tookMs } = await bot.stop('SIGINT');
+  assert.equal(code, 0);
+  assert.ok(tookMs < 15_000, `${tookMs} ms`);
+  assert.equal(await connectEmbedded(dataDir()), null);
+});

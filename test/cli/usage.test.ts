@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { privateDir, threadbox } from './threadbox.ts';
+
+let dir: Awaited<ReturnType<typeof privateDir>>;
+before(async () => {
+  dir = await privateDir();
+});
+after(() => dir.close());
+
+test('help goes to standard output and is no failure; a missing command is one', async () => {
+  const help = await threadbox(['--help']);
+  assert.equal(help.code, 0);
+  assert.match(help.out, /^Threadbox runs what you mail it/);
+  assert.match(help.out, /^ {2}repo add NAME URL {4}registers a git repository/m);
+  assert.equal(help.err, '');
+
+  const nothing = await threadbox([]);
+  assert.equal(nothing.code, 2);
+  assert.equal(nothing.out, '');
+  assert.equal(nothing.err, help.out);
+});
+
+test('each command and each family has help', async () => {
+  const lines = ['start', 'demo', 'repo', 'repo add', 'repo list', 'repo remove', 'user', 'user add', 'mail'];
+  for (const line of lines) {
+    const { code, out } = await threadbox([...line.split(' '), '--help']);
+    assert.equal(code, 0, line);
+    assert.match(out, new RegExp(`^Usage: threadbox ${line}`));
+  }
+});
+
+test('the version tells that of Threadbox and of Node', async () => {
+  const { code, out } = await threadbox(['--version']);
+  assert.equal(code, 0);
+  assert.match(out, /^threadbox \d+\.\d+\.\d+ on Node \d+\.\d+\.\d+\n$/);
+});
+
+test('wrong usage is told in one line on standard error, with exit code 2', async () => {
+  const { code, out, err } = await threadbox(['repo', 'add', 'my app', 'https://example.com/app.git']);
+  assert.equal(code, 2);
+  assert.equal(out, '');
+  assert.match(err, /^threadbox: NAME: expected up to 64 letters.*; got my app\n$/);
+});
+
+test('a URL that would make git run a program is refused, and its password is not repeated', async () => {
+  const transport = await threadbox(['repo', 'add', 'app', 'ext::sh -c id']);
+  assert.equal(transport.code, 2);
+  assert.match(transport.err, /^threadbox: URL: expected https:/);
+  const secret = await threadbox(['repo', 'add', 'app', 'ftp://user:geheim@example.com/x']);
+  assert.equal(secret.code, 2);
+  assert.doesNotMatch(secret.err, /geheim/);
+});
+
+test('all wrong settings are told at once, also those of a .env file, and nothing is started', async () => {
+  await writeFile(join(dir.path, '.env'), 'COMMAND_CONCURRENCY=none\nIMAP_URL=pop3://x\n');
+  const { code, err } = await threadbox(['start'], { cwd: dir.path, env: { REDIS_URL: 'nonsense' } });
+  assert.equal(code, 2);
+  assert.match(err, /settings are wrong/);
+  for (const name of ['COMMAND_CONCURRENCY', 'IMAP_URL', 'REDIS_URL']) {
+    assert.match(err, new RegExp(`^ {2}${name}: .*expected`, 'm'));
+  }
+});
+
+test('a database that is away is told in plain words, without its password and without a stack', async () => {
+  const env = { DATABASE_URL: 'postgres://me:geheim@127.0.0.1:1/box' };
+  const { code, out, err } = await threadbox(['repo', 'list', '--json'], { env });
+  assert.equal(code, 1);
+  assert.equal(out, '');
+  assert.match(
+    err,
+    /^threadbox: The database of DATABASE_URL \(127\.0\.0\.1:1\/box\) does not answer: connect ECONNREFUSED 127\.0\.0\.1:1\.\nCheck .*\n$/,
+  );
+  const debugging = await threadbox(['repo', 'list'], { env: { ...env, LOG_LEVEL: 'debug' } });
+  assert.match(debugging.err, /\n +at /);
+});
+
+test('looking at an installation that is not there makes none', async () => {
+  const env = { DATA_DIR: join(dir.path, 'none') };
+  const table = await threadbox(['repo', 'list'], { env });
+  assert.equal(table.code, 0);
+  assert.match(
+    table.out,
+    /^No repository is registered yet\. To register one: threadbox repo add NAME URL\n$/,
+  );
+  assert.match(
+    table.err,
+    /^threadbox: there is no installation in .*none yet \(DATA_DIR says where it is\)\n$/,
+  );
+  const json = await threadbox(['user', 'list', '--json'], { env });
+  assert.deepEqual(JSON.parse(json.out), []);
+  const removal = await threadbox(['user', 'remove', 'a@example.com'], { env });
+  assert.equal(removal.code, 1);
+  assert.match(removal.err, /no user has the address a@example\.com/);
+});
+
+test('a data directory that cannot be one is told by its path', async () => {
+  await writeFile(join(dir.path, 'file'), '');
+  const { code, err } = await threadbox(['user', 'add', 'a@example.com'], {
+    env: { DATA_DIR: join(dir.path, 'file') },
+  });
+  assert.equal(code, 1);
+  assert.match(err, /\/file cannot be used: it is there, and is not a directory\.\nDATA_DIR/);
+});
+
+test('a mail without a bot to get it says how to start one', async () => {
+  const env = { DATA_DIR: join(dir.path, 'none') };
+  const { code, err } = await threadbox(['mail', '--body', 'ls'], { env });
+  assert.equal(code, 1);
+  assert.match(err, /^threadbox: no bot runs on .*none \(DATA_DIR\)\. Start one .*: threadbox start\n$/);
+  const empty = await threadbox(['mail'], { env });
+  assert.equal(empty.code, 2);
+  assert.match(empty.err, /--subject or --body is missing/);
+});
+
+test('with a real mail server, the mailbox to write from must be set', async () => {
+  const env = {
+    DATA_DIR: join(dir.path, 'none'),
+    IMAP_URL: 'imap://bot:secret@127.0.0.1:1',
+    SMTP_URL: 'smtp://bot:secret@127.0.0.1:1',
+    BOT_ADDRESS: 'bot@example.com',
+  };
+  const unset = await threadbox(['mail', '--from', 'a@example.com', '--body', 'ls'], { env });
+  assert.equal(unset.code, 2);
+  assert.match(unset.err, /^threadbox: CLIENT_IMAP_URL and CLIENT_SMTP_URL are not set/);
+  const client = {
+    CLIENT_IMAP_URL: 'imap://a:secret@127.0.0.1:1',
+    CLIENT_SMTP_URL: 'smtp://a:secret@127.0.0.1:1',
+  };
+  const away = await threadbox(['mail', '--from', 'a@example.com', '--body', 'ls'], {
+    env: { ...env, ...client },
+  });
+  assert.equal(away.code, 1);
+  assert.match(away.err, /^threadbox: the SMTP server 127\.0\.0\.1:1 could not be used: .*ECONNREFUSED/);
+  assert.doesNotMatch(away.err, / at |secret/);
+});
