@@ -79,9 +79,11 @@ async function up(knex: Knex): Promise<void> {
       attempts integer not null default 0,
       received_at timestamptz not null default now(),
       handled_at timestamptz,
-      unique (mailbox, uid_validity, uid)
+      -- With the time of its arrival: a mailbox restored from a backup gives the same UID to another mail.
+      unique (mailbox, uid_validity, uid, received_at)
     );
     create index messages_to_handle on messages (id) where state = 'received';
+    create index messages_body on messages (address, body_hash) where direction = 'in';
     create index messages_message_id on messages (message_id);
     create index messages_subject on messages (address, subject_key, id) where thread_id is not null;
     -- The same mail delivered twice starts one command. Only a verified sender's mail gets this far, so nobody

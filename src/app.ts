@@ -5,7 +5,7 @@ import { IntakeLoop } from './commands/intake-loop.ts';
 import { ThreadQueues } from './commands/queues.ts';
 import type { ImageReady } from './commands/open-container.ts';
 import { runCommand, type CommandParts } from './commands/run-command.ts';
-import { takeMessage } from './commands/take-message.ts';
+import { giveUpMessage, takeMessage } from './commands/take-message.ts';
 import type { Config, MailServer, Secrets } from './config.ts';
 import type { Docker } from './containers/client.ts';
 import { ensureImage } from './containers/image.ts';
@@ -30,6 +30,7 @@ export type Overrides = {
   maxMessageBytes?: number;
   smtpLimits?: TransportLimits;
   engineLingerMs?: number;
+  delayToldAfterMs?: number;
   /** Gets the lines that tell how the making of the workspace image goes on. */
   onImageProgress?: (line: string) => void;
 };
@@ -117,7 +118,7 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
   const outbox = startOutbox(db, accounts.smtp, log, overrides);
   closers.add('the outbox', () => outbox.close());
 
-  const mirrorsDir = join(dataDir, 'mirrors');
+  const mirrorsDir = join(dataDir, 'mirrors', installation);
   const wakeOutbox = (): void => outbox.wake();
   const parts = {
     db,
@@ -132,6 +133,7 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
     wakeOutbox,
     now,
     states: { docker: dockerPart, database: databasePart },
+    delayToldAfterMs: overrides.delayToldAfterMs,
   };
   const queueCommand = startQueues(parts, closers);
   startIntake(settings, parts, { accounts, queueCommand, closers });
@@ -182,9 +184,11 @@ function startIntake(
 ): void {
   const { db, config, log, signal, now } = parts;
   const maxMessageBytes = overrides?.maxMessageBytes ?? MAX_MESSAGE_BYTES;
+  const taking = { db, config, maxMessageBytes, now, log };
   const intake = new IntakeLoop({
     db,
-    take: (message) => takeMessage({ db, config, maxMessageBytes, now, log }, message),
+    take: (message) => takeMessage(taking, message),
+    giveUp: (message, fault) => giveUpMessage(taking, message, fault),
     database: parts.states.database,
     resume: async () => {
       for (const { threadId, id } of await listOpenCommands(db)) queueCommand(threadId, id);
@@ -222,7 +226,10 @@ function prepareImage(
   log: Log,
   signal: AbortSignal,
 ): ImageReady {
-  const part = watchPart('the workspace image', log);
+  const part = watchPart('the workspace image', log, {
+    up: 'is there',
+    down: 'cannot be had; trying again until it can',
+  });
   const make = async (): Promise<void> => {
     await ensureImage(docker, { image, engineDir: defaultEngineDir(), onProgress });
     part.isUp();

@@ -1,10 +1,13 @@
 import { composeMail, newMessageId, replySubject } from '../mail/compose.ts';
+import { LOOP_HEADER } from '../mail/headers.ts';
 import type { Db } from '../store/database.ts';
 import type { MessageToAnswer } from '../store/messages.ts';
 import { queueAnswer } from '../store/outbox.ts';
 
 /** What an answer says, whoever rendered it. */
 export type AnswerContent = {
+  /** `delay`: not the answer yet, but a word on why it takes so long. */
+  kind?: 'answer' | 'delay';
   text: string;
   html: string;
   attachments?: { fileName: string; contentType: string; content: Buffer }[];
@@ -35,6 +38,7 @@ export async function answerMessage(
     text: content.text,
     html: content.html,
     attachments: content.attachments ?? [],
+    headers: { [LOOP_HEADER]: content.kind ?? 'answer' },
   });
   await queueAnswer(db, {
     raw,

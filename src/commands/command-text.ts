@@ -1,8 +1,7 @@
+import { MAX_SCRIPT_BYTES } from '../containers/limits.ts';
+
 /** What a message asks to be run, or why it asks nothing. */
 export type CommandText = { script: string } | { missing: 'empty' | 'too-large' };
-
-/** A script travels to its container as arguments of one process: Linux takes about 2 MB of them in all. */
-export const MAX_SCRIPT_BYTES = 1 << 20;
 
 /**
  * The command of a message: its body, or where that is empty the rest of its subject.

@@ -11,7 +11,10 @@ import {
   type OpenedContainer,
 } from './open-container.ts';
 
-export type ExecuteParts = ContainerParts & { config: Pick<Config, 'containerImage' | 'commandTimeoutMs'> };
+export type ExecuteParts = ContainerParts & {
+  config: Pick<Config, 'containerImage' | 'commandTimeoutMs'>;
+  now: () => Date;
+};
 
 export type Executed = OpenedContainer & { result: ExecutionResult };
 
@@ -24,6 +27,11 @@ export type Tries = {
   /** One was given to the container, and may run. */
   hasBegun: boolean;
 };
+
+/** Whether the attempt of that number may have run, for all this process knows. */
+export function mayHaveBegun(attempt: number, tries: Tries): boolean {
+  return attempt > 0 && attempt !== tries.notBegun && attempt !== tries.givenUp;
+}
 
 /** A container that is gone again each time it is made. */
 const MOST_REOPENINGS = 3;
@@ -45,14 +53,12 @@ export async function execute(
   let attempt = command.attempt;
   let opened = await warmContainer();
 
-  if (attempt > 0 && attempt === tries.givenUp) attempt = 0;
-  if (attempt > 0 && attempt !== tries.notBegun) {
+  if (mayHaveBegun(attempt, tries)) {
     const recovered = await recover();
     if (recovered) return recovered;
-    attempt = 0;
   }
   opened ??= await openContainer(parts, command, repository);
-  if (attempt === 0) attempt = await recordAttempt(db, command.id);
+  if (attempt !== tries.notBegun) attempt = await recordAttempt(db, command.id, attempt);
 
   for (let reopenings = 0; ; reopenings += 1) {
     Object.assign(tries, { notBegun: null, hasBegun: true });
@@ -66,16 +72,16 @@ export async function execute(
       if (!mayHaveStarted) {
         Object.assign(tries, { notBegun: attempt, hasBegun: false });
         const isReopenable = code === 'CONTAINER_GONE' || code === 'WORKSPACE_NOT_READY';
-        if (!isReopenable || reopenings === MOST_REOPENINGS) throw error;
+        if (!isReopenable || reopenings >= MOST_REOPENINGS) throw error;
         // Somebody stopped or removed it since the last command.
         opened = await openContainer(parts, command, repository);
         continue;
       }
-      if (code !== 'CONTAINER_GONE') throw error;
+      if (code !== 'CONTAINER_GONE' || reopenings >= MOST_REOPENINGS) throw error;
     }
     const recovered = await recover();
     if (recovered) return recovered;
-    attempt = await recordAttempt(db, command.id);
+    attempt = await recordAttempt(db, command.id, attempt);
   }
 
   /** The warm path asks Docker nothing beforehand: using the container shows whether it is still there. */
@@ -88,7 +94,11 @@ export async function execute(
   async function recover(): Promise<Executed | null> {
     const resumed = await resumeContainer(parts, command, repository);
     const { session, wasRunning } = resumed;
-    const result = await recoverExecution(docker, session.containerId, { ...execution(), wasRunning });
+    // What it has used up of its time is not given to it again, however often the bot restarts.
+    const usedMs = command.startedAt ? parts.now().getTime() - command.startedAt.getTime() : 0;
+    const timeoutMs = Math.max(config.commandTimeoutMs - usedMs, 0);
+    const request = { ...execution(), timeoutMs, wasRunning };
+    const result = await recoverExecution(docker, session.containerId, request);
     opened = resumed;
     if (result.ending !== 'never-started') return { ...resumed, result };
     tries.givenUp = attempt;

@@ -2,7 +2,7 @@ import type { Log } from '../log.ts';
 import type { PartState } from '../part-state.ts';
 import { PATIENT, pauseMs } from '../retry.ts';
 import { isDatabaseAway, type Db } from '../store/database.ts';
-import { countAttempt, nextReceived, settleMessage, type ReceivedMessage } from '../store/messages.ts';
+import { countAttempt, nextReceived, type ReceivedMessage } from '../store/messages.ts';
 import type { Taken } from './take-message.ts';
 
 /** A message that fails this often for a reason of its own is set aside, so that it cannot hold up the others. */
@@ -11,6 +11,8 @@ const MOST_ATTEMPTS = 3;
 export type IntakeParts = {
   db: Db;
   take: (message: ReceivedMessage) => Promise<Taken>;
+  /** Sets aside a message that cannot be taken. */
+  giveUp: (message: ReceivedMessage, fault: Error) => Promise<Taken>;
   onTaken: (taken: Taken) => void;
   /**
    * Queues the commands that the database has and the queues do not. Called at the start, and after each fault of the
@@ -90,7 +92,7 @@ export class IntakeLoop {
 
   /** @returns false when the message is to be tried again */
   async #handle(message: ReceivedMessage): Promise<boolean> {
-    const { db, take, onTaken, log } = this.#parts;
+    const { db, take, giveUp, onTaken, log } = this.#parts;
     try {
       const taken = await take(message);
       if (taken.kind === 'dropped' || taken.kind === 'failed') {
@@ -105,10 +107,7 @@ export class IntakeLoop {
         await countAttempt(db, message.id);
         return false;
       }
-      // PostgreSQL takes no NUL, and nobody knows what the message of an unforeseen error quotes.
-      const words = (error as Error).message.replaceAll('\0', '').slice(0, 1_000);
-      const reason = `a fault of Threadbox: ${words}`;
-      await settleMessage(db, message.id, { outcome: 'failed', reason, threadId: null }, null);
+      onTaken(await giveUp(message, error as Error));
       return true;
     }
   }

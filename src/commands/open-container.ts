@@ -53,13 +53,14 @@ export async function openContainer(
   // The container mounts the mirror's directory: only one that is there can be brought up to date beside it.
   if (!existsSync(mirrorPathOf(mirrorsDir, repository.id))) await fetching;
   const [mirror, container] = await Promise.all([fetching, containerOf(parts, command, repository)]);
-  await prepareWorkspace(docker, container, {
+  const workspace = {
     repositoryName: repository.name,
     url: shownUrl(repository.url),
     branch: repository.branch,
     mirrorPath: mirror.path,
     author: { name: command.userName || command.userAddress, address: command.userAddress },
-  });
+  };
+  await prepareWorkspace(docker, container.id, workspace, { signal });
   const session = await sessionOf(parts, command, repository, container);
   return { session, wasRunning: container.wasRunning, notes: mirror.notes };
 }

@@ -37,12 +37,6 @@ export class ThreadQueues {
       }, onFault);
   }
 
-  /** Jobs that wait or run, of one thread. */
-  lengthOf(threadId: string): number {
-    const queue = this.#threads.get(threadId);
-    return queue ? queue.size + queue.pending : 0;
-  }
-
   /** Resolves when nothing waits and nothing runs. */
   async onIdle(): Promise<void> {
     while (this.#threads.size > 0)

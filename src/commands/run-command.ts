@@ -1,20 +1,23 @@
+import { ContainersError } from '../containers/errors.ts';
 import type { PartState } from '../part-state.ts';
 import { retryForEver } from '../retry.ts';
 import { commandById, type Command } from '../store/commands.ts';
 import { isDatabaseAway } from '../store/database.ts';
 import { repositoryById } from '../store/repositories.ts';
-import { execute, type ExecuteParts, type Executed, type Tries } from './execute.ts';
+import { execute, mayHaveBegun, type ExecuteParts, type Executed, type Tries } from './execute.ts';
 import { isForTheSender, tellDelay, tellFailure, tellResult, type TellParts } from './tell-sender.ts';
 
 export type CommandParts = ExecuteParts &
   TellParts & {
     /** What waits for a part says so here: once, for however many commands. */
     states: { docker: PartState; database: PartState };
+    /** Tests alone set this. */
+    delayToldAfterMs?: number | undefined;
   };
 
 /** A fault that nobody foresaw may pass: with the pauses between them, these tries last for eight seconds. */
 const MOST_FAULTS = 6;
-/** Whoever waits longer than this for a command to start is told why. */
+/** Whoever still waits so long after the command's turn has come is told why. */
 const DELAY_TOLD_AFTER_MS = 60_000;
 
 /**
@@ -31,8 +34,9 @@ export async function runCommand(parts: CommandParts, commandId: number): Promis
   const tries: Tries = { notBegun: null, givenUp: null, hasBegun: false };
   let executed: Executed | null = null;
   let faults = 0;
-  let waitsFor = 'the image that commands run in is still being made';
-  const telling = setTimeout(() => void tellWaiting(), DELAY_TOLD_AFTER_MS);
+  let waitsFor = 'its container and the repository in it are still being prepared';
+  let isTold = false;
+  const telling = setInterval(() => void tellWaiting(), parts.delayToldAfterMs ?? DELAY_TOLD_AFTER_MS);
 
   async function attempt(): Promise<void> {
     const command = await commandById(parts.db, commandId);
@@ -54,11 +58,14 @@ export async function runCommand(parts: CommandParts, commandId: number): Promis
   }
 
   async function tellWaiting(): Promise<void> {
-    if (tries.hasBegun || parts.signal.aborted) return;
+    if (isTold || tries.hasBegun || parts.signal.aborted) return;
+    isTold = true;
     try {
       const command: Command = await commandById(parts.db, commandId);
-      if (command.state === 'queued' || command.state === 'running')
-        await tellDelay(parts, command, waitsFor);
+      const isOpen = command.state === 'queued' || command.state === 'running';
+      // One that was taken up after a restart may be running all the while.
+      isTold = isOpen && !mayHaveBegun(command.attempt, tries);
+      if (isTold) await tellDelay(parts, command, waitsFor);
     } catch (error) {
       log.warn({ err: error }, 'the sender could not be told of a delay');
     }
@@ -70,14 +77,18 @@ export async function runCommand(parts: CommandParts, commandId: number): Promis
       onFailure: (error) => {
         waitsFor = error.message;
         if (isDockerAway(error)) parts.states.docker.isDown(error);
-        else if (isDatabaseAway(error)) parts.states.database.isDown(error);
+        else if (isPassing(error)) parts.states.database.isDown(error);
         else log.warn({ err: error }, 'a fault that nobody foresaw; the command is tried again');
       },
     });
   } finally {
-    clearTimeout(telling);
+    clearInterval(telling);
   }
 }
 
-const isDockerAway = (error: unknown): boolean => (error as { code?: string }).code === 'DOCKER_UNREACHABLE';
-const isPassing = (error: unknown): boolean => isDockerAway(error) || isDatabaseAway(error);
+const isDockerAway = (error: unknown): boolean =>
+  error instanceof ContainersError && error.code === 'DOCKER_UNREACHABLE';
+
+/** What git or Docker say may sound like a database that is away: "connection closed", "timeout". */
+const isPassing = (error: unknown): boolean =>
+  error instanceof ContainersError ? isDockerAway(error) : isDatabaseAway(error);

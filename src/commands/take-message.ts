@@ -1,8 +1,10 @@
 import type { Config } from '../config.ts';
+import { MAX_SCRIPT_BYTES } from '../containers/limits.ts';
 import type { Log } from '../log.ts';
 import { loopReason } from '../mail/loop-guard.ts';
 import { renderNotice, type Notice } from '../mail/notices.ts';
 import { parseMessage, type ParsedMessage } from '../mail/parse.ts';
+import { stripReplyPrefixes } from '../mail/reply-prefixes.ts';
 import { typedText } from '../mail/reply-text.ts';
 import { isAllowedSender } from '../mail/sender.ts';
 import { isUniqueViolation, type Db } from '../store/database.ts';
@@ -20,15 +22,9 @@ import { listRepositories, type Repository } from '../store/repositories.ts';
 import { ensureThread } from '../store/threads.ts';
 import { ensureUser, isRegistered } from '../store/users.ts';
 import { findThread, type FoundThread } from '../threads/find-thread.ts';
-import {
-  bodyRepositoryLine,
-  plusAddressName,
-  repositoryTag,
-  stripReplyPrefixes,
-  subjectKey,
-} from '../threads/identity.ts';
+import { bodyRepositoryLine, plusAddressName, repositoryTag, subjectKey } from '../threads/identity.ts';
 import { answerMessage } from './answer-message.ts';
-import { commandText, MAX_SCRIPT_BYTES } from './command-text.ts';
+import { commandText } from './command-text.ts';
 
 /** What became of a message: a command in its thread's queue, an answer that says why not, or nothing, for a recorded reason. */
 export type Taken =
@@ -51,7 +47,7 @@ export type Intake = {
  * @throws when the database cannot be asked; the message stays as it is then.
  */
 export async function takeMessage(intake: Intake, received: ReceivedMessage): Promise<Taken> {
-  const { db, config } = intake;
+  const { db } = intake;
   let message: ParsedMessage;
   try {
     message = await parseMessage(received.raw);
@@ -60,25 +56,17 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
   }
   const facts = factsOf(message);
 
-  const loop = loopReason(message, { botAddress: config.botAddress });
-  if (loop !== null) return settle(db, received, 'dropped', loop, facts);
-  if (message.sender === null)
-    return settle(db, received, 'dropped', 'From is not one single address', facts);
-  const sender = message.sender;
-  const { allowedSenders } = config;
-  if (!isAllowedSender(sender, allowedSenders, false) && !(await isRegistered(db, sender))) {
-    return settle(db, received, 'dropped', 'the sender is not allowed', facts);
-  }
-  if (await isRepeated(db, { address: sender, messageId: message.messageId, bodyHash: message.bodyHash })) {
+  const refusal = await whyNotTaken(intake, message);
+  if (refusal !== null) return settle(db, received, 'dropped', refusal, facts);
+  const sender = message.sender as string;
+  const { messageId, bodyHash } = message;
+  if (await isRepeated(db, { address: sender, messageId, bodyHash, raw: received.raw })) {
     return settle(db, received, 'dropped', 'the same mail was taken before', facts);
   }
   if (received.isTruncated) {
     const { sizeBytes } = received;
-    return refuse(intake, received, facts, {
-      kind: 'mail-too-large',
-      sizeBytes,
-      limitBytes: intake.maxMessageBytes,
-    });
+    const limitBytes = intake.maxMessageBytes;
+    return refuse(intake, received, facts, { kind: 'mail-too-large', sizeBytes, limitBytes });
   }
 
   const repositories = await listRepositories(db);
@@ -104,6 +92,34 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
     return refuse(intake, received, facts, notice);
   }
   return queue(intake, received, facts, message, found, command.script);
+}
+
+/**
+ * Sets a message aside that a fault of Threadbox kept from being taken, again and again. Its sender is told, if it is
+ * one of those that are answered at all.
+ */
+export async function giveUpMessage(intake: Intake, received: ReceivedMessage, fault: Error): Promise<Taken> {
+  try {
+    const message = await parseMessage(received.raw);
+    if ((await whyNotTaken(intake, message)) === null) {
+      return await refuse(intake, received, factsOf(message), { kind: 'fault', messageNumber: received.id });
+    }
+  } catch (error) {
+    intake.log.error({ err: error, message: received.id }, 'the sender could not be told of a fault');
+  }
+  // PostgreSQL takes no NUL, and nobody knows what the message of an unforeseen error quotes.
+  const words = fault.message.replaceAll('\0', '').slice(0, 1_000);
+  return settle(intake.db, received, 'failed', `a fault of Threadbox: ${words}`, null);
+}
+
+/** Why a message is not for us to answer, or null. */
+async function whyNotTaken({ db, config }: Intake, message: ParsedMessage): Promise<string | null> {
+  const loop = loopReason(message, { botAddress: config.botAddress });
+  if (loop !== null) return loop;
+  const { sender } = message;
+  if (sender === null) return 'From is not one single address';
+  const isAllowed = isAllowedSender(sender, config.allowedSenders, false) || (await isRegistered(db, sender));
+  return isAllowed ? null : 'the sender is not allowed';
 }
 
 async function threadOf(

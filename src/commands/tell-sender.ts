@@ -7,7 +7,7 @@ import type { Repository } from '../store/repositories.ts';
 import { touchSession } from '../store/sessions.ts';
 import type { SharedState } from '../store/shared-state.ts';
 import { answerMessage } from './answer-message.ts';
-import type { Executed, Tries } from './execute.ts';
+import { mayHaveBegun, type Executed, type Tries } from './execute.ts';
 
 export type TellParts = {
   db: Db;
@@ -70,8 +70,7 @@ export async function tellFailure(
   { executed, tries }: { executed: Executed | null; tries: Tries },
 ): Promise<void> {
   const { attempt } = await commandById(parts.db, command.id);
-  const mayHaveRun =
-    executed !== null || (attempt > 0 && attempt !== tries.notBegun && attempt !== tries.givenUp);
+  const mayHaveRun = executed !== null || mayHaveBegun(attempt, tries);
   const words = error.message.replaceAll('\0', '').slice(0, 4_000);
   const reason = isForTheSender(error)
     ? words
@@ -99,7 +98,10 @@ export async function tellFailure(
 export async function tellDelay(parts: TellParts, command: Command, reason: string): Promise<void> {
   const { db, config, now, wakeOutbox } = parts;
   const message = await messageToAnswer(db, command.messageId);
-  const notice = renderNotice({ kind: 'delayed', command: command.script, reason });
+  const notice = {
+    ...renderNotice({ kind: 'delayed', command: command.script, reason }),
+    kind: 'delay',
+  } as const;
   await db.transaction((transaction) =>
     answerMessage(transaction, config.botAddress, message, notice, command.threadId, now()),
   );

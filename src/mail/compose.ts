@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import MailComposer from 'nodemailer/lib/mail-composer';
 import { LOOP_HEADER } from './headers.ts';
+import { stripAnswerPrefixes } from './reply-prefixes.ts';
 
 type Mailbox = { name: string; address: string };
 
@@ -24,9 +25,6 @@ export type MailToCompose = {
 /** Mail clients find their thread by the first and by the last ones; the header's length is limited. */
 const MOST_REFERENCES = 20;
 const LONGEST_ID = 500;
-/** A reply prefix as clients write it: `Re:`, `RE[2]:`, `AW:`, `SV:`, and so on; never any other word with a colon. */
-const REPLY_PREFIX = /^\s*(?:re|aw|antw|sv|odp|ynt|回复|答复|回覆)(?:\s*\[\d+\]|\^\d+)?\s*[:：]\s*/i;
-
 /** A Message-ID that nobody else has (RFC 5322, 3.6.4). */
 export function newMessageId(botAddress: string): string {
   const domain = botAddress.slice(botAddress.lastIndexOf('@') + 1);
@@ -35,9 +33,7 @@ export function newMessageId(botAddress: string): string {
 
 /** The subject of an answer: the sender's own, with `Re:` before it once. */
 export function replySubject(subject: string): string {
-  let rest = oneLine(subject);
-  while (REPLY_PREFIX.test(rest)) rest = rest.replace(REPLY_PREFIX, '');
-  return `Re: ${rest}`.trimEnd();
+  return `Re: ${stripAnswerPrefixes(oneLine(subject))}`.trimEnd();
 }
 
 /**

@@ -4,20 +4,15 @@ import type { ParsedMessage } from './parse.ts';
 /**
  * Why a message must never be answered nor run, or null when a person seems to have sent it. An answer to a machine can
  * start a loop that nobody ends.
- *
- * @param ownMessageIdDomain where our own Message-IDs end in something that nobody else's do
  */
 export function loopReason(
-  { headers, messageId, sender }: Pick<ParsedMessage, 'headers' | 'messageId' | 'sender'>,
-  { botAddress, ownMessageIdDomain }: { botAddress: string; ownMessageIdDomain?: string },
+  { headers, sender }: Pick<ParsedMessage, 'headers' | 'sender'>,
+  { botAddress }: { botAddress: string },
 ): string | null {
   const values = (name: string) => (headers.get(name) ?? []).map((value) => value.toLowerCase());
   const first = (name: string) => values(name)[0] ?? '';
 
   if (headers.has(LOOP_HEADER.toLowerCase())) return 'a mail of Threadbox itself';
-  if (ownMessageIdDomain && messageId?.toLowerCase().endsWith(`@${ownMessageIdDomain.toLowerCase()}>`)) {
-    return 'a mail of Threadbox itself';
-  }
   if (sender !== null && isSameMailbox(sender, botAddress.toLowerCase())) return "from the bot's own address";
   if (first('return-path').replace(/\s/g, '') === '<>') return 'a bounce (empty Return-Path)';
   if (keyword(first('content-type')) === 'multipart/report') return 'a report of a mail server';

@@ -11,6 +11,7 @@ export type Notice =
   | { kind: 'empty-mail'; repositoryName: string }
   | { kind: 'mail-too-large'; sizeBytes: number; limitBytes: number }
   | { kind: 'command-too-large'; limitBytes: number }
+  | { kind: 'fault'; messageNumber: number }
   | { kind: 'delayed'; command: string; reason: string };
 
 type Block =
@@ -77,6 +78,15 @@ const TELLERS: { [Kind in Notice['kind']]: (notice: Extract<Notice, { kind: Kind
       words(
         'Put what is long into a file of the repository and run that, or split it over several mails: files stay from one to the next.',
       ),
+    ],
+  }),
+  fault: (notice) => ({
+    title: 'A fault of Threadbox kept your mail from being run',
+    blocks: [
+      words(
+        `Nothing was run. It is not your doing: whoever runs this Threadbox finds more in its log, under message ${notice.messageNumber}.`,
+      ),
+      words('Send your mail again when it is mended.'),
     ],
   }),
   delayed: (notice) => ({

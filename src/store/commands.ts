@@ -10,6 +10,8 @@ export type Command = {
   state: CommandState;
   /** 0 before the first try to start it. */
   attempt: number;
+  /** Of its first attempt. */
+  startedAt: Date | null;
   userId: number;
   userAddress: string;
   userName: string;
@@ -43,6 +45,7 @@ const openCommands = (db: Db) =>
       script: 'commands.script',
       state: 'commands.state',
       attempt: 'commands.attempt',
+      startedAt: 'commands.started_at',
       userId: 'users.id',
       userAddress: 'users.address',
       userName: 'users.name',
@@ -60,20 +63,28 @@ export async function commandById(db: Db, id: number): Promise<Command> {
   return row;
 }
 
-/** Says, before it is done, that the command is started once more. @returns the number of this attempt */
-export async function recordAttempt(db: Db, id: number): Promise<number> {
+/**
+ * Says, before it is done, that the command is started once more.
+ *
+ * @param last the number of the attempt before, 0 for none
+ * @returns the number of this attempt
+ * @throws when another process has recorded one meanwhile, or has ended the command
+ */
+export async function recordAttempt(db: Db, id: number, last: number): Promise<number> {
   const [row] = await db('commands')
-    .where({ id })
+    .where({ id, attempt: last })
+    .whereIn('state', ['queued', 'running'])
     .update({
       state: 'running',
       attempt: db.raw('attempt + 1'),
       started_at: db.raw('coalesce(started_at, now())'),
     })
     .returning<{ attempt: number }[]>('attempt');
-  if (!row) throw new Error(`No command has the id ${id}`);
+  if (!row) throw new Error(`Another process has taken up the command ${id}`);
   return row.attempt;
 }
 
+/** @throws when it has ended already: whoever ended it has answered it, too */
 export async function endCommand(
   db: Db,
   id: number,
@@ -87,8 +98,9 @@ export async function endCommand(
     durationMs?: number | null;
   },
 ): Promise<void> {
-  await db('commands')
+  const changed = await db('commands')
     .where({ id })
+    .whereIn('state', ['queued', 'running'])
     .update({
       state: end.state,
       container_session_id: end.sessionId ?? null,
@@ -99,4 +111,5 @@ export async function endCommand(
       duration_ms: end.durationMs ?? null,
       ended_at: db.fn.now(),
     });
+  if (changed === 0) throw new Error(`The command ${id} has ended already`);
 }

@@ -59,7 +59,7 @@ export async function recordIncoming(
             received_at: message.receivedAt,
           })),
         )
-        .onConflict(['mailbox', 'uid_validity', 'uid'])
+        .onConflict(['mailbox', 'uid_validity', 'uid', 'received_at'])
         .ignore();
     }
     await transaction('mailboxes')
@@ -112,8 +112,8 @@ export async function settleMessage(
   settled: { outcome: MessageOutcome; reason: string | null; threadId: string | null },
   facts: MessageFacts | null,
 ): Promise<void> {
-  await db('messages')
-    .where({ id })
+  const changed = await db('messages')
+    .where({ id, state: 'received' })
     .update({
       state: 'handled',
       outcome: settled.outcome,
@@ -130,6 +130,7 @@ export async function settleMessage(
         body_hash: facts.bodyHash,
       }),
     });
+  if (changed === 0) throw new Error(`Another process has handled the message ${id}`);
 }
 
 /** What an answer to a message needs to know of it. */
@@ -216,18 +217,20 @@ export async function conversationThread(
   return row ?? null;
 }
 
-/** True when that very mail has started a command before. */
+/**
+ * True when that very mail was taken before: by its Message-ID when it started a command, or when not a byte differs,
+ * as after a mailbox was rebuilt.
+ */
 export async function isRepeated(
   db: Db,
-  mail: { address: string; messageId: string | null; bodyHash: string },
+  mail: { address: string; messageId: string | null; bodyHash: string; raw: Buffer },
 ): Promise<boolean> {
-  if (mail.messageId === null) return false;
-  const row = await db('messages').first('id').where({
-    direction: 'in',
-    outcome: 'command',
-    address: mail.address,
-    message_id: mail.messageId,
-    body_hash: mail.bodyHash,
-  });
+  const row = await db('messages')
+    .first('id')
+    .where({ direction: 'in', state: 'handled', address: mail.address, body_hash: mail.bodyHash })
+    .andWhere((same) => {
+      void same.where({ raw: mail.raw });
+      if (mail.messageId !== null) void same.orWhere({ outcome: 'command', message_id: mail.messageId });
+    });
   return row !== undefined;
 }

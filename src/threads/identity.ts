@@ -1,20 +1,9 @@
 import { createHash } from 'node:crypto';
+import { stripReplyPrefixes } from '../mail/reply-prefixes.ts';
 
 /** What a sender wrote to name a repository. `label` is empty where none is given. */
 export type NamedRepository = { name: string; label: string; rest: string };
 
-/**
- * What clients put before a subject when they answer or forward, in the languages they do it in. Only these: a plain
- * `word:` is part of the subject.
- */
-const REPLY_PREFIXES = [
-  're|r|aw|antw|antwort|sv|vs|res|odp|ynt|atb|bls|vá|отв|ответ|απ|σχετ|תשובה|回复|回覆|答复|返信|회신',
-  'fw|fwd|wg|tr|rv|enc|vb|vl|pd|i|ilt|i̇lt|doorst|továbbítás|пересл|πρθ|הועבר|转发|轉寄|転送|전달',
-].join('|');
-const REPLY_PREFIX = new RegExp(
-  `^(?:${REPLY_PREFIXES})\\s?(?:\\[\\d+\\]|\\(\\d+\\)|\\^\\d+)?\\s?[:：]\\s*`,
-  'iu',
-);
 const NAME = '[A-Za-z0-9][A-Za-z0-9._-]{0,99}';
 const LABEL = '[\\p{L}\\p{N}][\\p{L}\\p{N}._-]{0,63}';
 const TAG = new RegExp(`^(${NAME})(?:#(${LABEL})?)?$`, 'u');
@@ -24,16 +13,6 @@ const GATEWAY_TAG = /^ext(?:ern(?:al)?)?$/i;
 /** PostgreSQL indexes at most 2,700 bytes of a row. */
 const LONGEST_KEY = 400;
 const LONGEST_SLUG = 48;
-
-/** A subject without the prefixes of answers and forwards. */
-export function stripReplyPrefixes(subject: string): string {
-  let text = subject.trim();
-  for (;;) {
-    const next = text.replace(REPLY_PREFIX, '');
-    if (next === text) return text;
-    text = next;
-  }
-}
 
 /** Equal for all subjects of one conversation. An empty key equals nothing. */
 export function subjectKey(subject: string): string {

@@ -16,6 +16,7 @@ import { startDovecot, type Dovecot } from '../support/dovecot.ts';
 import { engine, engineHost } from '../support/engine.ts';
 import { startGitUpstream, type GitUpstream } from '../support/git-upstream.ts';
 import { startPostfix, type Postfix } from '../support/postfix.ts';
+import { ranWith } from '../support/ran-with.ts';
 import { until } from '../support/until.ts';
 
 // The mail servers of a small company: Postfix in front of Dovecot, logins and TLS everywhere.
@@ -77,7 +78,11 @@ const whyDown = (lines: readonly LogLine[], part: string): unknown =>
   lines.find((line) => line['part'] === part && line.msg.includes('does not answer'))?.['reason'];
 
 test('a certificate that nobody vouches for is refused, by IMAP and SMTP, until the URL says to take it; no mail is lost', async () => {
-  const sent = await sendToBot(alice, { to: BOT, subject: '[sample] Patience', body: 'echo at last' });
+  const sent = await sendToBot(alice, {
+    to: BOT,
+    subject: '[sample] Patience',
+    body: 'echo $((6*7)) at last',
+  });
 
   const strict = await startBot({ scheme: 'imaps', options: '' }, '');
   assert.match(String(await until(() => whyDown(strict.lines, 'IMAP'))), /certificate/i);
@@ -90,7 +95,7 @@ test('a certificate that nobody vouches for is refused, by IMAP and SMTP, until 
 
   const trusting = await startBot({ scheme: 'imaps', options: SKIP }, SKIP);
   const raw = await awaitAnswer({ ...alice.imap, inReplyTo: sent, timeoutMs: 30_000 });
-  assert.match((await parseMessage(raw)).text, /^exit code 0[^]*at last/i);
+  ranWith((await parseMessage(raw)).text, '42 at last');
   await trusting.app.close();
 });
 
@@ -101,12 +106,12 @@ test('with STARTTLS and logins through Postfix and Dovecot a conversation goes o
   const first = {
     to: 'bot+sample@threadbox.test',
     subject: 'No tag',
-    body: 'echo kept > file.txt\necho übermäßig',
+    body: 'echo kept > file.txt\necho $((6*7)) übermäßig',
   };
   const { answer } = await askBot(alice, first, patience);
-  assert.match(answer.text, /^exit code 0[^]*übermäßig/i);
+  ranWith(answer.text, '42 übermäßig');
   const reply = { to: BOT, subject: answer.subject, body: 'cat file.txt', inReplyTo: answer };
-  assert.match((await askBot(alice, reply, patience)).answer.text, /\nkept\n/);
+  ranWith((await askBot(alice, reply, patience)).answer.text, 'kept');
   assert.deepEqual(
     lines.filter(({ level }) => level >= 40),
     [],

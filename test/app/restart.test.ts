@@ -8,6 +8,7 @@ import { ALICE, BOB } from '../support/app.ts';
 import { spawnBot } from '../support/bot-process.ts';
 import { collectedLog } from '../support/collected-log.ts';
 import { engineHost, inContainer } from '../support/engine.ts';
+import { ranWith } from '../support/ran-with.ts';
 import { startSeparateBot, type SeparateBot } from '../support/separate-bot.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
@@ -39,10 +40,8 @@ async function begun(threadId: string, name: string): Promise<string> {
 
 const numbers = Array.from({ length: 200 }, (_, index) => `${index + 1}\n`).join('');
 
-function assertWhole(text: string, name: string): void {
-  assert.match(text, /^exit code 0/i);
-  assert.ok(text.includes(`${name} begins\n${numbers}${name} ends\n`), `whole output of ${name}`);
-}
+const assertWhole = (text: string, name: string): void =>
+  ranWith(text, `${name} begins\n${numbers}${name} ends`);
 
 test('a bot killed with kill -9 goes on where it was: what ran is answered once, what was queued runs in order', async () => {
   const endsMeanwhile = await bot.send(ALICE, '[sample] Long', waitingCommand('meanwhile'));
@@ -62,6 +61,7 @@ test('a bot killed with kill -9 goes on where it was: what ran is answered once,
   const [long = [], ...rest] = await bot.answersTo(ALICE, [endsMeanwhile, ...queued]);
   assert.deepEqual([long.length, ...rest.map(({ length }) => length)], [1, 1, 1, 1]);
   assertWhole(long[0]?.text ?? '', 'meanwhile');
+  for (const [index, copies] of rest.entries()) ranWith(copies[0]?.text ?? '', `queued-${index + 1}`);
   const [other = []] = await bot.answersTo(BOB, [endsAfterwards]);
   assert.equal(other.length, 1);
   assertWhole(other[0]?.text ?? '', 'afterwards');
@@ -90,9 +90,9 @@ test('killed again and again at any moment, it runs each command once and in ord
     await bot.start();
   }
   const answers = await bot.answersTo(ALICE, sent);
-  for (const copies of answers) {
+  for (const [index, copies] of answers.entries()) {
     assert.equal(new Set(copies.map(({ messageId }) => messageId)).size, 1);
-    assert.match(copies[0]?.text ?? '', /^exit code 0/i);
+    ranWith(copies[0]?.text ?? '', String(index));
   }
   const ran = await inContainer(await bot.containerOf(thread(ALICE, '#storm')), 'cat /workspace/ran');
   assert.equal(ran, sent.map((_, index) => `${index}\n`).join(''));
@@ -101,7 +101,7 @@ test('killed again and again at any moment, it runs each command once and in ord
 test('a polite stop ends within ten seconds with exit code 0, and the running command goes on', async () => {
   const sent = await bot.send(ALICE, '[sample#polite] Long', waitingCommand('polite'));
   const container = await begun(thread(ALICE, '#polite'), 'polite');
-  const queued = await bot.send(ALICE, '[sample#polite] Queued', 'echo after it');
+  const queued = await bot.send(ALICE, '[sample#polite] Queued', 'echo $((6*7)) after it');
   await until(() => bot.db('commands').where({ state: 'queued' }).first());
 
   const { exitCode, tookMs } = await bot.kill('SIGTERM');
@@ -112,6 +112,7 @@ test('a polite stop ends within ten seconds with exit code 0, and the running co
   const [answers = [], later = []] = await bot.answersTo(ALICE, [sent, queued]);
   assert.deepEqual([answers.length, later.length], [1, 1]);
   assertWhole(answers[0]?.text ?? '', 'polite');
+  ranWith(later[0]?.text ?? '', '42 after it');
 });
 
 test('a bot that still waits for a part, or has lost one, stops as politely', async (t) => {

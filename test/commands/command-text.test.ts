@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { commandText, MAX_SCRIPT_BYTES } from '../../src/commands/command-text.ts';
+import { commandText } from '../../src/commands/command-text.ts';
+import { MAX_SCRIPT_BYTES } from '../../src/containers/limits.ts';
 
 test('the body is the command, as it was typed', () => {
   assert.deepEqual(commandText('npm ci\n\nnpm test\n', 'Add login', false), {

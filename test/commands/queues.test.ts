@@ -32,11 +32,9 @@ test('a thread runs one job at a time, in order; threads run side by side', asyn
   );
   await other.promise;
   assert.deepEqual(events, ['a1 starts', 'b1']);
-  assert.equal(queues.lengthOf('a'), 2);
   gate.resolve();
   await queues.onIdle();
   assert.deepEqual(events, ['a1 starts', 'b1', 'a1 ends', 'a2']);
-  assert.equal(queues.lengthOf('a'), 0);
 });
 
 test('no more jobs run at once than the limit for all threads', async () => {

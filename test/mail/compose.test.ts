@@ -44,6 +44,7 @@ test('the subject gets one Re:, and is otherwise the sender’s own', () => {
     ['Re: Add login', 'Re: Add login'],
     ['RE: re: Re[2]: Add login', 'Re: Add login'],
     ['AW: [app] Login', 'Re: [app] Login'],
+    ['VS: Kirjautuminen', 'Re: Kirjautuminen'],
     ['Fwd: Add login', 'Re: Fwd: Add login'],
     ['note: buy milk', 'Re: note: buy milk'],
     ['Research: x', 'Re: Research: x'],

@@ -4,7 +4,7 @@ import { LOOP_HEADER } from '../../src/mail/headers.ts';
 import { loopReason } from '../../src/mail/loop-guard.ts';
 import { parseMessage } from '../../src/mail/parse.ts';
 
-const BOT = { botAddress: 'bot@example.com', ownMessageIdDomain: 'threadbox.example.com' };
+const BOT = { botAddress: 'bot@example.com' };
 
 async function reason(headers: string, from = 'john@example.com'): Promise<string | null> {
   const mail = `From: ${from}\nSubject: hello\n${headers}\n\nls\n`;
@@ -40,7 +40,6 @@ for (const headers of ANSWERED) {
 const NEVER_ANSWERED: [string, RegExp][] = [
   [`${LOOP_HEADER}: answer`, /Threadbox itself/],
   [`${LOOP_HEADER.toLowerCase()}: x`, /Threadbox itself/],
-  ['Message-ID: <a@Threadbox.Example.com>', /Threadbox itself/],
   ['Return-Path: <>', /bounce/],
   ['Return-Path: < >', /bounce/],
   ['X-Failed-Recipients: jane@example.com', /bounce/],

@@ -38,6 +38,7 @@ const notices: [notice: Notice, ...says: RegExp[]][] = [
     /up to 20 MB/,
   ],
   [{ kind: 'command-too-large', limitBytes: 1 << 20 }, /up to 1 MB/],
+  [{ kind: 'fault', messageNumber: 42 }, /^A fault of Threadbox/, /Nothing was run/, /under message 42/],
   [
     { kind: 'delayed', command: './deploy.sh', reason: 'Docker does not answer\nline two' },
     /^Your command is waiting/,

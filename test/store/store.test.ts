@@ -90,8 +90,9 @@ test('migrating an up-to-date database changes nothing, also when two processes 
 });
 
 test('a message is recorded once, with how far the mailbox is read', async () => {
-  await messages.recordIncoming(db, 'box', [mail(1), mail(2)], { uidValidity: 7, lastUid: 2 });
-  await messages.recordIncoming(db, 'box', [mail(2), mail(3)], { uidValidity: 7, lastUid: 3 });
+  const [one, two, three] = [mail(1), mail(2), mail(3)];
+  await messages.recordIncoming(db, 'box', [one, two], { uidValidity: 7, lastUid: 2 });
+  await messages.recordIncoming(db, 'box', [two, three], { uidValidity: 7, lastUid: 3 });
   const seen: string[] = [];
   for (let message = await messages.nextReceived(db, 0); message;) {
     seen.push(message.raw.toString());
@@ -109,10 +110,17 @@ test('the same mail starts one command, whoever is quicker', async () => {
   const settled = { outcome: 'command', reason: null, threadId: thread.id } as const;
   await messages.settleMessage(db, first, settled, facts);
   await assert.rejects(messages.settleMessage(db, second, settled, facts), /messages_same_mail/);
-  const same = { address: 'john@example.com', messageId: '<1@example.com>', bodyHash: 'abc' };
+  const same = {
+    address: 'john@example.com',
+    messageId: '<1@example.com>',
+    bodyHash: 'abc',
+    raw: Buffer.from('another'),
+  };
   assert.equal(await messages.isRepeated(db, same), true);
   assert.equal(await messages.isRepeated(db, { ...same, bodyHash: 'other' }), false);
   assert.equal(await messages.isRepeated(db, { ...same, messageId: null }), false);
+  assert.equal(await messages.isRepeated(db, { ...same, messageId: null, raw: Buffer.from('mail 1') }), true);
+  await assert.rejects(messages.settleMessage(db, first, settled, facts), /Another process has handled/);
 });
 
 test("an answer finds its thread by the likeliest Message-ID, and only among the sender's own messages", async () => {
@@ -140,20 +148,27 @@ test("an answer finds its thread by the likeliest Message-ID, and only among the
 });
 
 test('two senders never share a thread, even when their ids would be the same', async () => {
-  const thread = await threadOf('john@example.com-x', 'app');
-  await threadOf('john@example.com', 'x-app').then(
-    () => assert.fail('the id was given away twice'),
-    (error: Error) => assert.match(error.message, /belongs to another sender/),
-  );
-  assert.equal(thread.id, 'john@example.com-x-app');
+  const first = await threadOf('john@example.com-x', 'app');
+  const second = await threadOf('john@example.com', 'x-app');
+  assert.equal(first.id, 'john@example.com-x-app');
+  assert.match(second.id, /^john@example\.com-x-app-[0-9a-f]{8}$/);
+  assert.equal((await threadOf('john@example.com', 'x-app')).id, second.id);
+});
+
+test('another mail under a known UID, as after a backup was put back, is recorded', async () => {
+  const cursor = { uidValidity: 7, lastUid: 1 };
+  await messages.recordIncoming(db, 'box', [{ ...mail(1), receivedAt: new Date(1_000) }], cursor);
+  await messages.recordIncoming(db, 'box', [{ ...mail(1, 'new'), receivedAt: new Date(2_000) }], cursor);
+  assert.equal((await db('messages').select()).length, 2);
 });
 
 test('commands are listed in the order of their arrival until they end, with the number of their attempt', async () => {
   const thread = await threadOf('john@example.com', 'app');
   const first = await queueCommand(db, { threadId: thread.id, messageId: await received(1), script: 'one' });
   const second = await queueCommand(db, { threadId: thread.id, messageId: await received(2), script: 'two' });
-  assert.equal(await recordAttempt(db, first), 1);
-  assert.equal(await recordAttempt(db, first), 2);
+  assert.equal(await recordAttempt(db, first, 0), 1);
+  assert.equal(await recordAttempt(db, first, 1), 2);
+  await assert.rejects(recordAttempt(db, first, 1), /Another process has taken up/);
   const open = await listOpenCommands(db);
   assert.deepEqual(
     open.map(({ id, state, attempt, userAddress }) => ({ id, state, attempt, userAddress })),
@@ -163,6 +178,7 @@ test('commands are listed in the order of their arrival until they end, with the
     ],
   );
   await endCommand(db, first, { state: 'finished', exitCode: 0 });
+  await assert.rejects(endCommand(db, first, { state: 'failed' }), /has ended already/);
   assert.deepEqual(
     (await listOpenCommands(db)).map(({ id }) => id),
     [second],

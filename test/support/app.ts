@@ -5,8 +5,8 @@ import { startApp, type App, type Overrides } from '../../src/app.ts';
 import { loadConfig } from '../../src/config.ts';
 import { embeddedCorrespondent, type Correspondent } from '../../src/cli/write-to-bot.ts';
 import { removeInstallation } from '../../src/containers/remove-installation.ts';
-import { createLog } from '../../src/log.ts';
 import { addRepository } from '../../src/store/repositories.ts';
+import { collectedLog, type LogLine } from './collected-log.ts';
 import { startGitUpstream, type GitUpstream } from './git-upstream.ts';
 
 export const ALICE = 'alice@example.com';
@@ -17,6 +17,8 @@ export type TestApp = {
   readonly app: App;
   upstream: GitUpstream;
   botAddress: string;
+  /** What the bot has logged so far. */
+  lines: LogLine[];
   userAt: (address: string) => Correspondent;
   /** Stops the bot as SIGTERM would, and starts it again on the same data. */
   restart: () => Promise<void>;
@@ -37,10 +39,9 @@ export async function startTestApp({
     CONTAINER_IMAGE: process.env['CONTAINER_IMAGE'],
     ALLOWED_SENDERS: '*@example.com',
     DATA_DIR: dataDir,
-    LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'silent',
     ...env,
   });
-  const log = createLog(config.logLevel);
+  const { log, lines } = collectedLog();
   let app: App | null = null;
 
   async function start(): Promise<void> {
@@ -70,6 +71,7 @@ export async function startTestApp({
     },
     upstream,
     botAddress: config.botAddress,
+    lines,
     userAt: (address) => {
       const { mail } = running();
       if (!mail) throw new Error('no embedded mail server');

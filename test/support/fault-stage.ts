@@ -44,9 +44,9 @@ export type FaultStage = {
   close: () => Promise<void>;
 };
 
-export type Away = { stop: () => Promise<void>; start: () => Promise<void> };
+type Away = { stop: () => Promise<void>; start: () => Promise<void> };
 
-export const BOT = 'bot@threadbox.test';
+const BOT = 'bot@threadbox.test';
 
 export async function startFaultStage({ maxMessageBytes }: { maxMessageBytes: number }): Promise<FaultStage> {
   const closers: (() => Promise<unknown>)[] = [];

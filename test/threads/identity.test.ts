@@ -4,11 +4,11 @@ import {
   bodyRepositoryLine,
   plusAddressName,
   repositoryTag,
-  stripReplyPrefixes,
   subjectKey,
   subjectSlug,
   threadId,
 } from '../../src/threads/identity.ts';
+import { stripReplyPrefixes } from '../../src/mail/reply-prefixes.ts';
 
 const SAME_CONVERSATION = [
   'Add login',

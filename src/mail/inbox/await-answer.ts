@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { MailServer } from '../../config.ts';
+import { LOOP_HEADER } from '../headers.ts';
 import { DEADLINES, openMailbox, within } from './connect.ts';
 import { hearNews } from './news.ts';
 import { searchUids } from './uids.ts';
@@ -46,6 +47,12 @@ export async function awaitAnswer(options: AwaitAnswerOptions): Promise<Buffer> 
   );
 }
 
+/** A word on why it takes so long is not the answer yet. */
+function isDelay(raw: Buffer): boolean {
+  const header = raw.subarray(0, raw.indexOf('\r\n\r\n')).toString('latin1');
+  return new RegExp(`^${LOOP_HEADER}: *delay\\s*$`, 'im').test(header);
+}
+
 async function lookFor(
   { server, password, inReplyTo }: AwaitAnswerOptions,
   signal: AbortSignal,
@@ -57,11 +64,11 @@ async function lookFor(
     const news = hearNews(client);
     for (;;) {
       signal.throwIfAborted();
-      const [uid] = await searchUids(client, { header: { 'in-reply-to': inReplyTo } }, DEADLINES.answerMs);
-      if (uid !== undefined) {
+      const uids = await searchUids(client, { header: { 'in-reply-to': inReplyTo } }, DEADLINES.answerMs);
+      for (const uid of uids) {
         const mail = client.fetchOne(String(uid), { source: true }, { uid: true });
         const found = await within(client, DEADLINES.fetchMs, mail);
-        if (found && found.source) return found.source;
+        if (found && found.source && !isDelay(found.source)) return found.source;
       }
       await news.wait(LOOK_EVERY_MS);
     }
