@@ -10,9 +10,16 @@ set -eu
 if [ "$1" != --inside ]; then
   work_dir=$1
   shift
+  # The directory is always the same one, so that what a crash of the machine leaves is gone with the next build. The
+  # lock is with all that we start, the cleaner too: nobody removes the directory of a successor.
+  exec 8<"$work_dir"
+  flock --timeout 60 8 || { echo "E: the build before this one does not end" >&2; exit 1; }
+  name=threadbox-image.$(printf %s "$work_dir" | sha256sum | cut -c1-12)
   # /home is often mounted with nodev or noexec, where debootstrap cannot work.
   for parent in "$work_dir" /var/tmp; do
-    root=$(mktemp -d "$parent/threadbox-image.XXXXXX")
+    root=$parent/$name
+    rm -rf --one-file-system "$root"
+    mkdir -m 0700 "$root"
     mknod "$root/probe" c 1 3 && true 2>/dev/null <"$root/probe" && break
     rm -rf "$root"
     root=

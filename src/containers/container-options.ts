@@ -16,20 +16,27 @@ export type ContainerSpec = {
 };
 
 /** Where TLS is taken apart on the way, the host's own authorities are the ones to trust. */
-const CA_BUNDLE = '/etc/ssl/certs/ca-certificates.crt';
+export const CA_BUNDLE = '/etc/ssl/certs/ca-certificates.crt';
 
 /**
  * PID 1 shows the commands that were run, for `docker logs`. They come from a file that the commands could write to as
  * well: so line by line, cleaned, and not too many. It waits by reading what never comes: `sleep` would be a process
- * for every line.
+ * for every line. tail gives up when the file becomes a FIFO: the container goes on.
  */
 const FOLLOW_LOG =
-  'exec 9<> <(:); tail -n 0 -F /workspace/.threadbox/log 2>/dev/null | ' +
-  'while IFS= read -r -n 400 line; do echo "${line//[[:cntrl:]]/?}"; read -rt 0.05 -u 9; done';
+  'exec 9<> <(:); while :; do tail -n 0 -F /workspace/.threadbox/log 2>/dev/null | ' +
+  'while IFS= read -r -n 400 line; do echo "${line//[[:cntrl:]]/?}"; read -rt 0.05 -u 9; done; read -rt 1 -u 9; done';
 
-/** How a thread's container is made: what it may use, and what it sees of the host. */
-export function containerOptions(spec: ContainerSpec, name: string): Docker.ContainerCreateOptions {
-  const hasCaBundle = existsSync(CA_BUNDLE);
+/**
+ * How a thread's container is made: what it may use, and what it sees of the host.
+ *
+ * @param hasCaBundle false when the engine's host is known not to have it
+ */
+export function containerOptions(
+  spec: ContainerSpec,
+  name: string,
+  hasCaBundle = existsSync(CA_BUNDLE),
+): Docker.ContainerCreateOptions {
   return {
     name,
     Image: spec.image,

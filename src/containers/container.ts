@@ -1,5 +1,5 @@
 import type Docker from 'dockerode';
-import { containerOptions, type ContainerSpec } from './container-options.ts';
+import { CA_BUNDLE, containerOptions, type ContainerSpec } from './container-options.ts';
 import { ContainersError, engineError, statusOf } from './errors.ts';
 import { bridgeName, containerName, networkName, volumeName } from './names.ts';
 
@@ -53,7 +53,8 @@ async function restart(docker: Docker, { Id, State }: Docker.ContainerInspectInf
     return true;
   } catch (error) {
     if (statusOf(error) === 304) return true;
-    if (statusOf(error) === null) throw engineError(error, 'start the container');
+    // Whatever else it is may pass, and what runs in the background or lies in /tmp goes with the container.
+    if (statusOf(error) === null || !isForGood(error)) throw engineError(error, 'start the container');
   }
   try {
     await container.remove({ force: true });
@@ -64,6 +65,17 @@ async function restart(docker: Docker, { Id, State }: Docker.ContainerInspectInf
       throw engineError(error, 'remove a container that does not start any more');
   }
   return false;
+}
+
+/** True when a container cannot be started ever again: it goes, or what it was made with is gone. */
+function isForGood(error: unknown): boolean {
+  const words = error instanceof Error ? error.message : '';
+  return (
+    statusOf(error) === 404 ||
+    /network \S+ not found|no such (network|volume|container)|bind source path does not exist/i.test(words) ||
+    /error while creating mount source path|error mounting .*no such file|not a directory/is.test(words) ||
+    /marked for removal|removal .*in progress|is dead/i.test(words)
+  );
 }
 
 async function create(docker: Docker, spec: ContainerSpec, name: string): Promise<string> {
@@ -88,7 +100,14 @@ async function createOnNetwork(docker: Docker, spec: ContainerSpec, name: string
   const options = containerOptions(spec, name);
   await ensureNetwork(docker, spec.instance);
   await docker.createVolume({ Name: volumeName(spec.instance, spec.threadId), Labels: options.Labels ?? {} });
-  return docker.createContainer(options);
+  try {
+    return await docker.createContainer(options);
+  } catch (error) {
+    // The engine's host is another machine than the bot's.
+    const words = error instanceof Error ? error.message : '';
+    if (!words.includes('bind source path does not exist') || !words.includes(CA_BUNDLE)) throw error;
+    return docker.createContainer(containerOptions(spec, name, false));
+  }
 }
 
 const networks = new Map<string, Promise<void>>();
@@ -141,6 +160,8 @@ export async function mendOwner(docker: Docker, containerId: string): Promise<vo
       User: '0:0',
       Labels: { 'threadbox.instance': Config.Labels['threadbox.instance'] ?? '' },
       HostConfig: {
+        // A crash in between leaves nothing.
+        AutoRemove: true,
         NetworkMode: 'none',
         CapDrop: ['ALL'],
         CapAdd: ['CHOWN'],
@@ -150,9 +171,13 @@ export async function mendOwner(docker: Docker, containerId: string): Promise<vo
     });
     try {
       await helper.start();
-      await helper.wait();
-    } finally {
-      await helper.remove({ force: true });
+      // 404: it has gone already.
+      await helper.wait({ condition: 'removed' }).catch((error: unknown) => {
+        if (statusOf(error) !== 404) throw error;
+      });
+    } catch (error) {
+      await helper.remove({ force: true }).catch(() => undefined);
+      throw error;
     }
   } catch (error) {
     throw engineError(error, 'give the workspace to the user of the commands');

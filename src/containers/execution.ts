@@ -113,7 +113,7 @@ async function attend(
   try {
     for (let collections = 0; ; collections += 1) {
       current ??= await openCollection(docker, containerId, { env, mayClaim, signal: request.signal });
-      const answer = await readAnswer(current);
+      const answer = await readInTime(current, limit.isOver());
       request.signal.throwIfAborted();
       if (answer.isWhole && answer.facts) return { answer, hasKilled: limit.hasKilled() };
       if (collections === MOST_COLLECTIONS) throw unreadable(answer);
@@ -123,6 +123,18 @@ async function attend(
     await limit.close();
   }
 }
+
+/** A stream that begins when the time limit has done what it can is ended by nobody else. */
+async function readInTime(stream: Readable, isLast: boolean): Promise<StreamedAnswer> {
+  const timer = isLast ? setTimeout(() => stream.destroy(), COLLECTION_MS) : undefined;
+  try {
+    return await readAnswer(stream);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const COLLECTION_MS = 60_000;
 
 /** The stream may break off when the command is killed, and again when the engine is restarted. */
 const MOST_COLLECTIONS = 3;

@@ -33,6 +33,11 @@ export type Facts = {
 };
 
 const MOST_FILES = 1000;
+/** More than any command gets to, and little enough to be added up, stored and shown. */
+const MOST_PROCESSES = 100_000;
+const MOST_GAP_BYTES = 2 ** 50;
+const LONGEST_MS = 365 * 24 * 3600_000;
+const LONGEST_BRANCH = 255;
 const words = ['already-started', 'never-started', 'unknown', 'not-ready', 'no-claim'] as const;
 
 /**
@@ -53,14 +58,14 @@ export function parseFacts(bytes: Buffer, isCut: boolean): Facts | null {
   const numstat = numstatAt === -1 ? Buffer.alloc(0) : bytes.subarray(numstatAt + '\nnumstat\n'.length);
   const [afterBytes = 0, missingBytes = 0] = (values.get('gap') ?? '')
     .split(' ')
-    .map((text) => wholeNumber(text) ?? 0);
+    .map((text) => Math.min(wholeNumber(text) ?? 0, MOST_GAP_BYTES));
   return {
     word,
-    exitCode: wholeNumber(values.get('exit')),
+    exitCode: exitCode(values.get('exit')),
     durationMs: durationMs(values.get('time')),
-    branch: values.get('branch') || null,
+    branch: branchName(values.get('branch')),
     changes: changes(values.get('changes') ?? 'partial nothing was said about it', numstat, isCut),
-    backgroundProcesses: wholeNumber(values.get('background')) ?? 0,
+    backgroundProcesses: Math.min(wholeNumber(values.get('background')) ?? 0, MOST_PROCESSES),
     gap: { afterBytes, missingBytes },
     wasStopped: values.has('stopped'),
     isOutputLost: values.has('lost'),
@@ -115,9 +120,18 @@ function wholeNumber(text: string | undefined): number | null {
   return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : null;
 }
 
+function exitCode(text: string | undefined): number | null {
+  const status = wholeNumber(text);
+  return status !== null && status <= 255 ? status : null;
+}
+
+function branchName(text: string | undefined): string | null {
+  return text?.replaceAll(/\p{Cc}/gu, '').slice(0, LONGEST_BRANCH) || null;
+}
+
 /** From two clock readings in seconds; some locales write a comma. */
 function durationMs(text: string | undefined): number | null {
   const [started, ended] = (text ?? '').split(' ').map((part) => Number(part.replace(',', '.')));
   if (started === undefined || ended === undefined || !Number.isFinite(ended - started)) return null;
-  return Math.max(0, Math.round((ended - started) * 1000));
+  return Math.min(LONGEST_MS, Math.max(0, Math.round((ended - started) * 1000)));
 }

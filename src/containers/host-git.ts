@@ -16,8 +16,11 @@ export THREADBOX_GIT_USER THREADBOX_GIT_PASSWORD
 export GIT_TERMINAL_PROMPT=0 GIT_ASKPASS=true GIT_ALLOW_PROTOCOL=https:http:ssh:git:file LC_ALL=C
 export GIT_SSH_COMMAND="\${GIT_SSH_COMMAND:-ssh -o BatchMode=yes -o ConnectTimeout=20}"
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY
-exec git -c core.hooksPath=/dev/null -c gc.auto=0 -c maintenance.auto=false \\
-  -c http.lowSpeedLimit=100 -c http.lowSpeedTime=60 "$@" </dev/null
+set -- git -c core.hooksPath=/dev/null -c gc.auto=0 -c maintenance.auto=false \\
+  -c http.lowSpeedLimit=100 -c http.lowSpeedTime=60 "$@"
+# A bot that is killed takes git with it: what would go on would hold locks in the mirror.
+setpriv --pdeathsig KILL true 2>/dev/null && set -- setpriv --pdeathsig KILL "$@"
+exec "$@" </dev/null
 `;
 
 /** A password for git, given out only when the server asks for one. */

@@ -1,4 +1,4 @@
-import { access, mkdir, rename, rm, stat } from 'node:fs/promises';
+import { access, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Log } from '../log.ts';
 import { ContainersError } from './errors.ts';
@@ -31,7 +31,8 @@ const running = new Map<string, Promise<Mirror>>();
  * from it. It holds no credentials, as containers see it. One at a time for each repository: who comes meanwhile gets
  * the same result.
  *
- * An upstream that cannot be reached is no hindrance when there is a mirror already: then a note says so.
+ * An upstream that cannot be reached is no hindrance when there is a mirror of the same address already: then a note
+ * says so.
  *
  * @throws {ContainersError} `REPOSITORY_UNAVAILABLE`; or the reason of `signal`
  */
@@ -63,7 +64,7 @@ async function makeOrFetch(
   } catch (error) {
     signal.throwIfAborted();
     const words = limit.aborted ? `no end after ${TIMEOUT_MS / 60_000} minutes` : (error as Error).message;
-    if (!isThere) {
+    if (!isThere || !(await isMirrorOf(path, url, signal))) {
       throw new ContainersError(
         'REPOSITORY_UNAVAILABLE',
         `The repository cannot be fetched. git says: ${words}`,
@@ -89,6 +90,8 @@ async function makeMirror(path: string, url: string, options: GitOptions): Promi
   await rm(part, { recursive: true, force: true });
   try {
     await hostGit(['clone', '--quiet', '--bare', '-c', 'gc.auto=0', '--', url, part], options);
+    // As `isMirrorOf` compares it: git changes some addresses.
+    await hostGit(['--git-dir', part, 'config', 'remote.origin.url', url], options);
     await rename(part, path);
   } finally {
     await rm(part, { recursive: true, force: true });
@@ -97,17 +100,38 @@ async function makeMirror(path: string, url: string, options: GitOptions): Promi
 
 async function fetchInto(path: string, url: string, options: GitOptions): Promise<void> {
   const git = (...args: string[]) => hostGit(['--git-dir', path, ...args], options);
+  await removeLocks(path);
+  const isMoved = !(await isMirrorOf(path, url, options.signal));
   await git('fetch', '--quiet', '--prune', '--no-auto-gc', '--', url, ...REFS);
   // The default branch was renamed, or there was none before.
   const hasHead = await git('rev-parse', '--quiet', '--verify', 'HEAD').then(
     () => true,
     () => false,
   );
-  if (hasHead) return;
+  if (hasHead && !isMoved) return;
   const head = /^ref: (refs\/heads\/\S+)\tHEAD$/m.exec(
     await git('ls-remote', '--symref', '--', url, 'HEAD'),
   )?.[1];
   if (head !== undefined) await git('symbolic-ref', 'HEAD', head);
+  // Last: a crash before begins anew.
+  if (isMoved) await git('config', 'remote.origin.url', url);
+}
+
+/** False when the repository has got another address since its mirror was brought up to date. */
+async function isMirrorOf(path: string, url: string, signal: AbortSignal): Promise<boolean> {
+  const args = ['--git-dir', path, 'config', '--get', 'remote.origin.url'];
+  const known = await hostGit(args, { credentials: null, signal }).catch(() => '');
+  signal.throwIfAborted();
+  return known.replace(/\n$/, '') === url;
+}
+
+/** What a killed git leaves would stop every later one. Nobody else writes to a mirror: one bot, one fetch at a time. */
+async function removeLocks(path: string): Promise<void> {
+  const inside = async (dir: string, recursive: boolean) =>
+    (await readdir(join(path, dir), { recursive }).catch(() => [])).map((name) => join(path, dir, name));
+  const names = await Promise.all([inside('', false), inside('refs', true), inside('objects/info', true)]);
+  const locks = names.flat().filter((name) => name.endsWith('.lock'));
+  await Promise.all(locks.map((name) => rm(name, { force: true })));
 }
 
 async function lastFetch(path: string): Promise<Date> {

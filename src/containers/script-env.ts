@@ -1,9 +1,9 @@
 import { ContainersError } from './errors.ts';
 import { scripts } from './inside.ts';
+import { MAX_SCRIPT_BYTES } from './limits.ts';
 
 /** Linux takes 128 KiB for one string, and 2 MiB for all arguments and the environment (execve(2)). */
 const CHUNK_CHARACTERS = 30_000;
-const MAX_SCRIPT_BYTES = 1_000_000;
 
 /** Says which execution is meant to the scripts of inside/. */
 export function executionEnv({

@@ -9,10 +9,14 @@ import { PIDS_LIMIT } from './limits.ts';
 const GRACE_MS = 5000;
 /** For what comes after a command's end: looking for changes, handing out the output. */
 const FINISH_MS = 60_000;
+/** For a process that asks or kills: what it reads belongs to the commands, and may never let it end. */
+const ASK_MS = 10_000;
 
 export type TimeLimit = {
   /** True when the command was killed because it did not end when asked. */
   hasKilled: () => boolean;
+  /** True when all has been done to end the command: what is asked from then on must have a limit of its own. */
+  isOver: () => boolean;
   close: () => Promise<void>;
 };
 
@@ -31,6 +35,7 @@ export function startTimeLimit(
   const closing = new AbortController();
   const { signal } = closing;
   let hasKilled = false;
+  let isOver = false;
   const wait = (ms: number) => pause(ms, undefined, { signal });
   const kill = async () => {
     const hasEnded = await askToEnd(docker, containerId, env, signal);
@@ -41,6 +46,7 @@ export function startTimeLimit(
   const enforce = async () => {
     await wait(Math.max(0, timeoutMs));
     await kill().catch(() => signal.throwIfAborted());
+    isOver = true;
     await wait(GRACE_MS);
     giveUp();
     await wait(FINISH_MS);
@@ -49,9 +55,13 @@ export function startTimeLimit(
     await docker.getContainer(containerId).kill();
   };
   // A container that cannot be reached any more ends the stream too, and is reported there.
-  const enforcing = enforce().catch(() => giveUp());
+  const enforcing = enforce().catch(() => {
+    isOver = true;
+    giveUp();
+  });
   return {
     hasKilled: () => hasKilled,
+    isOver: () => isOver,
     async close() {
       closing.abort();
       await enforcing;
@@ -67,8 +77,8 @@ async function askToEnd(
   signal: AbortSignal,
 ): Promise<boolean> {
   try {
-    const request = { command: RUN_FROM_ENVIRONMENT, env: { ...env, _THREADBOX_RUN: scripts.stop }, signal };
-    return (await execText(docker, containerId, request)).stdout === 'ended';
+    const request = { command: RUN_FROM_ENVIRONMENT, env: { ...env, _THREADBOX_RUN: scripts.stop } };
+    return (await execText(docker, containerId, { ...request, signal: soon(signal) })).stdout === 'ended';
   } catch {
     signal.throwIfAborted();
     // No process more can be started where a command has started too many: KILL makes room.
@@ -76,17 +86,22 @@ async function askToEnd(
   }
 }
 
+function soon(signal?: AbortSignal): AbortSignal {
+  const deadline = AbortSignal.timeout(ASK_MS);
+  return signal ? AbortSignal.any([signal, deadline]) : deadline;
+}
+
 /** Kills every process of the commands in a container, this thread's earlier background processes included. */
-async function killAll(docker: Docker, containerId: string, signal?: AbortSignal): Promise<void> {
-  const request = { command: ['bash', '-c', 'kill -KILL -1'], env: {}, signal };
+export async function killAll(docker: Docker, containerId: string, signal?: AbortSignal): Promise<void> {
+  const request = { command: ['bash', '-c', 'kill -KILL -1'], env: {} };
   try {
-    await execText(docker, containerId, request);
+    await execText(docker, containerId, { ...request, signal: soon(signal) });
   } catch (error) {
     if (!(error instanceof ContainersError) || error.code !== 'DOCKER_REFUSED') throw error;
     const container = docker.getContainer(containerId);
     await container.update({ PidsLimit: PIDS_LIMIT + 64 });
     try {
-      await execText(docker, containerId, request);
+      await execText(docker, containerId, { ...request, signal: soon(signal) });
     } finally {
       await container.update({ PidsLimit: PIDS_LIMIT });
     }

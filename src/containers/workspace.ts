@@ -6,6 +6,9 @@ import { gitConfig } from './git-config.ts';
 import { lastWords } from './host-git.ts';
 import { scripts } from './inside.ts';
 import { isDirectoryName } from './script-env.ts';
+import { killAll } from './time-limit.ts';
+
+const TIMEOUT_MS = 15 * 60_000;
 
 export type WorkspaceSpec = {
   repositoryName: string;
@@ -22,14 +25,16 @@ export type WorkspaceSpec = {
  * Makes the workspace of a thread ready for commands: the repository cloned through the mirror, git's settings. What is
  * there already stays as it is, also under a running command; what a crash left half-made is made again.
  *
- * @throws {ContainersError} `WORKSPACE` with git's words; `CONTAINER_GONE`, `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`
+ * @param limits `signal` ends the waiting; after `timeoutMs` every process of the commands in the container is killed
+ * @throws {ContainersError} `WORKSPACE` with git's words or for the time it took; `CONTAINER_GONE`,
+ *   `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`. Or the reason of `signal`
  */
 export async function prepareWorkspace(
   docker: Docker,
-  container: string | { id: string },
+  containerId: string,
   spec: WorkspaceSpec,
+  { signal, timeoutMs = TIMEOUT_MS }: { signal?: AbortSignal; timeoutMs?: number } = {},
 ): Promise<void> {
-  const containerId = typeof container === 'string' ? container : container.id;
   if (!isDirectoryName(spec.repositoryName)) {
     throw new Error(`Expected the name of a repository, got ${JSON.stringify(spec.repositoryName)}`);
   }
@@ -41,11 +46,22 @@ export async function prepareWorkspace(
     _THREADBOX_MIRROR: spec.mirrorPath,
     _THREADBOX_GIT_CONFIG: gitConfig(spec),
   };
+  const deadline = AbortSignal.timeout(timeoutMs);
+  const either = signal ? AbortSignal.any([signal, deadline]) : deadline;
   const prepare = async () => {
     // Not as a run of the scripts in inside/: those are taken for a command that runs.
     const command = ['bash', '-c', 'eval "$_THREADBOX_RUN" && printf ready', 'threadbox-prepare'];
-    const { stdout, stderr } = await execText(docker, containerId, { command, env });
-    return { outcome: stdout, words: lastWords(stderr, null) };
+    try {
+      const { stdout, stderr } = await execText(docker, containerId, { command, env, signal: either });
+      either.throwIfAborted();
+      return { outcome: stdout, words: lastWords(stderr, null) };
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (!deadline.aborted) throw error;
+      await killAll(docker, containerId, signal).catch(() => undefined);
+      const words = `The workspace cannot be prepared: no end after ${Math.round(timeoutMs / 1000)} s`;
+      throw new ContainersError('WORKSPACE', words, { cause: error });
+    }
   };
   let { outcome, words } = await prepare();
   if (outcome === 'not-ours') {

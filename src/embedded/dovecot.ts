@@ -1,4 +1,5 @@
-import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { chown, mkdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Log } from '../log.ts';
@@ -53,6 +54,7 @@ export async function startDovecot({
   const program = {
     name: NAME,
     command: ['sh', '-c', UNTIL_TOLD, 'dovecot', '-F', '-c', configFile],
+    debian: { program: 'dovecot', packages: 'dovecot-imapd dovecot-lmtpd' },
     runAs,
     isReadyLine: (line: string) => line.includes('starting up for'),
     stopSignal: 'SIGTERM',
@@ -79,10 +81,20 @@ async function makeRunDir(
 ): Promise<{ runDir: string; removeRunDir: () => Promise<void> }> {
   const usual = join(dataDir, 'run');
   const isShort = Buffer.byteLength(usual) <= LONGEST_RUN_DIR;
-  const parent = isShort ? dataDir : await mkdtemp(join(tmpdir(), 'threadbox-'));
+  const parent = isShort ? dataDir : await makeShortDir(dataDir);
   await makeOwnDir(parent, runAs);
   const runDir = join(parent, 'run');
   await rm(runDir, { recursive: true, force: true });
   await makeOwnDir(runDir, runAs);
   return { runDir, removeRunDir: () => rm(isShort ? runDir : parent, { recursive: true, force: true }) };
+}
+
+/** Always the same one, so that what a killed bot leaves is gone with its next start. */
+async function makeShortDir(dataDir: string): Promise<string> {
+  const hash = createHash('sha256').update(dataDir).digest('hex').slice(0, 12);
+  const dir = join(tmpdir(), `threadbox-${hash}`);
+  await rm(dir, { recursive: true, force: true });
+  // Fails on what anybody else puts there now.
+  await mkdir(dir, { mode: 0o700 });
+  return dir;
 }

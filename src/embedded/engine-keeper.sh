@@ -22,6 +22,11 @@ flock --nonblock 8 || { echo "keeper: another one is at work in $engine_dir"; ex
 rm -rf --one-file-system "$run_dir"
 mkdir -m 0700 "$run_dir" && chown "$owner" "$run_dir" || exit 1
 
+# Where no init has done it. It stays in here.
+if ! mountpoint -q /sys/fs/cgroup; then
+  mount -t cgroup2 cgroup2 /sys/fs/cgroup || echo "keeper: no control groups can be mounted at /sys/fs/cgroup"
+fi
+
 leaving=
 trap 'leaving=yes' TERM INT HUP
 {
@@ -54,7 +59,12 @@ done
 # Its networks stay known to the engine, which makes their interfaces again when it starts.
 bridges=
 if [ -d "$run_dir/exec" ] && command -v docker >/dev/null; then
-  bridges=$(timeout 5 docker -H "unix://$run_dir/docker.sock" network ls --quiet --filter driver=bridge | sed 's/^/br-/')
+  ask() { timeout 5 docker -H "unix://$run_dir/docker.sock" network "$@"; }
+  name='{{with index .Options "com.docker.network.bridge.name"}}{{.}}{{else}}{{printf "br-%.12s" .Id}}{{end}}'
+  # One by one, as a network may go in between.
+  for network in $(ask ls --quiet --filter driver=bridge); do
+    bridges="$bridges $(ask inspect --format "$name" "$network")"
+  done
 fi
 
 kill -TERM "$engine" 2>/dev/null
@@ -67,7 +77,8 @@ done
 kill -KILL -1 2>/dev/null
 
 for bridge in $bridges; do
-  [ -d "/sys/class/net/$bridge" ] || continue
+  # Not by /sys, which may be that of another network namespace.
+  ip link show dev "$bridge" >/dev/null 2>&1 || continue
   ip link delete "$bridge"
   for iptables in iptables ip6tables; do
     command -v "$iptables" >/dev/null || continue

@@ -31,6 +31,7 @@ export async function startRedis({ dir, log }: { dir: string; log: Log }): Promi
           {
             name: NAME,
             command: ['redis-server', '-'],
+            debian: { program: 'redis-server', packages: 'redis-server' },
             runAs,
             // Not on the command line, which everybody on the machine can read.
             input: configuration(port, password, dataDir),

@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Log } from '../log.ts';
@@ -11,6 +13,8 @@ export type ServerProgram = {
   /** For people: `the embedded PostgreSQL`. */
   name: string;
   command: readonly string[];
+  /** For one that comes from Debian: the program, and the packages that it takes. */
+  debian?: { program: string; packages: string };
   runAs: RunAs;
   /** What it gets on standard input. */
   input?: string;
@@ -39,11 +43,18 @@ const KEPT_LINES = 12;
  * Starts a server, in a session of its own so that Ctrl-C in a terminal reaches only us, and waits until it serves. It
  * ends when this process does, however that dies; strictly, when the thread does that called this (prctl(2)).
  *
- * @throws when it ends before, with its last words; with code PORT_TAKEN when that was about its port
+ * @throws when it is not installed, with what to do; when it ends before, with its last words, and with code
+ *   PORT_TAKEN when that was about its port
  */
 export async function startServer(program: ServerProgram, log: Log, signal: AbortSignal): Promise<Server> {
-  const { name, stopSignal } = program;
+  const { name, stopSignal, debian } = program;
   signal.throwIfAborted();
+  if (debian && !SYSTEM_PATH.split(':').some((dir) => existsSync(join(dir, debian.program)))) {
+    throw new Error(
+      `Expected ${name} to start, but ${debian.program} is not installed. ` +
+        `Install it with \`apt-get install ${debian.packages}\`; \`npm run demo\` does that by itself.`,
+    );
+  }
   const [file, ...args] = commandLine(program) as [string, ...string[]];
   const child = spawn(file, args, {
     cwd: '/',

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { connectDocker } from '../../src/containers/client.ts';
+import { connectDocker, type Docker } from '../../src/containers/client.ts';
 import { ensureContainer } from '../../src/containers/container.ts';
 import { volumeName } from '../../src/containers/names.ts';
 import { removeInstallation } from '../../src/containers/remove-installation.ts';
-import { docker, dockerCli, startRig, text } from './rig.ts';
+import { docker, dockerCli, dockerHost, startRig, text } from './rig.ts';
 
 const spec = {
   instance: `test-${randomBytes(5).toString('hex')}`,
@@ -83,6 +83,40 @@ describe('the container of a thread', () => {
     await dockerCli('pause', made.id);
     assert.equal((await rig.ensure()).wasCreated, false);
     assert.equal(text(await rig.run('cat file')), '1\n');
+  });
+
+  it('one that will not start now is kept; one that never will is made again', async (t) => {
+    const rig = await startRig(t);
+    await dockerCli('stop', '-t', '0', rig.container.id);
+    const refusing = connectDocker(dockerHost);
+    const getContainer = refusing.getContainer.bind(refusing);
+    refusing.getContainer = (id) =>
+      Object.assign(getContainer(id), {
+        start: () => Promise.reject(Object.assign(new Error('no space left'), { statusCode: 500 })),
+      });
+    await assert.rejects(rig.ensure(refusing), { code: 'DOCKER_REFUSED', message: /no space left/ });
+    const started = await rig.ensure();
+    assert.deepEqual([started.id, started.wasCreated], [rig.container.id, false]);
+    await dockerCli('stop', '-t', '0', rig.container.id);
+    await dockerCli('network', 'rm', `threadbox-${rig.instance}`);
+    assert.equal((await rig.ensure()).wasCreated, true);
+  });
+
+  it("is made without the bot's authorities where the engine's host does not have them", async (t) => {
+    const rig = await startRig(t);
+    await dockerCli('rm', '-f', rig.container.id);
+    const elsewhere = connectDocker(dockerHost);
+    const createContainer = elsewhere.createContainer.bind(elsewhere) as (
+      options: Docker.ContainerCreateOptions,
+    ) => Promise<Docker.Container>;
+    elsewhere.createContainer = (options: Docker.ContainerCreateOptions) => {
+      const missing = options.HostConfig?.Mounts?.find(({ Source }) => Source.endsWith('.crt'))?.Source;
+      if (missing === undefined) return createContainer(options);
+      const words = `invalid mount config for type "bind": bind source path does not exist: ${missing}`;
+      return Promise.reject(Object.assign(new Error(words), { statusCode: 400 }));
+    };
+    rig.container = await rig.ensure(elsewhere);
+    assert.equal(text(await rig.run('echo "$SSL_CERT_FILE"')), '\n');
   });
 
   it('an image that is not there is told apart, and an engine that is away', async (t) => {

@@ -71,6 +71,7 @@ describe('what a script inside a container says', () => {
   for (const nonsense of [
     'exit -1',
     'exit 99999999999999999999',
+    'exit 256',
     'time x y',
     'gap NaN -5',
     'background many',
@@ -86,6 +87,15 @@ describe('what a script inside a container says', () => {
       assert.deepEqual(facts.changes.files, []);
     });
   }
+});
+
+it('what is out of all measure is cut down to what can be stored and shown', () => {
+  const said = `threadbox 1\nexit 255\ntime 0 1e300\nbranch a\u001b[31m\u0085b\ngap 5 999999999999999\nbackground 999999999\nnumstat\n`;
+  const facts = parseFacts(Buffer.from(said), false);
+  assert.deepEqual(
+    [facts?.exitCode, facts?.durationMs, facts?.branch, facts?.gap.afterBytes, facts?.backgroundProcesses],
+    [255, 365 * 24 * 3600_000, 'a[31mb', 5, 100_000],
+  );
 });
 
 function frame(data: Buffer | string, type = 1): Buffer {

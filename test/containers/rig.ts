@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { pino } from 'pino';
-import { connectDocker } from '../../src/containers/client.ts';
+import { connectDocker, type Docker } from '../../src/containers/client.ts';
 import { ensureContainer, type Container } from '../../src/containers/container.ts';
 import { runExecution, type ExecutionRequest, type ExecutionResult } from '../../src/containers/execution.ts';
 import { ensureMirror } from '../../src/containers/mirror.ts';
@@ -65,8 +65,8 @@ export async function upstream(scope: Scope, { isEmpty = false } = {}): Promise<
 export type Rig = {
   instance: string;
   container: Container;
-  ensure: () => Promise<Container>;
-  prepare: () => Promise<void>;
+  ensure: (through?: Docker) => Promise<Container>;
+  prepare: (limits?: Parameters<typeof prepareWorkspace>[3]) => Promise<void>;
   run: (script: string, more?: Partial<ExecutionRequest>) => Promise<ExecutionResult>;
 };
 
@@ -95,8 +95,8 @@ export async function startRig(
   });
   const threadId = 'john@example.com-my-app';
   await beforeFirst?.(instance, threadId);
-  const ensure = () =>
-    ensureContainer(docker, {
+  const ensure = (through = docker) =>
+    ensureContainer(through, {
       instance,
       threadId,
       userId: 3,
@@ -109,14 +109,19 @@ export async function startRig(
     instance,
     container: await ensure(),
     ensure,
-    prepare: () =>
-      prepareWorkspace(docker, rig.container, {
-        repositoryName: 'my-app',
-        url: from,
-        branch,
-        mirrorPath: mirror.path,
-        author: { name: 'John "J" Doe', address: 'john@example.com' },
-      }),
+    prepare: (limits) =>
+      prepareWorkspace(
+        docker,
+        rig.container.id,
+        {
+          repositoryName: 'my-app',
+          url: from,
+          branch,
+          mirrorPath: mirror.path,
+          author: { name: 'John "J" Doe', address: 'john@example.com' },
+        },
+        limits,
+      ),
     async run(script, more = {}) {
       const result = await runExecution(docker, rig.container.id, request(script, more));
       if (result.ending === 'already-started') throw new Error('the execution was started before');

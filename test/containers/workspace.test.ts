@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { writeFile } from 'node:fs/promises';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { dockerCli, git, silent, never, startRig, temporaryDir, text, upstream } from './rig.ts';
@@ -65,6 +65,30 @@ describe('the workspace of a thread', () => {
   });
 });
 
+describe('preparing a workspace that a command has spoiled', () => {
+  it('a FIFO in the place of a file is no hindrance', async (t) => {
+    const rig = await startRig(t);
+    await rig.run('cd /workspace/.threadbox; for f in gitconfig log tree; do rm -f $f; mkfifo $f; done');
+    await rig.prepare();
+    assert.equal(text(await rig.run('git config user.email')), 'john@example.com\n');
+  });
+
+  it('what takes too long is killed; the end of the bot is not waited through', async (t) => {
+    const rig = await startRig(t);
+    const spoil = 'rm -rf /workspace/.threadbox .git/config; mkfifo .git/config';
+    await dockerCli('exec', '-u', '1000', rig.container.id, 'bash', '-c', spoil);
+    await assert.rejects(rig.prepare({ timeoutMs: 1500 }), {
+      code: 'WORKSPACE',
+      message: /no end after 2 s/,
+    });
+    const left = await dockerCli('exec', rig.container.id, 'bash', '-c', 'pgrep -a git || echo none');
+    assert.equal(left, 'none\n');
+    const stop = new AbortController();
+    setTimeout(() => stop.abort(new Error('the bot stops')), 300);
+    await assert.rejects(rig.prepare({ signal: stop.signal }), /the bot stops/);
+  });
+});
+
 describe('the mirror of a repository', () => {
   const ask = (mirrorsDir: string, url: string) =>
     ensureMirror({ mirrorsDir, repository: { id: 1, url }, log: silent, signal: never });
@@ -108,9 +132,41 @@ describe('the mirror of a repository', () => {
     });
     const url = await upstream(t);
     await ask(mirrorsDir, url);
-    const { notes } = await ask(mirrorsDir, missing);
+    await rename(url, `${url}-away`);
+    t.after(() => rm(`${url}-away`, { recursive: true }));
+    const { notes } = await ask(mirrorsDir, url);
     assert.equal(notes.length, 1);
-    assert.match(notes[0] ?? '', /could not be fetched.*nowhere/s);
+    assert.match(notes[0] ?? '', /could not be fetched.*does not (exist|appear)/s);
+  });
+
+  it('of a repository that has moved: the old one does not stand in for the new one', async (t) => {
+    const mirrorsDir = await temporaryDir(t);
+    const { path } = await ask(mirrorsDir, await upstream(t));
+    const moved = await upstream(t);
+    git(moved, 'checkout', '--quiet', '-b', 'trunk');
+    git(moved, 'commit', '--quiet', '--allow-empty', '-m', 'Moved');
+    await rename(moved, `${moved}-away`);
+    t.after(() => rm(`${moved}-away`, { recursive: true, force: true }));
+    await assert.rejects(ask(mirrorsDir, moved), { code: 'REPOSITORY_UNAVAILABLE' });
+    await rename(`${moved}-away`, moved);
+    assert.deepEqual((await ask(mirrorsDir, moved)).notes, []);
+    assert.equal(git(path, 'symbolic-ref', 'HEAD'), 'refs/heads/trunk\n');
+    await rename(moved, `${moved}-away`);
+    assert.equal((await ask(mirrorsDir, moved)).notes.length, 1);
+  });
+
+  it('locks that a killed git left are no hindrance', async (t) => {
+    const url = await upstream(t);
+    const mirrorsDir = await temporaryDir(t);
+    git(url, 'branch', 'gone');
+    const { path } = await ask(mirrorsDir, url);
+    git(url, 'branch', '-D', '--quiet', 'gone');
+    git(url, 'commit', '--quiet', '--amend', '-m', 'Forced');
+    for (const name of ['packed-refs.lock', 'refs/heads/main.lock', 'config.lock']) {
+      await writeFile(join(path, name), '');
+    }
+    assert.deepEqual((await ask(mirrorsDir, url)).notes, []);
+    assert.equal(git(path, 'rev-parse', 'main'), git(url, 'rev-parse', 'main'));
   });
 
   it('credentials are given to the server alone: not to a file, not to a message', async (t) => {

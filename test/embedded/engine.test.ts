@@ -66,6 +66,30 @@ async function version(dockerHost: string): Promise<string> {
   return stdout.trim();
 }
 
+/** Holds the network that a process sees. @returns what tells its interfaces and firewall rules, once */
+async function watchNetwork(test: TestContext, pid: number): Promise<() => Promise<string>> {
+  const look = 'ip -o link; iptables -S; iptables -t nat -S';
+  const script = `${look}; echo; cat; ${look}`;
+  const program = ['-t', String(pid), '-n', 'sh', '-c', script];
+  const child = spawn(...asRoot('nsenter', program), { stdio: ['pipe', 'pipe', 'inherit'] });
+  test.after(() => child.stdin.end());
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const before = await takeUntilEmpty(lines);
+  assert.match(before, / tb-stop-test: [^]* br-[^]* -i tb-stop-test /);
+  return async () => {
+    child.stdin.end();
+    return await takeUntilEmpty(lines);
+  };
+}
+
+async function takeUntilEmpty(lines: AsyncIterator<string>): Promise<string> {
+  const taken: string[] = [];
+  for (let next = await lines.next(); !next.done && next.value !== ''; next = await lines.next()) {
+    taken.push(next.value);
+  }
+  return taken.join('\n');
+}
+
 function runDirOf({ dockerHost }: User): string {
   return dirname(dockerHost.slice('unix://'.length));
 }
@@ -75,11 +99,16 @@ test('a private engine is shared, and stops with its last user without a trace',
   const first = await startUser();
   assert.equal(first.isOurs, true);
   assert.match(await version(first.dockerHost), /^\d+\./);
+  const network = ['network', 'create', '-o', 'com.docker.network.bridge.name=tb-stop-test', 'named'];
+  await run(...asRoot('docker', ['-H', first.dockerHost, ...network]));
+  await run(...asRoot('docker', ['-H', first.dockerHost, 'network', 'create', 'unnamed']));
+  const endOfNetwork = await watchNetwork(t, first.pid);
   const second = await startUser();
   assert.equal(second.dockerHost, first.dockerHost);
   await first.leave();
   assert.match(await version(second.dockerHost), /^\d+\./);
   await second.leave();
+  assert.doesNotMatch(await endOfNetwork(), /tb-stop-test|br-/);
   assert.deepEqual(await processesOf(engineDir), []);
   assert.equal(existsSync(runDirOf(first)), false);
   assert.doesNotMatch(await readFile('/proc/mounts', 'utf8'), new RegExp(engineDir));

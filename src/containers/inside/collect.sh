@@ -19,7 +19,7 @@ for ((tries = 0; tries < 10; tries++)); do
   [[ -s $spool.claim ]] && break
   pause 0.1
 done
-read -r wrapper rest <"$spool.claim"
+[[ ! -f $spool.claim ]] || read -r wrapper rest <"$spool.claim"
 if [[ $wrapper == never ]]; then
   printf 'threadbox 1\nnever-started\n\0\0end\n\0threadbox-end\0'
   exit
@@ -29,11 +29,11 @@ if is_finished; then
   find_gap
 else
   status= started= ended= lost=
-  if [[ -s $spool.exit ]]; then
+  if [[ -f $spool.exit && -s $spool.exit ]]; then
     read -r status started ended <"$spool.exit"
   else
     # It was killed: the last sign of life is the best guess.
-    read -r rest rest started <"$spool.claim"
+    [[ ! -f $spool.claim ]] || read -r rest rest started <"$spool.claim"
     ended=$(stat -c %.Y "$spool.out")
   fi
   find_changes

@@ -27,8 +27,17 @@ stat_of() {
   read -ra stat <<<"${line##*) }"
 }
 
+# Away with what is there and no file: a FIFO would block whoever opens it.
+plain() {
+  local file
+  for file; do
+    [[ ! -e $file || -f $file ]] || rm -rf -- "$file" </dev/null >/dev/null
+  done
+}
+
 # A file made by O_EXCL: of two who try only one gets on.
 claim() {
+  [[ ! -e $spool.claim ]] || return 1
   set -C
   : >"$spool.claim"
   local status=$?
@@ -39,6 +48,7 @@ claim() {
 # True while the wrapper of this execution lives: its pid, and not a later process with the same one.
 is_alive() {
   local pid start rest
+  [[ -f $spool.claim ]] || return 1
   read -r pid start rest <"$spool.claim" || return 1
   stat_of "$pid" && [[ ${stat[0]} != Z && ${stat[19]} == "$start" ]]
 }
@@ -86,6 +96,7 @@ find_changes() {
   local -a git=(git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.splitIndex=false -c gc.auto=0)
   local which=-A message status old new
   changes=complete
+  plain "$base"/{gitconfig,index,index.lock,tracked-only,tree} "$spool".{numstat,git}
   cd "/workspace/$repository" || { changes_failed 'the repository is not there'; return; }
   [[ -d .git ]] || { changes_failed 'there is no git repository'; return; }
   [[ ! -e $base/index.lock ]] || rm -f "$base/index.lock"
@@ -105,7 +116,7 @@ find_changes() {
   read -r old <"$base/tree"
   # Untouched by git add: nothing has changed.
   [[ -n $old && ! $base/index -nt $base/tree ]] && return
-  new=$("${git[@]}" write-tree 2>"$spool.git") || { changes_failed "git write-tree: $(<"$spool.git")"; return; }
+  new=$(timeout -k 2 $git_seconds "${git[@]}" write-tree 2>"$spool.git") || { changes_failed "git write-tree: $(<"$spool.git")"; return; }
   if [[ -z $old ]]; then
     changes_failed 'there was no snapshot to compare with'
   elif [[ $old != "$new" ]]; then
@@ -118,6 +129,7 @@ find_changes() {
 find_branch() {
   local head
   branch=
+  [[ -f /workspace/$repository/.git/HEAD ]] || return
   IFS= read -r head <"/workspace/$repository/.git/HEAD"
   [[ $head == 'ref: refs/heads/'* ]] && branch=${head#ref: refs/heads/}
 }
@@ -127,6 +139,8 @@ find_gap() {
   local turn base_bytes sizes
   gap='0 0'
   ring=()
+  plain "$spool".{ring,ring0,ring1}
+  [[ -f $spool.ring ]] || return
   read -r turn base_bytes <"$spool.ring" || return
   ring=("$spool.ring$((turn % 2))")
   ((turn == 0)) || ring=("$spool.ring$(((turn - 1) % 2))" "${ring[@]}")
@@ -146,6 +160,7 @@ record_facts() {
   [[ -z $started || -z $ended ]] || facts+="time $started $ended"$'\n'
   [[ ! -e $spool.stop ]] || facts+=$'stopped\n'
   [[ -z $lost ]] || facts+=$'lost\n'
+  plain "$spool.facts"
   find_gap
   facts+="gap $gap"$'\n'$'numstat\n'
   printf %s "$facts" >"$spool.facts"
@@ -154,6 +169,7 @@ record_facts() {
 # The facts, what changed, the output, and a trailer that shows that nothing was cut off.
 show() {
   local -a files=()
+  plain "$spool".{facts,numstat,end,out}
   [[ ! -s $spool.numstat ]] || files=("$spool.numstat")
   printf '\0\0end\n' >"$spool.end"
   if is_finished && [[ -s $spool.end ]]; then

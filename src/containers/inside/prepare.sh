@@ -12,6 +12,10 @@ fail() {
 [[ -O /workspace ]] || { printf not-ours; exit; }
 mkdir -p "$base/executions" "$base/objects" "$HOME" || fail 'no room for the workspace'
 [[ -O $base/executions && -O $base/objects && -O $HOME ]] || { printf not-ours; exit; }
+# A FIFO in the place of a file would block whoever opens it.
+for file in "$base"/{gitconfig,gitconfig.new,log,tree,index,ready}; do
+  [[ ! -e $file || -f $file ]] || rm -rf -- "$file"
+done
 # A command may be running here, and git under it.
 if [[ $_THREADBOX_GIT_CONFIG != "$(cat "$base/gitconfig" 2>/dev/null)" ]]; then
   printf '%s\n' "$_THREADBOX_GIT_CONFIG" >"$base/gitconfig.new" && mv "$base/gitconfig.new" "$base/gitconfig" ||
@@ -50,7 +54,8 @@ if [[ ! -e $base/tree && -d $target/.git ]]; then
   [[ ! -e $target/.git/index ]] || cp -p "$target/.git/index" "$base/index"
   cd "$target" && export GIT_INDEX_FILE=$base/index GIT_OBJECT_DIRECTORY=$base/objects
   export GIT_ALTERNATE_OBJECT_DIRECTORIES=$target/.git/objects
-  git -c core.hooksPath=/dev/null -c core.fsmonitor=false add -A --ignore-errors -- . >/dev/null 2>&1
-  git write-tree >"$base/tree" 2>/dev/null
+  timeout -k 2 60 git -c core.hooksPath=/dev/null -c core.fsmonitor=false add -A --ignore-errors -- . >/dev/null 2>&1
+  rm -f "$base/index.lock"
+  timeout -k 2 60 git write-tree >"$base/tree" 2>/dev/null
 fi
 : >"$base/ready"

@@ -75,13 +75,14 @@ end_rest() {
 log() {
   one_line "$1"
   value=${value//[[:cntrl:]]/ }
+  plain "$base/log"
   TZ=UTC0 printf '%(%Y-%m-%dT%H:%M:%SZ)T %s %s\n' -1 "$id" "${value:0:300}" >>"$base/log"
 }
 
 # Files of earlier executions, whose results have been taken. Claims and the state to begin with stay.
 forget_earlier() {
   local last file old=()
-  read -r last <"$base/last"
+  [[ ! -f $base/last ]] || read -r last <"$base/last"
   shopt -s nullglob
   for file in "$base"/executions/*; do
     case $file in
@@ -104,18 +105,22 @@ log "\$ ${first%%$'\n'*}$more"
 unset -v first
 
 cd "/workspace/$repository" || cd /workspace
-read -r last <"$base/last"
+last=
+plain "$base/last"
+[[ ! -f $base/last ]] || read -r last <"$base/last"
 started=$EPOCHREALTIME
 _THREADBOX_COMMAND=$_THREADBOX_COMMAND _THREADBOX_RESTORE=$base/executions/$last.state _THREADBOX_SAVE=$spool.state \
   bash -c 'eval "$_THREADBOX_COMMAND"; eval "$threadbox_script"; threadbox_end $?' bash </dev/null >&9 2>&1 8<&- 9>&-
 status=$?
 ended=$EPOCHREALTIME
 exec 9>&-
+plain "$spool.exit"
 printf '%s %s %s\n' "$status" "$started" "$ended" >"$spool.exit"
 unset -v $_THREADBOX_SCRIPT _THREADBOX_COMMAND
 [[ ! -e $spool.stop ]] || end_rest
 drain
 exec 8<&-
+plain "$base/last"
 [[ ! -s $spool.state ]] || printf '%s\n' "$id" >"$base/last"
 find_changes
 record_facts "$status" "$ended"

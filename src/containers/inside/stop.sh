@@ -1,9 +1,12 @@
 # Asks a command to end: TERM to every process begun since it began, in whatever session. The wrapper and the pump
 # do not mind it.
+# Its command has broken the claim: nothing tells any more what to ask.
+[[ -f $spool.claim ]] || { printf broken; exit; }
 if [[ -e $spool.exit ]] || ! is_alive; then
   printf ended
   exit
 fi
+plain "$spool.stop"
 : >"$spool.stop"
 read -r wrapper since rest <"$spool.claim"
 find_others "$since"

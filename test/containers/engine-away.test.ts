@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
+import { connectDocker } from '../../src/containers/client.ts';
+import { ensureContainer } from '../../src/containers/container.ts';
+import { recoverExecution, runExecution } from '../../src/containers/execution.ts';
+import { docker, dockerHost, request, startRig, text } from './rig.ts';
+
+describe('an engine that is away', () => {
+  it('is told apart from one that refuses', async () => {
+    const away = connectDocker('unix:///tmp/threadbox-no-such-engine.sock');
+    const running = runExecution(away, 'x', request('true'));
+    await assert.rejects(running, { code: 'DOCKER_UNREACHABLE', mayHaveStarted: false });
+    await assert.rejects(runExecution(docker, 'no-such-container', request('true')), {
+      code: 'CONTAINER_GONE',
+      mayHaveStarted: false,
+    });
+  });
+
+  it('that accepts and never answers is one that is away', async (t) => {
+    const sockets: Socket[] = [];
+    const server = createServer((socket) => sockets.push(socket.on('error', () => undefined)));
+    t.after(() => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const host = `tcp://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const frozen = connectDocker(host, { answerMs: 200 });
+    const away = { code: 'DOCKER_UNREACHABLE', mayHaveStarted: false, message: /no answer within 0.2 s/ };
+    await assert.rejects(runExecution(frozen, 'x', request('true')), away);
+    const spec = { threadId: 't', userId: 1, repositoryId: 1, repositoryName: 'x', image: 'x:1' };
+    await assert.rejects(ensureContainer(frozen, { instance: 'x', mirrorPath: '/tmp', ...spec }), away);
+    const recovering = recoverExecution(frozen, 'x', { ...request('true'), wasRunning: true });
+    await assert.rejects(recovering, { code: 'DOCKER_UNREACHABLE', mayHaveStarted: true });
+  });
+
+  it('that freezes at the start leaves it open whether the command started; a stream may take long', async (t) => {
+    const rig = await startRig(t);
+    const proxy = await startTcpProxyToEngine(t);
+    const through = connectDocker(proxy.host, { answerMs: 1500 });
+    const lasting = await runExecution(through, rig.container.id, request('sleep 3; echo done'));
+    assert.ok(lasting.ending === 'exited');
+    assert.equal(text(lasting), 'done\n');
+    proxy.freezeAt('/start ');
+    await assert.rejects(runExecution(through, rig.container.id, request('true')), {
+      code: 'DOCKER_UNREACHABLE',
+      mayHaveStarted: true,
+    });
+  });
+
+  it('that goes away at the start leaves it open whether the command started', async (t) => {
+    let requests = 0;
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.on('data', () => {
+        requests += 1;
+        if (requests > 1) {
+          socket.destroy();
+          return;
+        }
+        const body = '{"Id":"e1"}';
+        socket.write(
+          `HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+        );
+      });
+    });
+    t.after(() => server.close());
+    const port = await new Promise<number>((resolve) => {
+      server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port));
+    });
+    const away = connectDocker(`tcp://127.0.0.1:${port}`);
+    const running = runExecution(away, 'x', request('true'));
+    await assert.rejects(running, { code: 'DOCKER_UNREACHABLE', mayHaveStarted: true });
+  });
+});
+
+/** The engine behind a port; from the request on that has the given words nothing passes. */
+async function startTcpProxyToEngine(t: TestContext) {
+  let frozenBy: string | null = null;
+  const sockets: Socket[] = [];
+  const server = createServer((near) => {
+    const far = connect(dockerHost.replace('unix://', ''));
+    sockets.push(near, far);
+    near.on('error', () => far.destroy()).on('close', () => far.destroy());
+    far.on('error', () => near.destroy()).on('close', () => near.destroy());
+    near.on('data', (data) => {
+      if (frozenBy === null || !data.includes(frozenBy)) far.write(data);
+    });
+    far.pipe(near);
+  });
+  t.after(() => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return {
+    host: `tcp://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    freezeAt(words: string) {
+      frozenBy = words;
+    },
+  };
+}
