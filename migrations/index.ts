@@ -1,4 +1,5 @@
 import { start } from './0001-start.ts';
+import { lifecycle } from './0002-lifecycle.ts';
 import type { Migration } from './migration.ts';
 
 /**
@@ -7,4 +8,5 @@ import type { Migration } from './migration.ts';
  */
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-start': start,
+  '0002-lifecycle': lifecycle,
 };

@@ -1,4 +1,4 @@
-import { readFrames } from './exec.ts';
+import { FrameReader } from './exec.ts';
 import { parseFacts, type Facts } from './facts.ts';
 import { OutputCapture, type CapturedOutput } from './output.ts';
 
@@ -9,6 +9,10 @@ export type StreamedAnswer = {
   output: CapturedOutput;
   /** The last bytes came too; without, the connection broke or the script was killed. */
   isWhole: boolean;
+  /** A runner said that it has claimed the command: it starts, or has run. */
+  hasBegun: boolean;
+  /** More came after the end: nobody knows what it belongs to. */
+  hasMore: boolean;
   /** The beginning of what came instead of facts. */
   oddity: string;
 };
@@ -20,31 +24,76 @@ const MAX_FACTS_BYTES = 1024 * 1024;
 /**
  * Reads facts and output. Never throws for what the stream says or for how it ends.
  *
- * @param stream as `startExec` gives it
+ * @param stream as `startExec` gives it, or of a runner
+ * @param nonce of a runner's answer: its end is then where the trailer with that nonce is, otherwise the stream's end
  */
-export async function readAnswer(stream: AsyncIterable<Buffer>): Promise<StreamedAnswer> {
+export async function readAnswer(
+  stream: AsyncIterable<Buffer>,
+  nonce: string | null = null,
+): Promise<StreamedAnswer> {
   const capture = new OutputCapture();
-  const factsReader = createFactsReader();
-  let facts: Facts | null = null;
-  let output: ReturnType<typeof createOutputReader> | null = null;
+  const frames = new FrameReader();
+  const reader = createAnswerReader(capture, nonce);
   try {
-    for await (const { isError, data } of readFrames(stream)) {
-      if (isError) continue;
-      let rest = data;
-      if (!output) {
-        const found = factsReader.take(data);
-        if (!found) continue;
-        facts = parseFacts(found.facts, found.isCut);
-        output = createOutputReader(capture, facts?.gap ?? { afterBytes: 0, missingBytes: 0 });
-        rest = found.rest;
-      }
-      await output.take(rest);
+    for await (const chunk of stream) {
+      for (const { isError, data } of frames.take(chunk)) if (!isError) await reader.take(data);
+      if (reader.isAtEnd()) break;
     }
   } catch {
     // The connection broke. `isWhole` says so, and whoever asked finds out what became of the container.
   }
-  const isWhole = output?.isWhole() ?? false;
-  return { facts, output: await capture.finish(), isWhole, oddity: facts ? '' : factsReader.beginning() };
+  const { leftBytes, ...read } = reader.state();
+  return { ...read, output: await capture.finish(), hasMore: leftBytes > 0 || !frames.isBetween() };
+}
+
+/** Beginning, facts and output, one after the other. */
+function createAnswerReader(capture: OutputCapture, nonce: string | null) {
+  const beginning = createBeginningReader(nonce);
+  const factsReader = createFactsReader();
+  let facts: Facts | null = null;
+  let output: ReturnType<typeof createOutputReader> | null = null;
+  return {
+    async take(data: Buffer): Promise<void> {
+      if (output) return output.take(data);
+      const found = factsReader.take(beginning.take(data));
+      if (!found) return;
+      facts = parseFacts(found.facts, found.isCut);
+      output = createOutputReader(capture, facts?.gap ?? { afterBytes: 0, missingBytes: 0 }, nonce);
+      await output.take(found.rest);
+    },
+    isAtEnd: () => output?.isAtEnd() ?? false,
+    state: () => ({
+      facts,
+      isWhole: output?.isWhole() ?? false,
+      leftBytes: output?.leftBytes() ?? 0,
+      hasBegun: beginning.hasBegun(),
+      oddity: facts ? '' : factsReader.beginning(),
+    }),
+  };
+}
+
+const NO_BYTES = Buffer.alloc(0);
+
+/** Takes away what a runner says first, so that a command is known to have been claimed before there is an answer. */
+function createBeginningReader(nonce: string | null) {
+  const begun = Buffer.from(nonce === null ? '' : `\0threadbox-begun ${nonce}\0`);
+  let held: Buffer | null = NO_BYTES;
+  let hasBegun = false;
+  return {
+    take(chunk: Buffer): Buffer {
+      if (held === null || nonce === null) return chunk;
+      const all = Buffer.concat([held, chunk]);
+      const isOther = !begun.subarray(0, all.length).equals(all.subarray(0, begun.length));
+      if (!isOther && all.length < begun.length) {
+        held = all;
+        return NO_BYTES;
+      }
+      held = null;
+      hasBegun = !isOther;
+      return hasBegun ? all.subarray(begun.length) : all;
+    },
+    hasBegun: () => hasBegun,
+  };
 }
 
 /** Collects up to the end of the facts. More of them than fits is passed over. */
@@ -70,9 +119,12 @@ function createFactsReader() {
 }
 
 /** Passes the output on, less the trailer: so much of it is always held back. */
-function createOutputReader(capture: OutputCapture, gap: Facts['gap']) {
+function createOutputReader(capture: OutputCapture, gap: Facts['gap'], nonce: string | null) {
+  const trailer = nonce === null ? TRAILER : Buffer.from(`\0threadbox-end ${nonce}\0`);
   let held = Buffer.alloc(0);
   let passedBytes = 0;
+  let leftBytes = 0;
+  let isAtEnd = false;
   const pass = async (bytes: Buffer) => {
     const beforeGap = gap.afterBytes - passedBytes;
     passedBytes += bytes.length;
@@ -83,11 +135,21 @@ function createOutputReader(capture: OutputCapture, gap: Facts['gap']) {
   };
   return {
     async take(chunk: Buffer): Promise<void> {
+      if (isAtEnd) {
+        leftBytes += chunk.length;
+        return;
+      }
       const all = Buffer.concat([held, chunk]);
-      const end = Math.max(0, all.length - TRAILER.length);
+      // A command can print a trailer, but not this nonce.
+      const at = nonce === null ? -1 : all.indexOf(trailer);
+      isAtEnd = at !== -1;
+      const end = isAtEnd ? at : Math.max(0, all.length - trailer.length);
       if (end > 0) await pass(all.subarray(0, end));
-      held = Buffer.from(all.subarray(end));
+      held = Buffer.from(all.subarray(end, end + trailer.length));
+      leftBytes = all.length - end - held.length;
     },
-    isWhole: () => held.equals(TRAILER),
+    isAtEnd: () => isAtEnd,
+    isWhole: () => held.equals(trailer),
+    leftBytes: () => leftBytes,
   };
 }

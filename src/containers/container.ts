@@ -110,6 +110,65 @@ async function createOnNetwork(docker: Docker, spec: ContainerSpec, name: string
   }
 }
 
+/**
+ * Ends what runs in a container. One that has gone or stands still already is fine.
+ *
+ * @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`
+ */
+export async function stopContainer(docker: Docker, containerId: string): Promise<void> {
+  try {
+    // PID 1 minds no signal but KILL, and what the commands left shall not hold up anybody for long.
+    await docker.getContainer(containerId).stop({ t: STOP_SECONDS });
+  } catch (error) {
+    if (statusOf(error) !== 304 && statusOf(error) !== 404) throw engineError(error, 'stop the container');
+  }
+}
+
+const STOP_SECONDS = 1;
+
+/**
+ * Removes a container, running or not; its workspace volume stays. One that has gone already is fine.
+ *
+ * @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`
+ */
+export async function removeContainer(docker: Docker, containerId: string): Promise<void> {
+  const container = docker.getContainer(containerId);
+  try {
+    await container.remove({ force: true });
+  } catch (error) {
+    if (statusOf(error) === 404) return;
+    // Somebody else is removing it.
+    if (statusOf(error) !== 409) throw engineError(error, 'remove the container');
+    await container.wait({ condition: 'removed' }).catch((waiting: unknown) => {
+      if (statusOf(waiting) !== 404) throw engineError(waiting, 'remove the container');
+    });
+  }
+}
+
+/**
+ * Removes a volume with all that is in it. One that is missing is fine.
+ *
+ * @throws {ContainersError} `DOCKER_UNREACHABLE`; `DOCKER_REFUSED`, also while a container has it
+ */
+export async function removeVolume(docker: Docker, name: string): Promise<void> {
+  try {
+    await docker.getVolume(name).remove();
+  } catch (error) {
+    if (statusOf(error) !== 404) throw engineError(error, `remove the volume ${name}`);
+  }
+}
+
+/** @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED` */
+export async function hasVolume(docker: Docker, name: string): Promise<boolean> {
+  try {
+    await docker.getVolume(name).inspect();
+    return true;
+  } catch (error) {
+    if (statusOf(error) === 404) return false;
+    throw engineError(error, `look at the volume ${name}`);
+  }
+}
+
 const networks = new Map<string, Promise<void>>();
 
 /** A bridge of the installation's own, on which containers do not see each other. */

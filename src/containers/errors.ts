@@ -7,6 +7,8 @@
  * - `WORKSPACE`: the workspace cannot be prepared or used; the message has git's words.
  * - `REPOSITORY_UNAVAILABLE`: the upstream cannot be fetched; the message has git's words.
  * - `SCRIPT_TOO_LARGE`: the command is longer than can be handed to a process.
+ * - `SAVE_FAILED`: the work in a workspace could not be saved; what was saved before is as it was.
+ * - `RESTORE_FAILED`: a saved state could not be put into a workspace: prepare it again, then try again.
  */
 export type ContainersErrorCode =
   | 'DOCKER_UNREACHABLE'
@@ -16,7 +18,9 @@ export type ContainersErrorCode =
   | 'WORKSPACE_NOT_READY'
   | 'WORKSPACE'
   | 'REPOSITORY_UNAVAILABLE'
-  | 'SCRIPT_TOO_LARGE';
+  | 'SCRIPT_TOO_LARGE'
+  | 'SAVE_FAILED'
+  | 'RESTORE_FAILED';
 
 /** What goes wrong in this room. */
 export class ContainersError extends Error {

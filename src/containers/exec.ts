@@ -1,14 +1,16 @@
-import type { Readable } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import type Docker from 'dockerode';
 import { ContainersError, engineError, statusOf } from './errors.ts';
 
 /** Who the commands run as. PID 1 is root's, so that nothing they send it can end the container. */
-const COMMAND_USER = '1000:1000';
+export const COMMAND_USER = '1000:1000';
 
 export type ExecRequest = {
   command: readonly string[];
   env: Readonly<Record<string, string>>;
   signal?: AbortSignal | undefined;
+  /** What is written to the stream becomes its standard input. */
+  hasInput?: boolean;
 };
 
 /**
@@ -17,11 +19,8 @@ export type ExecRequest = {
  * @returns its output as it comes, stdout and stderr in frames: see {@link readFrames}
  * @throws {ContainersError} `mayHaveStarted` is false where the process certainly was not
  */
-export async function startExec(
-  docker: Docker,
-  containerId: string,
-  request: ExecRequest,
-): Promise<Readable> {
+export async function startExec(docker: Docker, containerId: string, request: ExecRequest): Promise<Duplex> {
+  const { hasInput = false } = request;
   const abort = request.signal ? { abortSignal: request.signal } : {};
   let exec: Docker.Exec;
   try {
@@ -31,6 +30,7 @@ export async function startExec(
       User: COMMAND_USER,
       // The container's own working directory may have been removed by a command.
       WorkingDir: '/',
+      AttachStdin: hasInput,
       AttachStdout: true,
       AttachStderr: true,
       ...abort,
@@ -40,7 +40,7 @@ export async function startExec(
     throw goneOr(error, 'run a process in the container', false);
   }
   try {
-    return await exec.start({ ...abort });
+    return await exec.start({ hijack: hasInput, ...abort });
   } catch (error) {
     request.signal?.throwIfAborted();
     // An answer of the engine means that it did not start it; a broken connection means nothing.
@@ -73,29 +73,41 @@ export type Frame = { isError: boolean; data: Buffer };
  * Takes the engine's stream apart ("Stream format" of its API, /containers/{id}/attach): a header of 8 bytes, 1 or 2
  * in the first for stdout or stderr, the length in the last four. Holds no more than one chunk at a time.
  */
-export async function* readFrames(stream: AsyncIterable<Buffer>): AsyncGenerator<Frame> {
-  let header = Buffer.alloc(0);
-  let left = 0;
-  let isError = false;
-  for await (const chunk of stream) {
+export class FrameReader {
+  #header = Buffer.alloc(0);
+  #left = 0;
+  #isError = false;
+
+  *take(chunk: Buffer): Generator<Frame> {
     let rest = chunk;
     while (rest.length > 0) {
-      if (left === 0) {
-        const wanted = FRAME_HEADER_BYTES - header.length;
-        header = Buffer.concat([header, rest.subarray(0, wanted)]);
+      if (this.#left === 0) {
+        const wanted = FRAME_HEADER_BYTES - this.#header.length;
+        this.#header = Buffer.concat([this.#header, rest.subarray(0, wanted)]);
         rest = rest.subarray(wanted);
-        if (header.length < FRAME_HEADER_BYTES) break;
-        isError = header[0] === 2;
-        left = header.readUInt32BE(4);
-        header = Buffer.alloc(0);
+        if (this.#header.length < FRAME_HEADER_BYTES) break;
+        this.#isError = this.#header[0] === 2;
+        this.#left = this.#header.readUInt32BE(4);
+        this.#header = Buffer.alloc(0);
         continue;
       }
-      const data = rest.subarray(0, left);
-      left -= data.length;
+      const data = rest.subarray(0, this.#left);
+      this.#left -= data.length;
       rest = rest.subarray(data.length);
-      yield { isError, data };
+      yield { isError: this.#isError, data };
     }
   }
+
+  /** True where a frame has ended and no other has begun. */
+  isBetween(): boolean {
+    return this.#left === 0 && this.#header.length === 0;
+  }
+}
+
+/** The frames of a stream that is read to its end. */
+export async function* readFrames(stream: AsyncIterable<Buffer>): AsyncGenerator<Frame> {
+  const reader = new FrameReader();
+  for await (const chunk of stream) yield* reader.take(chunk);
 }
 
 function goneOr(error: unknown, doing: string, mayHaveStarted: boolean): ContainersError {

@@ -1,11 +1,11 @@
-import type { Readable } from 'node:stream';
 import type Docker from 'dockerode';
 import { readAnswer, type StreamedAnswer } from './answer-stream.ts';
 import { ContainersError, engineError, statusOf } from './errors.ts';
 import type { Changes } from './facts.ts';
 import { RUN_FROM_ENVIRONMENT, scripts } from './inside.ts';
 import type { CapturedOutput } from './output.ts';
-import { executionEnv, scriptEnv } from './script-env.ts';
+import { newNonce, runnersOf, type AnswerStream, type Runner } from './runner.ts';
+import { executionEnv, runnerRequest, scriptEnv } from './script-env.ts';
 import { startExecMakingRoom, startTimeLimit } from './time-limit.ts';
 
 export type ExecutionRequest = {
@@ -39,6 +39,8 @@ export type ExecutionResult = {
   output: CapturedOutput;
   /** Processes that go on in the container. */
   backgroundProcesses: number;
+  /** False when all that a save carries is as the last save left it. */
+  isUnsaved: boolean;
   note?: string;
 };
 
@@ -56,16 +58,24 @@ export async function runExecution(
   containerId: string,
   request: ExecutionRequest,
 ): Promise<ExecutionResult | { ending: 'already-started' }> {
-  const env = executionEnv(request);
+  const variables = { ...executionEnv(request), ...scriptEnv(request) };
+  const runners = runnersOf(docker);
+  const nonce = newNonce();
+  const runner = await takeRunner(docker, containerId, request.signal);
   const startedAt = performance.now();
-  const stream = await startExecMakingRoom(docker, containerId, {
-    command: RUN_FROM_ENVIRONMENT,
-    env: { ...request.env, ...env, ...scriptEnv(request), _THREADBOX_RUN: scripts.run },
-    signal: request.signal,
+  const { answer, hasKilled } = await attend(docker, containerId, request, {
+    first: {
+      nonce,
+      stream: runner.send(runnerRequest({ ...variables, _THREADBOX_NONCE: nonce }, request.env)),
+      onAnswer: (read) => runners.give(containerId, runner, read),
+    },
+    reopen: ({ hasBegun, isFirst }) =>
+      hasBegun || !isFirst
+        ? openCollection(docker, containerId, { ...request, mayClaim: false })
+        : openRun(docker, containerId, request, variables),
   });
-  const { answer, hasKilled } = await attend(docker, containerId, request, { stream, mayClaim: false });
   const word = answer.facts?.word;
-  if (word === 'already-started') return { ending: 'already-started' };
+  if (word === 'already-started' || word === 'never-started') return { ending: 'already-started' };
   if (word === 'not-ready') {
     throw new ContainersError('WORKSPACE_NOT_READY', 'The workspace of the container is not prepared');
   }
@@ -90,45 +100,70 @@ export async function recoverExecution(
   containerId: string,
   request: RecoveryRequest,
 ): Promise<ExecutionResult | { ending: 'never-started' }> {
-  const { answer, hasKilled } = await attend(docker, containerId, request, { mayClaim: request.wasRunning });
+  const { answer, hasKilled } = await attend(docker, containerId, request, {
+    reopen: () => openCollection(docker, containerId, { ...request, mayClaim: request.wasRunning }),
+  });
   return answer.facts?.word === 'never-started'
     ? { ending: 'never-started' }
     : toResult(answer, hasKilled, 0);
 }
 
-/** Reads the given stream to its end; if that is not the whole answer, asks the spool. Keeps the time limit meanwhile. */
+/** Nothing was given to a runner that could not be had. */
+async function takeRunner(docker: Docker, containerId: string, signal: AbortSignal): Promise<Runner> {
+  try {
+    return await runnersOf(docker).take(containerId, signal);
+  } catch (error) {
+    if (!(error instanceof ContainersError)) throw error;
+    throw new ContainersError(error.code, error.message, { cause: error.cause });
+  }
+}
+
+/**
+ * Reads the first stream, if there is one, until the answer is whole; if it does not get so far, asks again. Keeps the
+ * time limit meanwhile.
+ */
 async function attend(
   docker: Docker,
   containerId: string,
-  request: Omit<ExecutionRequest, 'script' | 'env'>,
-  { stream, mayClaim }: { stream?: Readable; mayClaim: boolean },
+  { executionId, repositoryName, timeoutMs, signal }: Omit<ExecutionRequest, 'script' | 'env'>,
+  { first, reopen }: { first?: FirstAnswer; reopen: Reopen },
 ): Promise<{ answer: StreamedAnswer; hasKilled: boolean }> {
-  const env = executionEnv(request);
-  let current = stream;
-  const limit = startTimeLimit(docker, containerId, {
-    timeoutMs: request.timeoutMs,
-    env,
-    giveUp: () => current?.destroy(),
-  });
+  let current: AnswerStream | undefined = first?.stream;
+  let hasBegun = false;
+  const giveUp = (): unknown => current?.destroy();
+  const env = executionEnv({ executionId, repositoryName });
+  const limit = startTimeLimit(docker, containerId, { timeoutMs, env, giveUp });
+  signal.addEventListener('abort', giveUp);
   try {
-    for (let collections = 0; ; collections += 1) {
-      current ??= await openCollection(docker, containerId, { env, mayClaim, signal: request.signal });
-      const answer = await readInTime(current, limit.isOver());
-      request.signal.throwIfAborted();
-      if (answer.isWhole && answer.facts) return { answer, hasKilled: limit.hasKilled() };
-      if (collections === MOST_COLLECTIONS) throw unreadable(answer);
+    for (let streams = first ? 0 : 1; ; streams += 1) {
+      current ??= await reopen({ hasBegun, isFirst: streams === 1 });
+      const answer = await readInTime(current, streams === 0 ? first?.nonce : undefined, limit.isOver());
+      // From here on it may be somebody else's.
       current = undefined;
+      if (streams === 0) first?.onAnswer(answer);
+      hasBegun ||= answer.hasBegun;
+      signal.throwIfAborted();
+      if (answer.isWhole && answer.facts) return { answer, hasKilled: limit.hasKilled() };
+      if (streams > MOST_COLLECTIONS) throw unreadable(answer);
     }
   } finally {
+    signal.removeEventListener('abort', giveUp);
     await limit.close();
   }
 }
 
+type FirstAnswer = { stream: AnswerStream; nonce: string; onAnswer: (answer: StreamedAnswer) => void };
+type Reopen = (known: { hasBegun: boolean; isFirst: boolean }) => Promise<AnswerStream>;
+
 /** A stream that begins when the time limit has done what it can is ended by nobody else. */
-async function readInTime(stream: Readable, isLast: boolean): Promise<StreamedAnswer> {
+async function readInTime(
+  stream: AnswerStream,
+  nonce: string | undefined,
+  isLast: boolean,
+): Promise<StreamedAnswer> {
   const timer = isLast ? setTimeout(() => stream.destroy(), COLLECTION_MS) : undefined;
   try {
-    return await readAnswer(stream);
+    return await readAnswer(stream, nonce);
   } finally {
     clearTimeout(timer);
   }
@@ -139,14 +174,41 @@ const COLLECTION_MS = 60_000;
 /** The stream may break off when the command is killed, and again when the engine is restarted. */
 const MOST_COLLECTIONS = 3;
 
+type Asking = { executionId: string; repositoryName: string; signal: AbortSignal };
+
+/**
+ * After a runner that was lost before it is known to have begun: runs the command after all, if it has not, and if it
+ * has, asks the spool. Who is first to make the claim runs it.
+ */
+async function openRun(
+  docker: Docker,
+  containerId: string,
+  request: ExecutionRequest,
+  variables: Record<string, string>,
+): Promise<AnswerStream> {
+  const own = { _THREADBOX_COMMAND: scripts.command, _THREADBOX_RUN: scripts.runOrCollect };
+  const env = { ...request.env, ...variables, ...own };
+  try {
+    return await startExecMakingRoom(docker, containerId, {
+      command: RUN_FROM_ENVIRONMENT,
+      env,
+      signal: request.signal,
+    });
+  } catch (error) {
+    if (!(error instanceof ContainersError)) throw error;
+    if (error.code !== 'CONTAINER_GONE') throw withDoubt(error);
+    return openCollection(docker, containerId, { ...request, mayClaim: false });
+  }
+}
+
 /** Starts the script that asks the spool, in a stopped container too. */
 async function openCollection(
   docker: Docker,
   containerId: string,
-  { env, mayClaim, signal }: { env: Record<string, string>; mayClaim: boolean; signal: AbortSignal },
-): Promise<Readable> {
+  { executionId, repositoryName, signal, mayClaim }: Asking & { mayClaim: boolean },
+): Promise<AnswerStream> {
   const request = { command: RUN_FROM_ENVIRONMENT, signal };
-  const collect = { ...env, _THREADBOX_RUN: scripts.collect };
+  const collect = { ...executionEnv({ executionId, repositoryName }), _THREADBOX_RUN: scripts.collect };
   try {
     const own = { ...collect, _THREADBOX_MAY_CLAIM: mayClaim ? 'yes' : 'no' };
     return await startExecMakingRoom(docker, containerId, { ...request, env: own });
@@ -198,6 +260,7 @@ function toResult({ facts, output }: StreamedAnswer, hasKilled: boolean, waitedM
     changes: facts?.changes ?? { files: [], isComplete: false, reason: 'nothing was said about it' },
     output,
     backgroundProcesses: facts?.backgroundProcesses ?? 0,
+    isUnsaved: facts?.isUnsaved ?? true,
     ...(note === null ? {} : { note }),
   };
 }

@@ -6,7 +6,7 @@ export type Changes = {
   reason?: string;
 };
 
-type ChangedFile = {
+export type ChangedFile = {
   /** A Buffer where the name is no UTF-8. */
   path: string | Buffer;
   /** Lines; `null` for a binary file. */
@@ -30,6 +30,8 @@ export type Facts = {
   gap: { afterBytes: number; missingBytes: number };
   wasStopped: boolean;
   isOutputLost: boolean;
+  /** False only where it was said: the workspace is as the last save left it. */
+  isUnsaved: boolean;
 };
 
 const MOST_FILES = 1000;
@@ -69,6 +71,7 @@ export function parseFacts(bytes: Buffer, isCut: boolean): Facts | null {
     gap: { afterBytes, missingBytes },
     wasStopped: values.has('stopped'),
     isOutputLost: values.has('lost'),
+    isUnsaved: !values.has('saved'),
   };
 }
 
@@ -83,7 +86,7 @@ function changes(verdict: string, numstat: Buffer, isCut: boolean): Changes {
 }
 
 /** The output of `git diff-tree --numstat -z`: see "OTHER DIFF FORMATS" in git-diff-tree(1). What is odd is left out. */
-function parseNumstat(bytes: Buffer): ChangedFile[] {
+export function parseNumstat(bytes: Buffer): ChangedFile[] {
   const records: Buffer[] = [];
   for (let from = 0, to = bytes.indexOf(0); to !== -1; from = to + 1, to = bytes.indexOf(0, from)) {
     records.push(bytes.subarray(from, to));

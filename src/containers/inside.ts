@@ -1,16 +1,30 @@
 import { readFileSync } from 'node:fs';
 
+const common = read('common');
+const running = common + read('changes') + read('run');
+const collecting = read('collect');
+
 /** The scripts that run inside a container: see inside/common.sh. */
 export const scripts = {
-  run: read('common') + read('run'),
-  collect: read('common') + read('collect'),
-  stop: read('common') + read('stop'),
+  runner: running + read('runner'),
+  runOrCollect: `${running}${collecting}take_execution\nrun_or_collect\n`,
+  collect: `${common}${read('changes')}${collecting}take_execution\ncollect\n`,
+  stop: common + read('stop'),
   command: read('command'),
   prepare: read('prepare'),
+  save: read('save-common') + read('save-commit') + read('save-tree') + read('save'),
+  restore: read('save-common') + read('restore'),
 } as const;
 
 /** Runs what {@link scripts} has, out of the environment: so `ps` in a command's output shows one short line. */
 export const RUN_FROM_ENVIRONMENT = ['bash', '-c', 'eval "$_THREADBOX_RUN"'] as const;
+
+/** The same under a name of its own, by which it is not taken for a command's or a running one. */
+export const RUNNER_FROM_ENVIRONMENT = [
+  'bash',
+  '-c',
+  `exec -a threadbox-runner bash -c 'eval "$_THREADBOX_RUN"'`,
+] as const;
 
 // Comments would be sent again with every command.
 function read(name: string): string {

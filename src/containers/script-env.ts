@@ -1,5 +1,4 @@
 import { ContainersError } from './errors.ts';
-import { scripts } from './inside.ts';
 import { MAX_SCRIPT_BYTES } from './limits.ts';
 
 /** Linux takes 128 KiB for one string, and 2 MiB for all arguments and the environment (execve(2)). */
@@ -51,8 +50,26 @@ export function scriptEnv({ script, env }: { script: string; env: Readonly<Recor
     ...Object.fromEntries(chunks),
     _THREADBOX_SCRIPT: chunks.map(([name]) => name).join(' '),
     _THREADBOX_GIVEN: Object.keys(env).join(' '),
-    _THREADBOX_COMMAND: scripts.command,
   };
+}
+
+/**
+ * Variables as a runner takes them: see inside/runner.sh.
+ *
+ * @param exported their names go to the command's environment as they are
+ */
+export function runnerRequest(
+  variables: Readonly<Record<string, string>>,
+  exported: Readonly<Record<string, string>>,
+): Buffer {
+  const assign = ([name, value]: [string, string]) =>
+    `${name}='${value.replaceAll("'", String.raw`'\''`)}'\n`;
+  const text = [
+    ...Object.entries(exported).map((pair) => `export ${assign(pair)}`),
+    ...Object.entries(variables).map(assign),
+  ].join('');
+  const bytes = Buffer.from(text.replaceAll('\0', ''));
+  return Buffer.concat([Buffer.from(`${bytes.length}\n`), bytes]);
 }
 
 function chunksOf(text: string): string[] {

@@ -19,11 +19,16 @@ export type WorkspaceSpec = {
   mirrorPath: string;
   /** The sender: author of what is committed. */
   author: { name: string; address: string };
+  /** A repository that has to be cloned is left without files, and not ready: `restoreWorkspace` brings them. */
+  holdForRestore?: boolean;
 };
 
 /**
  * Makes the workspace of a thread ready for commands: the repository cloned through the mirror, git's settings. What is
  * there already stays as it is, also under a running command; what a crash left half-made is made again.
+ *
+ * With `holdForRestore`, whoever gets `empty` has to restore. Until that has been done as a whole, the next one to
+ * prepare the workspace finds it as empty again.
  *
  * @param limits `signal` ends the waiting; after `timeoutMs` every process of the commands in the container is killed
  * @throws {ContainersError} `WORKSPACE` with git's words or for the time it took; `CONTAINER_GONE`,
@@ -34,7 +39,7 @@ export async function prepareWorkspace(
   containerId: string,
   spec: WorkspaceSpec,
   { signal, timeoutMs = TIMEOUT_MS }: { signal?: AbortSignal; timeoutMs?: number } = {},
-): Promise<void> {
+): Promise<'ready' | 'empty'> {
   if (!isDirectoryName(spec.repositoryName)) {
     throw new Error(`Expected the name of a repository, got ${JSON.stringify(spec.repositoryName)}`);
   }
@@ -45,6 +50,7 @@ export async function prepareWorkspace(
     _THREADBOX_BRANCH: spec.branch ?? '',
     _THREADBOX_MIRROR: spec.mirrorPath,
     _THREADBOX_GIT_CONFIG: gitConfig(spec),
+    _THREADBOX_HOLD: spec.holdForRestore === true ? 'yes' : '',
   };
   const deadline = AbortSignal.timeout(timeoutMs);
   const either = signal ? AbortSignal.any([signal, deadline]) : deadline;
@@ -68,7 +74,7 @@ export async function prepareWorkspace(
     await mendOwner(docker, containerId);
     ({ outcome, words } = await prepare());
   }
-  if (outcome === 'ready') return;
+  if (outcome === 'ready' || outcome === 'empty') return outcome;
   const reason = outcome === 'not-ours' ? '/workspace cannot be written to' : words || 'it broke off';
   throw new ContainersError('WORKSPACE', `The workspace cannot be prepared: ${reason}`);
 }

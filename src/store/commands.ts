@@ -2,11 +2,25 @@ import type { Db } from './database.ts';
 
 export type CommandState = 'queued' | 'running' | 'finished' | 'timed_out' | 'interrupted' | 'failed';
 
+/** A control word that needs the thread's container: it waits in the thread's queue like a script. */
+export type QueuedControl = {
+  word: 'extend' | 'save' | 'stop' | 'fresh' | 'restore';
+  /** Of `extend 2h`. */
+  durationMs: number | null;
+  /** Of `fresh` and `restore`, once they have begun. */
+  plan?: SwapPlan;
+};
+
+/** Saved states by their ids: which one is put away, and which one takes its place. */
+export type SwapPlan = { away: number | null; target: number | null };
+
 export type Command = {
   id: number;
   threadId: string;
   messageId: number;
   script: string;
+  /** null: `script` is run. */
+  control: QueuedControl | null;
   state: CommandState;
   /** 0 before the first try to start it. */
   attempt: number;
@@ -21,13 +35,14 @@ export type Command = {
 /** One command for one message, ever: a second for the same message breaks a unique constraint. */
 export async function queueCommand(
   db: Db,
-  command: { threadId: string; messageId: number; script: string },
+  command: { threadId: string; messageId: number; script: string; control?: QueuedControl | null },
 ): Promise<number> {
   const [row] = await db('commands')
     .insert({
       thread_id: command.threadId,
       message_id: command.messageId,
       script: command.script,
+      control: command.control ?? null,
       state: 'queued',
     })
     .returning<{ id: number }[]>('id');
@@ -43,6 +58,7 @@ const openCommands = (db: Db) =>
       threadId: 'commands.thread_id',
       messageId: 'commands.message_id',
       script: 'commands.script',
+      control: 'commands.control',
       state: 'commands.state',
       attempt: 'commands.attempt',
       startedAt: 'commands.started_at',
@@ -84,6 +100,13 @@ export async function recordAttempt(db: Db, id: number, last: number): Promise<n
   return row.attempt;
 }
 
+/** Writes down what `fresh` or `restore` is about to do. */
+export async function planSwap(db: Db, id: number, plan: SwapPlan): Promise<void> {
+  await db('commands')
+    .where({ id })
+    .update({ control: db.raw(`control || ?::jsonb`, [JSON.stringify({ plan })]) });
+}
+
 /** @throws when it has ended already: whoever ended it has answered it, too */
 export async function endCommand(
   db: Db,
@@ -112,4 +135,39 @@ export async function endCommand(
       ended_at: db.fn.now(),
     });
   if (changed === 0) throw new Error(`The command ${id} has ended already`);
+}
+
+export type LoggedCommand = {
+  id: number;
+  script: string;
+  isControl: boolean;
+  state: CommandState;
+  exitCode: number | null;
+  createdAt: Date;
+  startedAt: Date | null;
+  endedAt: Date | null;
+  durationMs: number | null;
+};
+
+const logged = (db: Db) =>
+  db('commands').select<LoggedCommand[]>([
+    'id',
+    'script',
+    'state',
+    'exit_code as exitCode',
+    'created_at as createdAt',
+    'started_at as startedAt',
+    'ended_at as endedAt',
+    'duration_ms as durationMs',
+    db.raw('control is not null as "isControl"'),
+  ]);
+
+/** The last commands of a thread, the newest first. */
+export async function lastCommands(db: Db, threadId: string, limit: number): Promise<LoggedCommand[]> {
+  return logged(db).where({ thread_id: threadId }).orderBy('id', 'desc').limit(limit);
+}
+
+/** What runs in a thread, and what waits there, in the order of arrival. */
+export async function openCommandsOfThread(db: Db, threadId: string): Promise<LoggedCommand[]> {
+  return logged(db).where({ thread_id: threadId }).whereIn('state', ['queued', 'running']).orderBy('id');
 }

@@ -144,20 +144,27 @@ export type MessageToAnswer = {
   subjectKey: string;
 };
 
+const toAnswer = (db: Db) =>
+  db('messages').first<MessageToAnswer | undefined>({
+    id: 'id',
+    address: 'address',
+    senderName: 'sender_name',
+    messageId: 'message_id',
+    references: 'reference_ids',
+    subject: 'subject',
+    subjectKey: 'subject_key',
+  });
+
 export async function messageToAnswer(db: Db, id: number): Promise<MessageToAnswer> {
-  const row = await db('messages')
-    .first<MessageToAnswer | undefined>({
-      id: 'id',
-      address: 'address',
-      senderName: 'sender_name',
-      messageId: 'message_id',
-      references: 'reference_ids',
-      subject: 'subject',
-      subjectKey: 'subject_key',
-    })
-    .where({ id });
+  const row = await toAnswer(db).where({ id });
   if (!row) throw new Error(`No message has the id ${id}`);
   return row;
+}
+
+/** The newest message of a thread: what is to be said of the thread is said in that conversation. */
+export async function latestMessage(db: Db, threadId: string): Promise<MessageToAnswer | null> {
+  const row = await toAnswer(db).where({ thread_id: threadId, direction: 'in' }).orderBy('id', 'desc');
+  return row ?? null;
 }
 
 /** The thread a message belongs to, with what is needed to speak of it. */

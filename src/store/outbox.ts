@@ -20,29 +20,34 @@ export async function queueAnswer(
     subject: string;
     subjectKey: string;
     threadId: string | null;
-    inReplyToMessage: number;
+    inReplyToMessage: number | null;
   },
 ): Promise<void> {
-  const [message] = await db('messages')
-    .insert({
-      direction: 'out',
-      address: answer.to,
-      message_id: answer.messageId,
-      subject: answer.subject,
-      subject_key: answer.subjectKey,
-      thread_id: answer.threadId,
-      in_reply_to_message: answer.inReplyToMessage,
-      raw: answer.raw,
-      size_bytes: answer.raw.length,
-      state: 'handled',
-      outcome: 'answer',
-    })
-    .returning<{ id: number }[]>('id');
-  await db('outbox').insert({
-    message_id: (message as { id: number }).id,
-    envelope_from: answer.from,
-    envelope_to: [answer.to],
-  });
+  await db
+    .with('message', (message) =>
+      message
+        .insert({
+          direction: 'out',
+          address: answer.to,
+          message_id: answer.messageId,
+          subject: answer.subject,
+          subject_key: answer.subjectKey,
+          thread_id: answer.threadId,
+          in_reply_to_message: answer.inReplyToMessage,
+          raw: answer.raw,
+          size_bytes: answer.raw.length,
+          state: 'handled',
+          outcome: 'answer',
+        })
+        .into('messages')
+        .returning('id'),
+    )
+    .insert(
+      db
+        .select('id', db.raw('?::text', [answer.from]), db.raw('array[?]::text[]', [answer.to]))
+        .from('message'),
+    )
+    .into(db.raw('outbox (message_id, envelope_from, envelope_to)'));
 }
 
 /** What is due now, the oldest first. */

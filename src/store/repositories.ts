@@ -1,5 +1,6 @@
 import type { ThreadBy } from '../config.ts';
 import type { Db } from './database.ts';
+import { checkSessionsNow } from './sessions.ts';
 
 export type Repository = {
   id: number;
@@ -10,10 +11,25 @@ export type Repository = {
   branch: string | null;
   /** `null`: as the server is set. */
   threadBy: ThreadBy | null;
+  /** `null`: as its user or the server is set. */
+  idleTimeoutMs: number | null;
+  /** What comes back after a removal: the Auto-save commit, or changes as uncommitted as they were. */
+  restore: RestoreStyle;
   createdAt: Date;
 };
 
-const columns = ['id', 'name', 'url', 'branch', 'thread_by as threadBy', 'created_at as createdAt'] as const;
+type RestoreStyle = 'commit' | 'uncommitted';
+
+const columns = [
+  'id',
+  'name',
+  'url',
+  'branch',
+  'thread_by as threadBy',
+  'idle_timeout_ms as idleTimeoutMs',
+  'restore',
+  'created_at as createdAt',
+] as const;
 
 /** What the subject's `[name]` may be; the table has the same rule. */
 export const REPOSITORY_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
@@ -55,6 +71,33 @@ export async function removeRepository(db: Db, name: string): Promise<boolean> {
     .whereNull('removed_at')
     .update({ removed_at: db.fn.now() });
   return changed > 0;
+}
+
+/**
+ * Changes what is given, and has the sweep look at the repository's containers anew.
+ *
+ * @returns false when there is no such repository in use
+ */
+export async function setRepository(
+  db: Db,
+  name: string,
+  change: Partial<Pick<Repository, 'branch' | 'idleTimeoutMs' | 'restore'>>,
+): Promise<boolean> {
+  return db.transaction(async (transaction) => {
+    const [row] = await transaction('repositories')
+      .whereRaw('lower(name) = lower(?)', [name])
+      .whereNull('removed_at')
+      .update({
+        // Something has to be set: an empty change changes nothing.
+        name: transaction.ref('name'),
+        ...(change.branch !== undefined && { branch: change.branch }),
+        ...(change.idleTimeoutMs !== undefined && { idle_timeout_ms: change.idleTimeoutMs }),
+        ...(change.restore !== undefined && { restore: change.restore }),
+      })
+      .returning<{ id: number }[]>('id');
+    if (row) await checkSessionsNow(transaction, { repository_id: row.id });
+    return row !== undefined;
+  });
 }
 
 /** The URL without the user name and password it may carry. */

@@ -1,15 +1,37 @@
 import type { Db } from './database.ts';
 
+/**
+ * - `active`: its container is there, as far as anybody knows.
+ * - `removing`: saved and verified; its container is about to go, or has gone.
+ * - `save_failed`: its work could not be saved; the container is stopped, and kept.
+ * - `ended`: over.
+ */
+type SessionState = 'active' | 'removing' | 'save_failed' | 'ended';
+
 /** One container's life for one thread. */
-export type Session = { id: number; containerId: string; containerName: string; volumeName: string };
+export type Session = {
+  id: number;
+  containerId: string;
+  containerName: string;
+  volumeName: string;
+  state: SessionState;
+  /** False: a command changed something that is not saved yet. */
+  isSaved: boolean;
+  /** What the next answer has to say besides. */
+  notes: string[];
+};
 
 const columns = {
   id: 'id',
   containerId: 'container_id',
   containerName: 'container_name',
   volumeName: 'volume_name',
+  state: 'state',
+  isSaved: 'is_saved',
+  notes: 'notes',
 };
 
+/** The session of a thread that is not over. */
 export async function activeSession(db: Db, threadId: string): Promise<Session | null> {
   const row = await db('container_sessions')
     .first<Session | undefined>(columns)
@@ -20,13 +42,18 @@ export async function activeSession(db: Db, threadId: string): Promise<Session |
 /** Ends the thread's session, if there is one, and opens the next: a thread never has two. */
 export async function openSession(
   db: Db,
-  session: Omit<Session, 'id'> & { image: string; threadId: string; userId: number; repositoryId: number },
-  endReason: string,
+  session: Pick<Session, 'containerId' | 'containerName' | 'volumeName' | 'notes'> & {
+    image: string;
+    threadId: string;
+    userId: number;
+    repositoryId: number;
+  },
+  { endReason, now }: { endReason: string; now: Date },
 ): Promise<Session> {
   return db.transaction(async (transaction) => {
     await transaction('container_sessions')
       .where({ thread_id: session.threadId, is_active: true })
-      .update({ is_active: false, ended_at: transaction.fn.now(), end_reason: endReason });
+      .update({ is_active: false, state: 'ended', ended_at: now, end_reason: endReason });
     const [row] = await transaction('container_sessions')
       .insert({
         container_id: session.containerId,
@@ -36,14 +63,215 @@ export async function openSession(
         thread_id: session.threadId,
         user_id: session.userId,
         repository_id: session.repositoryId,
+        notes: session.notes,
+        created_at: now,
+        last_activity_at: now,
+        last_command_at: now,
+        check_at: now,
       })
       .returning<{ id: number }[]>('id');
-    const { containerId, containerName, volumeName } = session;
-    return { id: (row as { id: number }).id, containerId, containerName, volumeName };
+    const { containerId, containerName, volumeName, notes } = session;
+    const { id } = row as { id: number };
+    return { id, containerId, containerName, volumeName, notes, state: 'active', isSaved: true };
   });
 }
 
-/** The thread did something just now: idle time counts from here. */
-export async function touchSession(db: Db, id: number): Promise<void> {
-  await db('container_sessions').where({ id }).update({ last_activity_at: db.fn.now() });
+/** Its container is used again: the removal that was under way, or the save that failed, is off for now. */
+export async function reopenSession(db: Db, id: number, now: Date): Promise<void> {
+  await db('container_sessions')
+    .where({ id, is_active: true })
+    .update({ state: 'active', last_activity_at: now, warned_at: null, check_at: now });
+}
+
+/**
+ * A command of the thread has ended: idle time counts from here. What its answer had to say besides is said.
+ *
+ * @param change `isUnsaved`: there is something new to save
+ */
+export async function recordActivity(
+  db: Db,
+  id: number,
+  { now, isUnsaved }: { now: Date; isUnsaved: boolean },
+): Promise<void> {
+  await db('container_sessions')
+    .where({ id })
+    .update({
+      last_activity_at: now,
+      last_command_at: now,
+      warned_at: null,
+      notes: [],
+      ...(isUnsaved && { is_saved: false }),
+    });
+}
+
+/** What `extend` does. @param keepUntil null: only the timer is set back */
+export async function extendSession(db: Db, id: number, now: Date, keepUntil: Date | null): Promise<void> {
+  await db('container_sessions')
+    .where({ id, is_active: true })
+    .update({
+      warned_at: null,
+      check_at: now,
+      ...(keepUntil === null
+        ? { last_activity_at: now }
+        : { keep_until: db.raw('greatest(keep_until, ?)', [keepUntil]) }),
+    });
+}
+
+/** All that it has is in its saved state. */
+export async function markSaved(db: Db, id: number): Promise<void> {
+  await db('container_sessions').where({ id }).update({ is_saved: true, save_failures: 0, save_error: null });
+}
+
+export async function markSaveFailed(
+  db: Db,
+  id: number,
+  { error, retryAt, isStopped }: { error: string; retryAt: Date; isStopped: boolean },
+): Promise<void> {
+  await db('container_sessions')
+    .where({ id, is_active: true })
+    .update({
+      save_failures: db.raw('save_failures + 1'),
+      save_error: error,
+      check_at: retryAt,
+      ...(isStopped && { state: 'save_failed' }),
+    });
+}
+
+/**
+ * Said before the container is removed.
+ *
+ * @param unless what was known when its end was decided: an `extend` since then wins; null: it goes in any case
+ * @returns false when it is not to be removed
+ */
+export async function markRemoving(
+  db: Db,
+  id: number,
+  unless: Pick<DueSession, 'lastActivityAt' | 'keepUntil'> | null,
+): Promise<boolean> {
+  const session = db('container_sessions').where({ id, is_active: true });
+  if (unless !== null) {
+    // PostgreSQL counts microseconds, a Date milliseconds.
+    void session
+      .whereRaw(`date_trunc('milliseconds', last_activity_at) = ?`, [unless.lastActivityAt])
+      .whereRaw(`date_trunc('milliseconds', keep_until) is not distinct from ?`, [unless.keepUntil]);
+  }
+  return (await session.update({ state: 'removing' })) > 0;
+}
+
+export async function endSession(db: Db, id: number, reason: string, now: Date): Promise<void> {
+  await db('container_sessions')
+    .where({ id, is_active: true })
+    .update({ is_active: false, state: 'ended', ended_at: now, end_reason: reason });
+}
+
+/** In a transaction with the warning itself. @returns false when a command was quicker, or a warning is out already */
+export async function markWarned(db: Db, id: number, now: Date, checkAt: Date): Promise<boolean> {
+  const changed = await db('container_sessions')
+    .where({ id, is_active: true })
+    .whereNull('warned_at')
+    .whereNotExists(openCommandsOf(db))
+    .update({ warned_at: now, check_at: checkAt });
+  return changed > 0;
+}
+
+/** Nothing is due for it before then. */
+export async function checkSessionAt(db: Db, id: number, at: Date): Promise<void> {
+  await db('container_sessions').where({ id, is_active: true }).update({ check_at: at });
+}
+
+/** Something they depend on has changed: the next sweep looks at them. */
+export async function checkSessionsNow(
+  db: Db,
+  which: { user_id: number } | { repository_id: number } | Record<string, never> = {},
+): Promise<void> {
+  await db('container_sessions')
+    .where({ ...which, is_active: true })
+    .update({ check_at: new Date(0) });
+}
+
+const openCommandsOf = (db: Db) =>
+  db('commands')
+    .select(db.raw('1'))
+    .whereRaw('commands.thread_id = container_sessions.thread_id')
+    .whereIn('commands.state', ['queued', 'running']);
+
+/** What the sweep has to know of a session. */
+export type DueSession = Session & {
+  threadId: string;
+  userId: number;
+  userAddress: string;
+  repositoryId: number;
+  repositoryName: string;
+  lastActivityAt: Date;
+  lastCommandAt: Date;
+  keepUntil: Date | null;
+  warnedAt: Date | null;
+  saveFailures: number;
+  userTimeoutMs: number | null;
+  repositoryTimeoutMs: number | null;
+};
+
+const dueColumns = {
+  ...Object.fromEntries(
+    Object.entries(columns).map(([name, column]) => [name, `container_sessions.${column}`]),
+  ),
+  threadId: 'container_sessions.thread_id',
+  userId: 'container_sessions.user_id',
+  userAddress: 'users.address',
+  repositoryId: 'container_sessions.repository_id',
+  repositoryName: 'repositories.name',
+  lastActivityAt: 'container_sessions.last_activity_at',
+  lastCommandAt: 'container_sessions.last_command_at',
+  keepUntil: 'container_sessions.keep_until',
+  warnedAt: 'container_sessions.warned_at',
+  saveFailures: 'container_sessions.save_failures',
+  userTimeoutMs: 'users.idle_timeout_ms',
+  repositoryTimeoutMs: 'repositories.idle_timeout_ms',
+};
+
+const withOwners = (db: Db) =>
+  db('container_sessions')
+    .join('users', 'users.id', 'container_sessions.user_id')
+    .join('repositories', 'repositories.id', 'container_sessions.repository_id')
+    .select<DueSession[]>(dueColumns)
+    .where('container_sessions.is_active', true);
+
+/** Those to be looked at now, that no command runs in and none waits for. */
+export async function dueSessions(db: Db, now: Date, limit: number): Promise<DueSession[]> {
+  return withOwners(db)
+    .where('container_sessions.check_at', '<=', now)
+    .whereNotExists(openCommandsOf(db))
+    .orderBy('container_sessions.check_at')
+    .limit(limit);
+}
+
+/** The thread's session that is not over, with all that its end depends on. `isBusy`: a command runs or waits. */
+export async function sessionOfThread(
+  db: Db,
+  threadId: string,
+): Promise<(DueSession & { isBusy: boolean }) | null> {
+  const [row] = await withOwners(db)
+    .select(db.raw('exists ? as "isBusy"', [openCommandsOf(db)]))
+    .where('container_sessions.thread_id', threadId);
+  return (row as (DueSession & { isBusy: boolean }) | undefined) ?? null;
+}
+
+export type OccupiedPlace = { threadId: string; userId: number; lastActivityAt: Date; isBusy: boolean };
+
+/** Every session that has, or may have, a running container. */
+export async function occupiedPlaces(db: Db): Promise<OccupiedPlace[]> {
+  return db('container_sessions')
+    .select<OccupiedPlace[]>({
+      threadId: 'thread_id',
+      userId: 'user_id',
+      lastActivityAt: 'last_activity_at',
+    })
+    .select(db.raw('exists ? as "isBusy"', [openCommandsOf(db)]))
+    .where({ is_active: true })
+    .whereNot({ state: 'save_failed' });
+}
+
+/** The threads whose session is not over. */
+export async function activeThreads(db: Db): Promise<string[]> {
+  return db('container_sessions').where({ is_active: true }).pluck('thread_id');
 }

@@ -5,13 +5,23 @@ import { watchPart } from '../part-state.ts';
 /** What `redis-cli GET container:state:<thread-id>` shows. */
 export type ContainerState = {
   threadId: string;
-  containerId: string;
-  containerName: string;
   isActive: boolean;
-  lastActivityAt: string;
+  /** null after it was removed. */
+  containerId: string | null;
+  containerName: string | null;
+  lastActivityAt: string | null;
+  /** The commit the workspace was saved at; null before the first save, and without any commit. */
+  commit: string | null;
+  branch: string | null;
+  savedAt: string | null;
+  filesModified: number;
+  /** null while the container is there. */
+  expiresAt: string | null;
 };
 
 const STATE_KEPT_SECONDS = 7 * 86_400;
+/** Gone when somebody has flushed Redis: then all that PostgreSQL knows is written anew. */
+const COMPLETE_KEY = 'threadbox:states-complete';
 const EVENTS_CHANNEL = 'threadbox:events';
 
 /**
@@ -36,10 +46,28 @@ export class SharedState {
     this.#redis.on('error', (error: Error) => this.#part.isDown(error));
   }
 
-  setContainerState(state: ContainerState): void {
+  setContainerState(state: ContainerState, expiresInSeconds = STATE_KEPT_SECONDS): void {
     void this.#attempt(() =>
-      this.#redis.set(`container:state:${state.threadId}`, JSON.stringify(state), 'EX', STATE_KEPT_SECONDS),
+      this.#redis.set(stateKey(state.threadId), JSON.stringify(state), 'EX', expiresInSeconds),
     );
+  }
+
+  dropContainerState(threadId: string): void {
+    void this.#attempt(() => this.#redis.del(stateKey(threadId)));
+  }
+
+  /** False when Redis was flushed, or is new. True when it cannot be asked: there is nothing to be done about it now. */
+  async isComplete(): Promise<boolean> {
+    let isThere = true;
+    await this.#attempt(async () => {
+      isThere = (await this.#redis.exists(COMPLETE_KEY)) === 1;
+    });
+    return isThere;
+  }
+
+  /** All that PostgreSQL knows was written. */
+  markComplete(): void {
+    void this.#attempt(() => this.#redis.set(COMPLETE_KEY, 'yes'));
   }
 
   /** Tells other processes what happened, as `{"event": name, ...data}` on the channel `threadbox:events`. */
@@ -60,3 +88,5 @@ export class SharedState {
     }
   }
 }
+
+const stateKey = (threadId: string): string => `container:state:${threadId}`;

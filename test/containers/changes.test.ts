@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { startRig, text } from './rig.ts';
+import { dockerCli, startRig, text, type Rig } from './rig.ts';
 
 describe('what a command changed', () => {
   it('new, modified, deleted, renamed, binary and committed files are told, each once', async (t) => {
@@ -77,5 +77,80 @@ describe('what a command changed', () => {
     );
     assert.equal(text(await rig.run('ls /tmp/ran 2>/dev/null; echo 2 > two')), '');
     assert.equal(text(await rig.run('ls /tmp/ran 2>/dev/null; echo none')), 'none\n');
+  });
+});
+
+/** What the end of a save leaves in the workspace; there is nothing but commands that have ended. */
+const save = (rig: Rig): Promise<string> =>
+  dockerCli('exec', '-u', '1000', '-w', '/workspace/.threadbox', rig.container.id, 'cp', 'tree', 'saved');
+
+describe('whether there is anything to save', () => {
+  it('in a fresh clone there is not, whatever is looked at there', async (t) => {
+    const rig = await startRig(t);
+    for (const script of [
+      'true',
+      'ls -la; cat README.md',
+      'git status',
+      'git log; git diff; git branch -a',
+      'git fetch -q',
+    ]) {
+      assert.deepEqual([script, (await rig.run(script)).isUnsaved], [script, false]);
+    }
+  });
+
+  it('after anything that a save carries there is, until it is saved', async (t) => {
+    const rig = await startRig(t);
+    const commit = 'git -c user.name=x -c user.email=x@x commit -q';
+    for (const script of [
+      'echo 1 >> README.md',
+      'git add README.md',
+      `${commit} -m One`,
+      `${commit} --allow-empty -m Empty`,
+      `${commit} --amend --allow-empty -m Reworded`,
+      'git branch other',
+      'git branch -m other feature/deep/name',
+      'git tag v1',
+      'git tag -a -m Annotated v2',
+      'git tag -d v1 v2',
+      'echo 2 > new; git stash -u -q',
+      'git stash drop -q',
+      'echo SECRET=1 > .env.local; echo .env.local >> .git/info/exclude',
+      'echo SECRET=2 > .env.local',
+      'rm .env.local',
+      'git switch -q --detach',
+      'git switch -q main',
+      'git reset -q --soft HEAD~1',
+      'git config user.name Other',
+      'git notes add -m Noted',
+      'git switch -qc left; echo left > both; git add both; git commit -qm Left; git switch -q main; echo main > both; git add both; git commit -qm Main',
+      'git merge left; true',
+      'git merge --quit',
+      'git checkout -qf main; git bisect start',
+      'git bisect reset',
+      'git pack-refs --all',
+      'chmod +x README.md',
+      'ln -s README.md link',
+      'git init -q inner; cd inner; git commit -q --allow-empty -m Inner; cd ..',
+    ]) {
+      assert.deepEqual([script, (await rig.run(script)).isUnsaved], [script, true]);
+      assert.deepEqual([`after ${script}`, (await rig.run('true')).isUnsaved], [`after ${script}`, true]);
+      await save(rig);
+      if (script.startsWith('git init')) continue;
+      assert.deepEqual([`saved: ${script}`, (await rig.run('ls')).isUnsaved], [`saved: ${script}`, false]);
+    }
+    assert.equal(
+      (await rig.run('true')).isUnsaved,
+      true,
+      'what is in a repository inside cannot be seen from outside',
+    );
+  });
+
+  it('where it cannot be told, there is', async (t) => {
+    const rig = await startRig(t);
+    assert.equal((await rig.run('rm /workspace/.threadbox/saved')).isUnsaved, true);
+    await save(rig);
+    assert.equal((await rig.run('true')).isUnsaved, false);
+    assert.equal((await rig.run('sleep 0.2; kill -KILL $PPID; echo x > y')).isUnsaved, true);
+    assert.equal((await rig.run('rm -rf .git')).isUnsaved, true);
   });
 });

@@ -5,6 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { connectDocker } from '../../src/containers/client.ts';
 import { ensureContainer } from '../../src/containers/container.ts';
 import { recoverExecution, runExecution } from '../../src/containers/execution.ts';
+import { runnersOf } from '../../src/containers/runner.ts';
 import { docker, dockerHost, request, startRig, text } from './rig.ts';
 
 describe('an engine that is away', () => {
@@ -36,7 +37,7 @@ describe('an engine that is away', () => {
     await assert.rejects(recovering, { code: 'DOCKER_UNREACHABLE', mayHaveStarted: true });
   });
 
-  it('that freezes at the start leaves it open whether the command started; a stream may take long', async (t) => {
+  it('that freezes before a command was handed over has not started it; a stream may take long', async (t) => {
     const rig = await startRig(t);
     const proxy = await startTcpProxyToEngine(t);
     const through = connectDocker(proxy.host, { answerMs: 1500 });
@@ -44,13 +45,27 @@ describe('an engine that is away', () => {
     assert.ok(lasting.ending === 'exited');
     assert.equal(text(lasting), 'done\n');
     proxy.freezeAt('/start ');
+    const later = connectDocker(proxy.host, { answerMs: 500 });
+    await assert.rejects(runExecution(later, rig.container.id, request('true')), {
+      code: 'DOCKER_UNREACHABLE',
+      mayHaveStarted: false,
+    });
+  });
+
+  it('that freezes when a command is handed over leaves it open whether it started', async (t) => {
+    const rig = await startRig(t);
+    const proxy = await startTcpProxyToEngine(t);
+    const through = connectDocker(proxy.host, { answerMs: 500 });
+    runnersOf(through, { takeMs: 500 });
+    assert.equal((await runExecution(through, rig.container.id, request('true'))).ending, 'exited');
+    proxy.freezeAt('');
     await assert.rejects(runExecution(through, rig.container.id, request('true')), {
       code: 'DOCKER_UNREACHABLE',
       mayHaveStarted: true,
     });
   });
 
-  it('that goes away at the start leaves it open whether the command started', async (t) => {
+  it('that goes away before a command was handed over has not started it', async (t) => {
     let requests = 0;
     const server = createServer((socket) => {
       socket.on('error', () => undefined);
@@ -72,7 +87,7 @@ describe('an engine that is away', () => {
     });
     const away = connectDocker(`tcp://127.0.0.1:${port}`);
     const running = runExecution(away, 'x', request('true'));
-    await assert.rejects(running, { code: 'DOCKER_UNREACHABLE', mayHaveStarted: true });
+    await assert.rejects(running, { code: 'DOCKER_UNREACHABLE', mayHaveStarted: false });
   });
 });
 

@@ -41,7 +41,9 @@ describe('what a script inside a container says', () => {
       gap: { afterBytes: 0, missingBytes: 0 },
       wasStopped: false,
       isOutputLost: false,
+      isUnsaved: true,
     });
+    assert.equal(parseFacts(Buffer.from(whole.replace('exit 3', 'exit 3\nsaved')), false)?.isUnsaved, false);
   });
 
   it('a reason why the changes are not complete is passed on', () => {

@@ -109,8 +109,8 @@ export async function startRig(
     instance,
     container: await ensure(),
     ensure,
-    prepare: (limits) =>
-      prepareWorkspace(
+    async prepare(limits) {
+      await prepareWorkspace(
         docker,
         rig.container.id,
         {
@@ -121,7 +121,8 @@ export async function startRig(
           author: { name: 'John "J" Doe', address: 'john@example.com' },
         },
         limits,
-      ),
+      );
+    },
     async run(script, more = {}) {
       const result = await runExecution(docker, rig.container.id, request(script, more));
       if (result.ending === 'already-started') throw new Error('the execution was started before');

@@ -33,7 +33,7 @@ after(async () => {
 });
 beforeEach(() =>
   db.raw(
-    'truncate outbox, commands, container_sessions, messages, mailboxes, threads, repositories, users restart identity',
+    'truncate outbox, saved_states, commands, container_sessions, messages, mailboxes, threads, repositories, users restart identity',
   ),
 );
 
@@ -195,8 +195,9 @@ test('a thread has one active session at the most, and the guide can ask for it 
     userId: thread.userId,
     repositoryId: thread.repositoryId,
   };
-  await openSession(db, { ...session, containerId: 'a' }, 'gone');
-  await openSession(db, { ...session, containerId: 'b' }, 'gone');
+  const over = { endReason: 'gone', now: new Date() };
+  await openSession(db, { ...session, containerId: 'a', notes: [] }, over);
+  await openSession(db, { ...session, containerId: 'b', notes: [] }, over);
   assert.equal((await activeSession(db, thread.id))?.containerId, 'b');
   assert.equal((await db.raw('SELECT * FROM container_sessions WHERE is_active = true')).rowCount, 1);
   const idle = `SELECT * FROM container_sessions

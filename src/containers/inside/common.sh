@@ -9,22 +9,32 @@
 #                      exit    "status time" as soon as the command has ended; stop: its time limit has passed
 #                      numstat what changed, as git prints it with -z; facts: the end, complete by its last line
 #                      state   exported environment and directory at the end of the command
-#   last               the ID whose state the next command begins with
+#   last               the ID whose state the next command begins with; executions since old spools were removed, and
+#                      how much the last one wrote
 #   index, tree, objects   the snapshot of the workspace after the last command, apart from the user's own
+#   saved              the snapshot of the last save, and the tree of the user's index if known; its time: when that began
+#   present            which files that say how a repository stands there were at that save; and after the last command
 exec 2>/dev/null
 base=/workspace/.threadbox
-id=$_THREADBOX_ID repository=$_THREADBOX_REPOSITORY
-spool=$base/executions/$id
 head_bytes=$((64 << 20)) ring_bytes=$((8 << 20)) block=65536
 git_seconds=10
-unset -v _THREADBOX_RUN _THREADBOX_ID _THREADBOX_REPOSITORY
+unset -v _THREADBOX_RUN
+
+# Which execution is meant from here on.
+take_execution() {
+  export -n ${!_THREADBOX_@}
+  id=$_THREADBOX_ID repository=$_THREADBOX_REPOSITORY nonce=$_THREADBOX_NONCE
+  spool=$base/executions/$id
+  unset -v _THREADBOX_ID _THREADBOX_REPOSITORY _THREADBOX_NONCE
+}
 
 # Fields of /proc/PID/stat from the third on (proc(5)): the second may hold blanks and brackets.
 stat_of() {
   local line
   stat=()
   read -r line <"/proc/$1/stat" || return 1
-  read -ra stat <<<"${line##*) }"
+  # Letters and numbers; a here-string would be read byte by byte.
+  stat=(${line##*) })
 }
 
 # Away with what is there and no file: a FIFO would block whoever opens it.
@@ -69,61 +79,18 @@ one_line() {
   value=${value//[$'\n\r']/ }
 }
 
-# Processes of the user beside ourselves and the pumps of this and earlier executions: all, or those started since.
+# Processes of the user beside runners, these scripts and the pumps of all executions: all, or those started since.
 find_others() {
   local since=$1 proc words
   others=()
   for proc in /proc/[0-9]*; do
-    [[ -O $proc && $proc != "/proc/$$" ]] || continue
+    [[ -O $proc ]] || continue
     words=()
     mapfile -d '' -t words <"$proc/cmdline"
     [[ ${#words[@]} != 0 && ${words[0]} != threadbox-* && ${words[2]} != 'eval "$_THREADBOX_RUN"' ]] || continue
     [[ -z $since ]] || { stat_of "${proc#/proc/}" && ((stat[19] >= since)); } || continue
     others+=("${proc#/proc/}")
   done
-}
-
-changes_failed() {
-  one_line "$1"
-  changes="partial $value"
-}
-
-# Snapshots the work tree by an index and an object store of our own and compares it with the snapshot before.
-# HEAD, index and objects of the user stay as they are. Sets `changes`, writes the files to $spool.numstat.
-find_changes() {
-  local -x GIT_INDEX_FILE=$base/index GIT_OBJECT_DIRECTORY=$base/objects LC_ALL=C
-  local -x GIT_ALTERNATE_OBJECT_DIRECTORIES=/workspace/$repository/.git/objects
-  local -a git=(git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.splitIndex=false -c gc.auto=0)
-  local which=-A message status old new
-  changes=complete
-  plain "$base"/{gitconfig,index,index.lock,tracked-only,tree} "$spool".{numstat,git}
-  cd "/workspace/$repository" || { changes_failed 'the repository is not there'; return; }
-  [[ -d .git ]] || { changes_failed 'there is no git repository'; return; }
-  [[ ! -e $base/index.lock ]] || rm -f "$base/index.lock"
-  [[ ! -e $base/tracked-only ]] || which=-u
-  message=$(timeout -k 2 $git_seconds "${git[@]}" add $which --ignore-errors -- . 2>&1 >/dev/null)
-  status=$?
-  if ((status == 124 || status == 137)) && [[ $which == -A ]]; then
-    # So that not every later command waits as long again.
-    : >"$base/tracked-only"
-    rm -f "$base"/index.lock "$base"/objects/tmp_obj_* "$base"/objects/*/tmp_obj_* "$base"/objects/pack/tmp_*
-    which=-u
-    timeout -k 2 $git_seconds "${git[@]}" add -u --ignore-errors -- . >/dev/null
-  elif ((status != 0)); then
-    changes_failed "${message%%$'\n'*}"
-  fi
-  [[ $which == -A ]] || changes_failed 'new files are left out: there is too much of them to look through'
-  read -r old <"$base/tree"
-  # Untouched by git add: nothing has changed.
-  [[ -n $old && ! $base/index -nt $base/tree ]] && return
-  new=$(timeout -k 2 $git_seconds "${git[@]}" write-tree 2>"$spool.git") || { changes_failed "git write-tree: $(<"$spool.git")"; return; }
-  if [[ -z $old ]]; then
-    changes_failed 'there was no snapshot to compare with'
-  elif [[ $old != "$new" ]]; then
-    timeout -k 2 $git_seconds "${git[@]}" diff-tree -r -M --no-ext-diff --no-textconv --numstat -z "$old" "$new" \
-      >"$spool.numstat" 2>"$spool.git" || changes_failed "git diff-tree: $(<"$spool.git")"
-  fi
-  printf '%s\n' "$new" >"$base/tree"
 }
 
 find_branch() {
@@ -160,6 +127,7 @@ record_facts() {
   [[ -z $started || -z $ended ]] || facts+="time $started $ended"$'\n'
   [[ ! -e $spool.stop ]] || facts+=$'stopped\n'
   [[ -z $lost ]] || facts+=$'lost\n'
+  ! is_saved || facts+=$'saved\n'
   plain "$spool.facts"
   find_gap
   facts+="gap $gap"$'\n'$'numstat\n'
@@ -169,11 +137,17 @@ record_facts() {
 # The facts, what changed, the output, and a trailer that shows that nothing was cut off.
 show() {
   local -a files=()
+  local text
   plain "$spool".{facts,numstat,end,out}
+  if [[ -n $facts && ! -s $spool.numstat && ${#ring[@]} == 0 ]] && read_small "$spool.out"; then
+    # No process for the usual case.
+    printf '%s\0\0end\n%s' "$facts" "$text"
+    end_answer
+    return
+  fi
   [[ ! -s $spool.numstat ]] || files=("$spool.numstat")
   printf '\0\0end\n' >"$spool.end"
   if is_finished && [[ -s $spool.end ]]; then
-    # One process for the usual case.
     files=("$spool.facts" "${files[@]}" "$spool.end")
     [[ ! -s $spool.out ]] || files+=("$spool.out")
     cat -- "${files[@]}" "${ring[@]}"
@@ -181,5 +155,23 @@ show() {
     printf '%s\0\0end\n' "$facts"
     [[ ! -s $spool.out ]] || cat -- "$spool.out" "${ring[@]}"
   fi
-  printf '\0threadbox-end\0'
+  end_answer
+}
+
+# Sets text to what a file holds. False when that is much, or no text.
+read_small() {
+  local LC_ALL=C
+  text=
+  [[ -s $1 ]] || return 0
+  ! IFS= read -r -d '' -n 2048 text <"$1"
+}
+
+# An answer without a result.
+say() {
+  printf 'threadbox 1\n%s\n\0\0end\n' "$1"
+  end_answer
+}
+
+end_answer() {
+  if [[ -n $nonce ]]; then printf '\0threadbox-end %s\0' "$nonce"; else printf '\0threadbox-end\0'; fi
 }

@@ -13,7 +13,7 @@ fail() {
 mkdir -p "$base/executions" "$base/objects" "$HOME" || fail 'no room for the workspace'
 [[ -O $base/executions && -O $base/objects && -O $HOME ]] || { printf not-ours; exit; }
 # A FIFO in the place of a file would block whoever opens it.
-for file in "$base"/{gitconfig,gitconfig.new,log,tree,index,ready}; do
+for file in "$base"/{gitconfig,gitconfig.new,log,tree,index,ready,restoring}; do
   [[ ! -e $file || -f $file ]] || rm -rf -- "$file"
 done
 # A command may be running here, and git under it.
@@ -21,11 +21,21 @@ if [[ $_THREADBOX_GIT_CONFIG != "$(cat "$base/gitconfig" 2>/dev/null)" ]]; then
   printf '%s\n' "$_THREADBOX_GIT_CONFIG" >"$base/gitconfig.new" && mv "$base/gitconfig.new" "$base/gitconfig" ||
     fail 'no room for the workspace'
 fi
+# A saved state was to be put there, and never was as a whole.
+if [[ -e $base/restoring ]]; then
+  rm -f -- "$base/ready"
+  rm -rf -- "$target" 2>/dev/null || { chmod -R u+rwX -- "$target" && rm -rf -- "$target"; } ||
+    fail 'the workspace cannot be cleared'
+fi
 if [[ -f $base/ready ]]; then
   # What became of the repository since is the commands' own business.
   for proc in /proc/[0-9]*; do
     mapfile -d '' -t words <"$proc/cmdline"
-    [[ ${words[2]} != 'eval "$_THREADBOX_RUN"' ]] || { printf ready; exit; }
+    [[ ${words[2]} == 'eval "$_THREADBOX_RUN"' ]] || continue
+    # A runner that waits was started by the engine, one that runs something by another.
+    [[ ${words[0]} != threadbox-runner ]] || { read -r line <"$proc/stat" && line=(${line##*) }) && ((line[1] > 0)); } || continue
+    printf ready
+    exit
   done 2>/dev/null
   [[ -z $(ls -A "$target" 2>/dev/null) ]] || { printf ready; exit; }
 fi
@@ -38,15 +48,26 @@ if [[ ! -e $target ]]; then
   rm -rf -- "$part"
   branch=()
   [[ -z $_THREADBOX_BRANCH ]] || branch=(--branch "$_THREADBOX_BRANCH")
+  # The saved state brings the files and the branch.
+  [[ -z $_THREADBOX_HOLD ]] || { : >"$base/restoring" && rm -f "$base/ready" && branch=(--no-checkout); } || fail 'no room for the workspace'
   has_commits=$(git --git-dir="$_THREADBOX_MIRROR" for-each-ref --count=1) || fail 'the mirror cannot be read'
-  [[ -n $has_commits ]] || branch=()
+  [[ -n $has_commits || -n $_THREADBOX_HOLD ]] || branch=()
   git clone --quiet --shared "${branch[@]}" -- "$_THREADBOX_MIRROR" "$part" || fail 'the repository cannot be cloned'
   git -C "$part" remote set-url origin "$_THREADBOX_URL" || fail 'the address of the repository cannot be set'
   if [[ -z $has_commits && -n $_THREADBOX_BRANCH ]]; then
     git -C "$part" symbolic-ref HEAD "refs/heads/$_THREADBOX_BRANCH" || fail "$_THREADBOX_BRANCH is not the name of a branch"
   fi
   mv -T -- "$part" "$target" || fail 'the clone cannot be put in its place'
-  rm -f "$base/tree" "$base/index"
+  rm -rf -- "$base"/{tree,index,saved,save}
+  [[ -z $_THREADBOX_HOLD ]] || { printf empty; exit; }
+  rm -f -- "$base/restoring"
+  is_new=yes
+  # Where git converts no file on its way, a save knows the files already.
+  attributes=$(git -C "$target" ls-files -z -- '*.gitattributes' | (cd "$target" && xargs -0 -r cat --))
+  if [[ ! $attributes =~ (crlf|filter|ident|encoding) && ! -e $HOME/.config/git/attributes &&
+    -f $target/.git/index && -z $(git -C "$target" config --get-regexp '^core\.(autocrlf|eol|attributesfile|symlinks)$') ]]; then
+    mkdir -p "$base/save" && cp -p -- "$target/.git/index" "$base/save/work.index"
+  fi
 fi
 
 # The snapshot that the first command is compared with.
@@ -57,5 +78,12 @@ if [[ ! -e $base/tree && -d $target/.git ]]; then
   timeout -k 2 60 git -c core.hooksPath=/dev/null -c core.fsmonitor=false add -A --ignore-errors -- . >/dev/null 2>&1
   rm -f "$base/index.lock"
   timeout -k 2 60 git write-tree >"$base/tree" 2>/dev/null
+  # A fresh clone has nothing that would have to be saved.
+  if [[ -n $is_new && -s $base/tree ]]; then
+    read -r tree <"$base/tree"
+    index=()
+    ! GIT_INDEX_FILE=$target/.git/index git diff-index --cached --quiet "$tree" -- 2>/dev/null || index=("$tree")
+    printf '%s\n' "$tree" "${index[@]}" >"$base/saved"
+  fi
 fi
 : >"$base/ready"

@@ -1,15 +1,16 @@
 # Runs one command. Of two starts with one ID only the first does anything.
-trap : TERM INT HUP QUIT USR1 USR2
-
-[[ -f $base/ready ]] || { printf 'threadbox 1\nnot-ready\n\0\0end\n\0threadbox-end\0'; exit; }
-if ! claim; then
-  [[ -e $spool.claim ]] && word=already-started || word=no-claim
-  printf 'threadbox 1\n%s\n\0\0end\n\0threadbox-end\0' "$word"
-  exit
-fi
-stat_of $$
-own_start=${stat[19]}
-printf '%s %s %s\n' $$ "$own_start" "$EPOCHREALTIME" >"$spool.claim"
+run_command() {
+  trap : TERM INT HUP QUIT USR1 USR2 PIPE
+  if [[ ! -f $base/ready ]]; then
+    say not-ready
+  elif claim; then
+    run_claimed
+  elif [[ -e $spool.claim ]]; then
+    say already-started
+  else
+    say no-claim
+  fi
+}
 
 # Empties the pipe for as long as anybody holds its other end, into files of limited size: the first part, then two
 # files in turn for the last. dd counts reads, not bytes, and writes each at once. A signal sent to all does not end it.
@@ -26,13 +27,18 @@ pump() {
     fi
     report=$(LC_ALL=C exec -a threadbox-pump dd bs=$block count=$count 2>&1 >>"$file")
     if (($? != 0)) || [[ ! $report =~ ([0-9]+)\+([0-9]+)\ records\ in.*[[:space:]]([0-9]+)\ byte ]]; then
-      # No room: the command shall go on all the same (it may be the one that makes room).
+      # No room: the command shall go on all the same (it may be the one that makes room). Of a long output a little is
+      # given up for what has to be written down about it, and about the command after it.
+      (($(stat -c %s "$file") < 1 << 20)) || truncate -s -262144 "$file"
       printf 'lost\n'
       (exec -a threadbox-pump cat >/dev/null)
       return
     fi
     ((used += BASH_REMATCH[3], total += BASH_REMATCH[3]))
-    ((BASH_REMATCH[1] + BASH_REMATCH[2] == count)) || return
+    if ((BASH_REMATCH[1] + BASH_REMATCH[2] < count)); then
+      printf '%s\n' "$total"
+      return
+    fi
   done
 }
 
@@ -50,9 +56,12 @@ is_drained() {
 # Waits for the pump's end. Somebody who was left in the background may hold the pipe open: then it goes on alone.
 drain() {
   local tries pipe
-  lost=
-  IFS= read -rt 0.1 -u 8 lost
-  (($? > 128)) || return
+  lost= written=
+  IFS= read -rt 0.1 -u 8 written
+  if (($? <= 128)); then
+    [[ $written != lost ]] || lost=yes
+    return
+  fi
   exec {pipe}<"/proc/$pump_pid/fd/0" || return
   for ((tries = 0; tries < 50; tries++)); do
     is_drained && break
@@ -79,10 +88,25 @@ log() {
   TZ=UTC0 printf '%(%Y-%m-%dT%H:%M:%SZ)T %s %s\n' -1 "$id" "${value:0:300}" >>"$base/log"
 }
 
+# Which state the next command begins with, and whether old spools are to be removed now: with every command would take
+# longer the more claims there are.
+remember_last() {
+  [[ $since == +([0-9]) ]] || since=$most_spools
+  [[ $last_written == +([0-9]) ]] || last_written=$most_spool_bytes
+  forgets=
+  if ((++since >= most_spools || last_written >= most_spool_bytes)); then forgets=yes since=0; fi
+  [[ ! -s $spool.state ]] || last=$id
+  # The disk is full: there shall be room to write down what follows.
+  [[ -z $lost ]] || forget_earlier
+  [[ $written == +([0-9]) ]] || written=$most_spool_bytes
+  plain "$base/last"
+  printf '%s %s %s\n' "$last" "$since" "$written" >"$base/last"
+}
+most_spools=20 most_spool_bytes=$((1 << 20))
+
 # Files of earlier executions, whose results have been taken. Claims and the state to begin with stay.
 forget_earlier() {
-  local last file old=()
-  [[ ! -f $base/last ]] || read -r last <"$base/last"
+  local file old=()
   shopt -s nullglob
   for file in "$base"/executions/*; do
     case $file in
@@ -90,40 +114,54 @@ forget_earlier() {
       *) old+=("$file") ;;
     esac
   done
-  if ((${#old[@]} > 0)); then rm -f -- "${old[@]}" </dev/null >/dev/null & fi
+  shopt -u nullglob
+  ((${#old[@]} == 0)) || rm -f -- "${old[@]}" </dev/null >/dev/null
 }
 
-coproc PUMP { pump; }
-pump_pid=$PUMP_PID
-exec 8<&"${PUMP[0]}" 9>&"${PUMP[1]}"
-eval "exec ${PUMP[0]}<&- ${PUMP[1]}>&-"
+run_claimed() {
+  local own_start first more last since last_written status started ended forgets written lost
+  trap : TERM INT HUP QUIT USR1 USR2 PIPE
+  stat_of "$BASHPID"
+  own_start=${stat[19]}
+  printf '%s %s %s\n' "$BASHPID" "$own_start" "$EPOCHREALTIME" >"$spool.claim"
+  [[ -z $nonce ]] || printf '\0threadbox-begun %s\0' "$nonce"
 
-printf -v first '%s' "$_THREADBOX_SCRIPT_0"
-[[ $first == *[![:space:]]*$'\n'*[![:space:]]* ]] && more=' ...' || more=
-first=${first#"${first%%[![:space:]]*}"}
-log "\$ ${first%%$'\n'*}$more"
-unset -v first
+  coproc PUMP { pump; }
+  pump_pid=$PUMP_PID
+  exec 8<&"${PUMP[0]}" 9>&"${PUMP[1]}"
+  eval "exec ${PUMP[0]}<&- ${PUMP[1]}>&-"
 
-cd "/workspace/$repository" || cd /workspace
-last=
-plain "$base/last"
-[[ ! -f $base/last ]] || read -r last <"$base/last"
-started=$EPOCHREALTIME
-_THREADBOX_COMMAND=$_THREADBOX_COMMAND _THREADBOX_RESTORE=$base/executions/$last.state _THREADBOX_SAVE=$spool.state \
-  bash -c 'eval "$_THREADBOX_COMMAND"; eval "$threadbox_script"; threadbox_end $?' bash </dev/null >&9 2>&1 8<&- 9>&-
-status=$?
-ended=$EPOCHREALTIME
-exec 9>&-
-plain "$spool.exit"
-printf '%s %s %s\n' "$status" "$started" "$ended" >"$spool.exit"
-unset -v $_THREADBOX_SCRIPT _THREADBOX_COMMAND
-[[ ! -e $spool.stop ]] || end_rest
-drain
-exec 8<&-
-plain "$base/last"
-[[ ! -s $spool.state ]] || printf '%s\n' "$id" >"$base/last"
-find_changes
-record_facts "$status" "$ended"
-log "exit $status"
-show
-forget_earlier
+  first=$_THREADBOX_SCRIPT_0
+  [[ $first == *[![:space:]]*$'\n'*[![:space:]]* ]] && more=' ...' || more=
+  first=${first#"${first%%[![:space:]]*}"}
+  log "\$ ${first%%$'\n'*}$more"
+
+  cd "/workspace/$repository" || cd /workspace
+  plain "$base/last"
+  [[ ! -f $base/last ]] || read -r last since last_written <"$base/last"
+  started=$EPOCHREALTIME
+  command_process
+  status=$?
+  ended=$EPOCHREALTIME
+  exec 9>&-
+  plain "$spool.exit"
+  printf '%s %s %s\n' "$status" "$started" "$ended" >"$spool.exit"
+  [[ ! -e $spool.stop ]] || end_rest
+  drain
+  exec 8<&-
+  remember_last
+  find_changes
+  record_facts "$status" "$ended"
+  log "exit $status"
+  show
+  [[ -z $forgets ]] || forget_earlier
+}
+
+# The command's own shell; see command.sh. What it needs is in no other process's environment.
+command_process() {
+  (
+    _THREADBOX_RESTORE=$base/executions/$last.state _THREADBOX_SAVE=$spool.state
+    export _THREADBOX_COMMAND _THREADBOX_RESTORE _THREADBOX_SAVE _THREADBOX_GIVEN _THREADBOX_SCRIPT $_THREADBOX_SCRIPT
+    exec bash -c 'eval "$_THREADBOX_COMMAND"; eval "$threadbox_script"; threadbox_end $?' bash
+  ) </dev/null >&9 2>&1 8<&- 9>&-
+}

@@ -1,5 +1,6 @@
 # Asks a command to end: TERM to every process begun since it began, in whatever session. The wrapper and the pump
 # do not mind it.
+take_execution
 # Its command has broken the claim: nothing tells any more what to ask.
 [[ -f $spool.claim ]] || { printf broken; exit; }
 if [[ -e $spool.exit ]] || ! is_alive; then

@@ -1,0 +1,38 @@
+import type { Duplex } from 'node:stream';
+import type Docker from 'dockerode';
+import { ContainersError, engineError, statusOf } from './errors.ts';
+import { COMMAND_USER, type ExecRequest } from './exec.ts';
+
+/**
+ * Starts a process in a running container, as `startExec` does, with a standard input: what is written to the stream.
+ * What is read from it are its stdout and stderr in frames.
+ *
+ * @throws {ContainersError} `CONTAINER_GONE`, `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`; or the reason of the signal
+ */
+export async function startExecWithInput(
+  docker: Docker,
+  containerId: string,
+  { command, env, signal }: ExecRequest,
+): Promise<Duplex> {
+  const abort = signal ? { abortSignal: signal } : {};
+  try {
+    const exec = await docker.getContainer(containerId).exec({
+      Cmd: [...command],
+      Env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
+      User: COMMAND_USER,
+      // The container's own working directory may have been removed by a command.
+      WorkingDir: '/',
+      AttachStdin: true,
+      AttachStdout: true,
+      AttachStderr: true,
+      ...abort,
+    });
+    return await exec.start({ hijack: true, stdin: true, ...abort });
+  } catch (error) {
+    signal?.throwIfAborted();
+    const status = statusOf(error);
+    if (status !== 404 && status !== 409) throw engineError(error, 'start a process in the container');
+    const message = 'The container is not there any more, or does not run';
+    throw new ContainersError('CONTAINER_GONE', message, { cause: error });
+  }
+}

@@ -1,0 +1,94 @@
+# Puts a saved state into the workspace that was cloned for it just now. Reads its pack from standard input.
+# Says on standard output: lines of facts, `done`. Without that the workspace is not ready, and is cloned anew.
+exec 8<&0 </dev/null
+mirror=$_THREADBOX_MIRROR save=$_THREADBOX_SAVE
+unset -v ${!_THREADBOX_*}
+
+blob() { own git cat-file blob "$save:$1"; }
+has() { own git cat-file -e "$save:$1" 2>/dev/null; }
+unpack() {
+  local mode type hash name
+  while read -r mode type hash name; do
+    own git cat-file blob "$hash" || return
+  done < <(own git ls-tree "$save:$1") | tar --extract --file=- --directory=/workspace --preserve-permissions \
+    --no-same-owner --overwrite --warning=no-timestamp
+}
+
+[[ -f $base/restoring && -d $user_git ]] || fail 'the workspace was not prepared for it'
+rm -rf -- "$base/save"
+make_views && mkdir "$room/work.git/refs" || fail 'no room for the saved state'
+own git index-pack --stdin --fix-thin <&8 >/dev/null || fail 'the saved state cannot be read'
+own git cat-file -e "$save^{commit}" || fail 'the saved state is not there'
+git --git-dir="$mirror" for-each-ref --format='%(objectname)' >"$room/known" || fail 'the mirror cannot be read'
+cloned=$(git --git-dir="$user_git" rev-parse -q --verify 'HEAD^{tree}')
+
+restore_git() {
+  # The user's own objects belong into the user's repository.
+  {
+    own git rev-parse "$save^@"
+    ! has objects || own git ls-tree "$save:objects" | cut -f 2
+    printf '%s\n' --not
+    cat "$room/known"
+  } | own git pack-objects -q --revs --no-sparse --non-empty "$user_git/objects/pack/pack" >/dev/null || fail 'the commits cannot be restored'
+  if has tags.pack; then
+    blob tags.pack | GIT_DIR=$user_git git index-pack --stdin >/dev/null || fail 'the tags cannot be restored'
+  fi
+
+  # Everything in .git but objects and what the clone knows of the upstream.
+  git --git-dir="$user_git" for-each-ref --format='%(objectname) %(refname) %(symref)' refs/remotes >"$room/refs" || fail 'the clone cannot be read'
+  # A repository that knew of no upstream does not now.
+  [[ $(blob meta) == *$'\nremotes yes'* ]] || : >"$room/refs"
+  find "$user_git" -mindepth 1 -maxdepth 1 ! -name objects -exec rm -rf -- {} + && mkdir "$user_git/refs" || fail 'no room for the repository'
+  ! has refs || blob refs >>"$room/refs" || fail 'the branches cannot be restored'
+  while read -r hash name symbol; do
+    case $name in
+      # git looks for these in files of their own.
+      refs/stash | refs/bisect/* | refs/rewritten/* | refs/worktree/*) symbol= ;;
+      *) [[ -n $symbol ]] || { printf '%s %s\n' "$hash" "$name" && continue; } ;;
+    esac
+    [[ -z $symbol ]] || hash="ref: $symbol"
+    mkdir -p "$user_git/${name%/*}" && printf '%s\n' "$hash" >"$user_git/$name" || break
+  done <"$room/refs" >"$room/packed"
+  sort -k 2 "$room/packed" >"$user_git/packed-refs" || fail 'the branches cannot be restored'
+  git_state read-tree --reset -u "$save:state" || fail 'the state of the repository cannot be restored'
+  ! has index || blob index >"$user_git/index" || fail 'the index cannot be restored'
+}
+if [[ $(blob meta) == *$'\ngit no'* ]]; then
+  # Its HEAD is there for the clone only.
+  rm -rf -- "$user_git" || fail 'the files cannot be restored'
+else restore_git; fi
+git_work read-tree --reset -u "$save:work" || fail 'the files cannot be restored'
+if has inner; then
+  blob inner-list | (cd /workspace && xargs -0 -r rm -rf --) && unpack inner || fail 'the repositories inside cannot be restored'
+fi
+! has ignored || unpack ignored || fail 'the ignored files cannot be restored'
+cd "$target" || fail 'the repository cannot be entered'
+if has modes; then
+  while IFS= read -r -d '' item; do
+    mode=${item%% *} name=./${item#* }
+    [[ $mode != e* ]] || printf '%s\0' "$name" >>"$room/empty"
+    [[ $mode == e755 ]] || printf '%s\0' "$name" >>"$room/mode-${mode:1}"
+  done < <(blob modes)
+  [[ ! -f $room/empty ]] || xargs -0 mkdir -p -- <"$room/empty" || fail 'the empty directories cannot be restored'
+  for file in "$room"/mode-*; do
+    # What lies in a repository inside that was left out is not there.
+    [[ ! -f $file ]] || xargs -0 chmod "${file##*-}" -- <"$file" 2>/dev/null
+  done
+fi
+
+# The times in the index are those of the files that were: so that not every git looks into all of them.
+timeout -k 2 20 git -c core.hooksPath=/dev/null -c core.fsmonitor=false update-index -q --refresh &>/dev/null
+rm -f "$user_git/index.lock"
+rm -f -- "$base"/{tree,index,index.lock,tracked-only}
+[[ ! -f $user_git/index ]] || cp -p -- "$user_git/index" "$base/index"
+[[ ! -d $user_git ]] || (
+  export GIT_INDEX_FILE=$base/index GIT_OBJECT_DIRECTORY=$objects GIT_ALTERNATE_OBJECT_DIRECTORIES=$user_git/objects
+  # A filter of the repository's may hang, and waits for nobody.
+  timeout -k 2 10 git -c core.hooksPath=/dev/null -c core.fsmonitor=false add -A --ignore-errors -- . &>/dev/null
+  rm -f "$base/index.lock"
+  timeout -k 2 10 git write-tree >"$base/tree" 2>/dev/null
+)
+{ cat -- "$base/tree" 2>/dev/null || :; } >"$base/saved" && : >"$base/ready" && rm -f -- "$base/restoring" || fail 'no room for the saved state'
+printf 'files %s\n' "$(own git diff-tree -r --name-only --no-renames "${cloned:-$(own git mktree </dev/null)}" "$save:work" | wc -l)"
+! has left || blob left
+printf done

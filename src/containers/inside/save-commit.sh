@@ -1,0 +1,66 @@
+# The part of a save that is the user's own git: what it counts as changed, and the commit of the guide.
+
+their_git() {
+  timeout -k 2 "$1" git -C "$target" -c core.hooksPath=/dev/null -c core.fsmonitor=false -c gc.auto=0 \
+    -c maintenance.auto=false "${@:2}"
+}
+
+count_modified() {
+  local lines
+  # That is told by the snapshot, too, and nobody has asked git. So it is where a filter of the repository's hangs.
+  modified=
+  [[ $kind != quick ]] || return
+  lines=$(their_git 20 --no-optional-locks -c core.quotePath=true status --porcelain --untracked-files=normal 2>/dev/null) || return
+  modified=${lines//[!$'\n']/}
+  modified=$((${#modified} + (${#lines} > 0)))
+}
+
+is_in_progress() {
+  local file
+  for file in MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD BISECT_LOG BISECT_START rebase-merge rebase-apply sequencer; do
+    [[ ! -e $user_git/$file ]] || return 0
+  done
+  [[ -n $(their_git 20 ls-files -u 2>/dev/null) ]]
+}
+
+# What a killed git left would stop the commit.
+remove_locks() {
+  local proc name
+  for proc in /proc/[0-9]*; do
+    [[ ! -O $proc ]] || ! read -r name <"$proc/comm" || [[ $name != git && $name != git-* ]] || return
+  done
+  find "$user_git" -maxdepth 1 -name '*.lock' -delete
+  find "$user_git/refs" -name '*.lock' -delete
+} 2>/dev/null
+
+# The commit of the guide. What it cannot hold is saved beside it all the same.
+commit_work() {
+  local -a identity=() specs=(:/)
+  local item said tries
+  [[ $modified != 0 ]] && ! is_in_progress || return
+  remove_locks
+  # An empty repository inside would stop all of it.
+  for item in "${inner[@]}"; do
+    timeout 5 git -C "$target/$item" rev-parse --verify -q HEAD &>/dev/null || specs+=(":(top,exclude,literal)$item")
+  done
+  for item in "${skipped[@]}"; do specs+=(":(top,exclude,literal)$item"); done
+  # A filter that fails ends it at the first file. That one is left as it is then.
+  for ((tries = 0; tries < 20; tries++)); do
+    said=$(printf '%s\0' "${specs[@]}" | their_git 60 -c advice.addEmbeddedRepo=false -c core.safecrlf=false \
+      add -A --sparse --ignore-errors --pathspec-from-file=- --pathspec-file-nul 2>&1) && break
+    leave_out "from the Auto-save commit, not from the save: what git could not add (${said##*$'\n'})"
+    [[ $said =~ fatal:\ ([^$'\n']+):\ clean\ filter\ .*\ failed ]] || break
+    specs+=(":(top,exclude,literal)${BASH_REMATCH[1]}")
+  done
+  their_git 20 diff-index --cached --quiet --ignore-submodules=none HEAD -- 2>/dev/null && return
+  their_git 20 var GIT_COMMITTER_IDENT &>/dev/null && their_git 20 var GIT_AUTHOR_IDENT &>/dev/null || identity=(
+    -c "user.name=$(git config -f "$base/gitconfig" user.name || echo Threadbox)"
+    -c "user.email=$(git config -f "$base/gitconfig" user.email || echo threadbox@localhost)")
+  if said=$(printf '%s\n' 'Auto-save: Container cleanup after idle timeout' '' "Thread: $thread" "Timestamp: $timestamp" \
+    "Files modified: $modified" '' 'This commit was automatically created when the container was cleaned up.' |
+    their_git 120 "${identity[@]}" commit --quiet --no-verify --no-gpg-sign --cleanup=verbatim --no-status --file=- 2>&1); then
+    committed=yes
+  else
+    leave_out "the Auto-save commit; the work is saved without it (${said%%$'\n'*})"
+  fi
+}

@@ -1,0 +1,169 @@
+# What a save holds of the files.
+
+# Sets ignored, inner, skipped, large, modes. Of what git ignores nothing is looked at but .env files.
+look_through() {
+  local item escaped
+  local -a prune=() records=()
+  mapfile -d '' -t ignored < <(git_work ls-files -o -i --exclude-standard --directory -z 2>/dev/null)
+  for item in "${ignored[@]}"; do
+    [[ $item == */ ]] || continue
+    escaped=${item%/}
+    escaped=${escaped//\\/'\\'} escaped=${escaped//\*/'\*'} escaped=${escaped//\?/'\?'} escaped=${escaped//\[/'\['}
+    prune+=(-path "./$escaped" -prune -o)
+  done
+  mapfile -d '' -t records < <(find . -path ./.git -prune -o "${prune[@]}" \
+    -iname .git -printf 'g%P\0' -prune -o \
+    -type d \( ! -readable -o ! -executable \) -printf 'u%P\0' -prune -o \
+    -type d -empty -printf 'e%m %P\0' -o -type d ! -perm 755 -printf 'm%m %P\0' -o \
+    -type f ! -readable -printf 'u%P\0' -o -type f -size "+${file_max}c" -printf 'b%s %P\0' -o \
+    -type f ! -perm 644 ! -perm 755 -printf 'm%m %P\0' -o \
+    ! -type f ! -type d ! -type l -printf 's%P\0' 2>/dev/null)
+  inner=() skipped=() large=() modes=()
+  [[ $has_git == yes || ! -e .git ]] || { leave_out '.git (it is no whole repository)' && skipped+=(.git); }
+  for item in "${records[@]}"; do
+    case $item in
+      g*) item=${item#g} && inner+=("${item%/*}") ;;
+      u*) leave_out "${item#u} (it may not be read)" && skipped+=("${item#u}") ;;
+      s*) leave_out "${item#s} (no regular file)" && skipped+=("${item#s}") ;;
+      b*) large+=("${item#b}") ;;
+      *) modes+=("$item") ;;
+    esac
+  done
+}
+
+# Large files that are as git knows them already cost nothing.
+skip_large() {
+  local -a names=() changed=()
+  local -A sizes=()
+  local item
+  ((${#large[@]} > 0)) || return 0
+  for item in "${large[@]}"; do names+=(":(literal)${item#* }") && sizes[${item#* }]=${item%% *}; done
+  mapfile -d '' -t changed < <(git_work ls-files -m -o -z -- "${names[@]}")
+  ((${#changed[@]} > 0)) || return 0
+  for item in "${changed[@]}"; do
+    in_words "${sizes[$item]:-0}"
+    leave_out "$item ($size)"
+    skipped+=("$item")
+  done
+  printf '%s\0' "${changed[@]}" | git_work update-index -z --force-remove --stdin
+}
+
+# What git ignores and yet belongs to the work: what the user has added all the same, and .env files.
+add_forced() {
+  local -a forced=() specs=() kept=()
+  local item index_file=$room/user.index
+  mapfile -d '' -t forced < <(git_work ls-files -c -i --exclude-standard -z 2>/dev/null)
+  index_file=
+  for item in "${ignored[@]}"; do
+    if [[ $item != */ && ${item##*/} == .env* ]]; then forced+=("$item"); else kept+=("$item"); fi
+  done
+  ignored=("${kept[@]}")
+  for item in "${forced[@]}"; do [[ ! -f $item && ! -L $item ]] || specs+=(":(literal)$item"); done
+  ((${#specs[@]} == 0)) || printf '%s\0' "${specs[@]}" |
+    kept git_work add -f --ignore-errors --pathspec-from-file=- --pathspec-file-nul 2>&1 >/dev/null
+}
+
+# Sets work: the tree of the files.
+snapshot_work() {
+  local -a specs=(:/)
+  local item tries said
+  skip_large || { words='the large files could not be looked at' && return 1; }
+  add_forced >"$room/said" 2>&1
+  said=$(<"$room/said")
+  for item in "${inner[@]}" "${skipped[@]}"; do specs+=(":(top,exclude,literal)$item"); done
+  # A file may go or change while it is read.
+  for tries in 1 2 3; do
+    words=$(printf '%s\0' "${specs[@]}" | kept git_work -c advice.addEmbeddedRepo=false add -A --ignore-errors \
+      --pathspec-from-file=- --pathspec-file-nul 2>&1 >/dev/null) && words= && break
+    [[ $words != *'No space left'* && $words != *fatal:* ]] || return 1
+  done
+  while IFS= read -r item; do
+    [[ $item != *'unable to index file'* && $item != *'could not open'* ]] || leave_out "${item#*: }"
+  done <<<"$said$words"
+  work=$(kept git_work write-tree 2>"$room/words") || { words=$(<"$room/words") && return 1; }
+}
+
+# Reads names below /workspace, prints the tree of the parts of their archive. In parts, because git holds a blob in
+# memory; and parts that stay the same are not carried again.
+archive() {
+  tar --create --file=- --directory=/workspace --sort=name --format=gnu --numeric-owner --owner=0 --group=0 \
+    --null --verbatim-files-from --files-from=- 2>"$room/tar-words" |
+    (cd / && own split -b 8M -a 4 -d --filter='printf "100644 blob %s\t%s\n" "$(git hash-object -w --stdin)" "$FILE"' - part \
+      2>"$room/words") | sort -t $'\t' -k 2 | own git mktree 2>>"$room/words"
+}
+tell_tar() {
+  local line
+  while IFS= read -r line; do
+    [[ $line != *': Cannot '* ]] || leave_out "${line#tar: }"
+  done <"$room/tar-words"
+}
+
+# Sets size_bytes.
+measure() {
+  size_bytes=$(du -s -B1 --apparent-size -- "$1" 2>/dev/null)
+  size_bytes=${size_bytes%%[!0-9]*}
+  size_bytes=${size_bytes:-0}
+}
+
+# Repositories inside, whole: git keeps none in another one.
+snapshot_inner() {
+  local -a names=()
+  local item list tree
+  for item in "${inner[@]}"; do
+    measure "./$item"
+    if ((size_bytes > inner_max)); then
+      in_words "$size_bytes"
+      leave_out "$item ($size)"
+    else names+=("$repository/$item"); fi
+  done
+  ((${#names[@]} > 0)) || return 0
+  list=$(printf '%s\0' "${names[@]}" | sort -z | own git hash-object -w --stdin)
+  if [[ -n $last && -f $base/saved && $list == "$(own git rev-parse -q --verify "$last:inner-list")" &&
+    -z $(find "${inner[@]/#/./}" -cnewer "$base/saved" -print -quit) ]]; then
+    tree=$(own git rev-parse "$last:inner")
+  else
+    tree=$(printf '%s\0' "${names[@]}" | archive) || { words=$(<"$room/words") && return 1; }
+    tell_tar
+  fi
+  entry tree "$tree" inner
+  entry blob "$list" inner-list
+}
+
+# What git ignores, and what lies beside the repository, the smallest first, as far as the limit goes. A quick save
+# keeps what the one before had of it.
+snapshot_ignored() {
+  local -a items=() names=()
+  local item tree sum=0
+  if [[ $kind == quick ]]; then
+    [[ -z $last ]] || ! tree=$(own git rev-parse -q --verify "$last:ignored") || entry tree "$tree" ignored
+    return
+  fi
+  for item in "${ignored[@]}"; do items+=("$repository/${item%/}"); done
+  shopt -s dotglob nullglob
+  for item in /workspace/* /workspace/.home/*; do
+    case ${item#/workspace/} in
+      "$repository" | .threadbox | .home | lost+found | .home/.cache | .home/.npm) ;;
+      *) items+=("${item#/workspace/}") ;;
+    esac
+  done
+  shopt -u dotglob nullglob
+  ((${#items[@]} > 0)) || return 0
+  cd /workspace || return
+  mapfile -d '' -t items < <(printf '%s\0' "${items[@]}" |
+    du -s -0 -B1 --apparent-size --files0-from=- 2>/dev/null | sort -z -n)
+  cd "$target" || return
+  for item in "${items[@]}"; do
+    size_bytes=${item%%$'\t'*} item=${item#*$'\t'}
+    if ((sum + size_bytes > ignored_max)); then
+      in_words "$size_bytes"
+      leave_out "${item#"$repository/"} ($size, ignored by git)"
+    else
+      ((sum += size_bytes))
+      names+=("$item")
+    fi
+  done
+  ((${#names[@]} > 0)) || return 0
+  tree=$(printf '%s\0' "${names[@]}" | archive) || { words=$(<"$room/words") && return 1; }
+  tell_tar
+  entry tree "$tree" ignored
+}

@@ -1,0 +1,246 @@
+# Saves the workspace: everything that cannot be had from the mirror becomes one commit, carried out as a pack.
+# Says on standard output: facts in lines, NUL, the pack. Waits for `ok` on standard input, then marks it as saved.
+# Nothing of the user's is changed, except by the commit of a final save.
+exec 8<&0 </dev/null
+# The last part of a pipe sets variables of ours.
+shopt -s lastpipe
+kind=$_THREADBOX_KIND style=$_THREADBOX_STYLE mirror=$_THREADBOX_MIRROR last=$_THREADBOX_BASE
+thread=$_THREADBOX_THREAD timestamp=$_THREADBOX_TIMESTAMP
+file_max=$_THREADBOX_FILE_MAX ignored_max=$_THREADBOX_IGNORED_MAX inner_max=$_THREADBOX_INNER_MAX afresh=$_THREADBOX_AFRESH
+unset -v ${!_THREADBOX_*}
+modified= committed=no
+
+leave_out() {
+  local said=${1//[[:cntrl:]]/?}
+  left+=("${said:0:300}")
+}
+in_words() {
+  if (($1 < 1 << 20)); then size="$((($1 + 1023) >> 10)) kB"; else size="$((($1 + (1 << 20) - 1) >> 20)) MB"; fi
+}
+entry() {
+  local mode=100644
+  [[ $1 != tree ]] || mode=040000
+  top+=("$mode $1 $2"$'\t'"$3")
+}
+
+# A save that a bot left behind when it was restarted ends; what one that was killed left goes.
+take_place() {
+  local pid start line
+  if [[ -f $base/save.pid ]] && read -r pid start <"$base/save.pid" && read -r line <"/proc/$pid/stat"; then
+    line=(${line##*) })
+    [[ ${line[19]} != "$start" ]] || kill -KILL -- "-$pid"
+  fi
+  read -r line <"/proc/$PPID/stat"
+  line=(${line##*) })
+  [[ -f $base/save.pid ]] || rm -rf -- "$base/save.pid"
+  printf '%s %s\n' "$PPID" "${line[19]}" >"$base/save.pid"
+  rm -rf -- "$base"/save/*.lock "$base"/objects/{,*/}tmp_obj_* "$base"/objects/pack/tmp_* /tmp/threadbox-save
+} 2>/dev/null
+
+# Sets head, branch, refs, and in parents and extras what must be carried: commits, and other objects.
+find_tips() {
+  local hash name symbol type file line
+  local -a hashes=()
+  IFS= read -r line <"$user_git/HEAD" || { words='the repository is damaged: .git/HEAD' && return 1; }
+  [[ $line != 'ref: refs/heads/'* ]] || branch=${line#ref: refs/heads/}
+  [[ $line == ref:* ]] || head=$line
+  while read -r hash name symbol; do
+    [[ $name != refs/remotes/* ]] || { remotes=yes && continue; }
+    refs+=("$hash $name${symbol:+ $symbol}")
+    hashes+=("$hash")
+    [[ "ref: $name" != "$line" ]] || head=$hash
+  done < <(own git for-each-ref --format='%(objectname) %(refname) %(symref)' 2>/dev/null)
+  [[ -z $head ]] || hashes+=("$head")
+  # Reflogs, and operations in progress.
+  mapfile -t -O "${#hashes[@]}" hashes < <(find "$user_git/logs" -path "$user_git/logs/refs/remotes" -prune -o \
+    -type f -exec cut -d ' ' -f 2 -- {} + 2>/dev/null | sort -u)
+  shopt -s nullglob
+  for file in "$user_git"/{*_HEAD,AUTO_MERGE,BISECT_*,rebase-merge/*,rebase-apply/*,sequencer/*,worktrees/*/HEAD}; do
+    [[ -f $file && $file != */FETCH_HEAD && $file != */patch ]] || continue
+    while read -r line; do
+      for name in $line; do [[ ! $name =~ ^[0-9a-f]{40,64}$ ]] || hashes+=("$name"); done
+    done <"$file"
+  done
+  shopt -u nullglob
+  [[ -z $head ]] || parents+=("$head")
+  ((${#hashes[@]} > 0)) || return 0
+  while read -r hash type; do
+    case $type in
+      commit) [[ $hash == "$head" ]] || parents+=("$hash") ;;
+      tree | blob) extras+=("$type $hash") ;;
+      tag) tags+=("$hash") ;;
+    esac
+  done < <(printf '%s\n' "${hashes[@]}" | sort -u | comm -23 - <(sort -u "$room/known") |
+    own git cat-file --batch-check='%(objectname) %(objecttype)')
+  ((${#tags[@]} == 0)) || find_tagged
+}
+find_tagged() {
+  local hash type
+  while read -r hash type; do
+    case $type in
+      commit) parents+=("$hash") ;;
+      tree | blob) extras+=("$type $hash") ;;
+    esac
+  done < <(printf '%s^{}\n' "${tags[@]}" | own git cat-file --batch-check='%(objectname) %(objecttype)')
+}
+
+# Objects that only the index names.
+find_staged() {
+  local item name index_file=$room/user.index
+  [[ -f $room/user.index ]] || return 0
+  while IFS= read -r -d '' item && IFS= read -r -d '' name; do
+    item=($item)
+    [[ ${item[1]} == 160000 || ${item[3]} =~ ^0+$ ]] || extras+=("blob ${item[3]}")
+  done < <(git_work diff-index --cached --raw -z --no-renames --no-abbrev "${head:-$(own git mktree </dev/null)}" 2>"$room/words")
+  while IFS= read -r -d '' item; do
+    item=($item)
+    [[ ${item[0]} == 160000 ]] || extras+=("blob ${item[1]}")
+  done < <(git_work ls-files -u -z)
+}
+
+snapshot_state() {
+  local part tree said
+  for part in modules lfs; do
+    [[ -d $user_git/$part ]] || continue
+    measure "$user_git/$part"
+    ((size_bytes > inner_max)) || continue
+    in_words "$size_bytes"
+    leave_out ".git/$part ($size)"
+    printf '/%s/\n' "$part" >>"$room/state.git/info/exclude"
+  done
+  said=$(cd "$user_git" && kept git_state add -A --ignore-errors -- . 2>&1) || [[ $said == *'unable to index file'* && $said != *fatal:* ]] ||
+    { words=$said && return 1; }
+  tree=$(kept git_state write-tree 2>"$room/words") || { words=$(<"$room/words") && return 1; }
+  # A repository of a submodule is none without its empty directories.
+  mapfile -d '' -t -O "${#modes[@]}" modes < <(find "$user_git" \( -path "$user_git/objects" -o -path "$user_git/refs" \
+    -o -path "$user_git/logs" \) -prune -o -type d -empty -printf 'e%m .git/%P\0' -o \
+    -type f ! -perm 644 ! -perm 755 ! -perm 444 -printf 'm%m .git/%P\0')
+  entry tree "$tree" state
+}
+
+blob_of() {
+  local hash
+  hash=$(own git hash-object -w --stdin 2>"$room/words") || { words=$(<"$room/words") && return 1; }
+  entry blob "$hash" "$1"
+}
+
+open_views() {
+  local file
+  rm -rf -- "$room"/{work,state}.git
+  if [[ $has_git == no ]]; then
+    make_views && mkdir "$room/work.git/refs"
+    return
+  fi
+  make_views && ln -sfn -t "$room/work.git" "$user_git"/{refs,packed-refs,shallow} &&
+    ln -sfn "$user_git/info/exclude" "$room/work.git/info/exclude" || return
+  for file in "$user_git"/sharedindex.*; do
+    [[ ! -f $file ]] || ln -sfn -t "$room/work.git" "$file" || return
+  done
+}
+
+# Sets save.
+make_save() {
+  local item tree
+  top=()
+  rm -f "$room/user.index"
+  [[ $has_git == no || ! -f $user_git/index ]] || cp -- "$user_git/index" "$room/user.index" || { words='No space left for a copy of the index' && return 1; }
+  git --git-dir="$mirror" for-each-ref --format='%(objectname)' >"$room/known" || { words='the mirror cannot be read' && return 1; }
+  head= branch= remotes=no refs=() parents=() extras=() tags=()
+  [[ $has_git == no ]] || { find_tips && find_staged && snapshot_state; } || return
+  snapshot_work && entry tree "$work" work || return
+  [[ ! -f $room/user.index ]] || blob_of index <"$room/user.index" || return
+  if ((${#extras[@]} > 0)); then
+    tree=$(for item in "${extras[@]}"; do
+      [[ $item == tree* ]] && item="040000 $item" || item="100644 $item"
+      printf '%s\t%s\n' "$item" "${item##* }"
+    done | sort -u | own git mktree 2>"$room/words") || { words=$(<"$room/words") && return 1; }
+    entry tree "$tree" objects
+  fi
+  if ((${#tags[@]} > 0)); then
+    { printf '%s\n' "${tags[@]}" --not "${parents[@]}"; } | own git pack-objects -q --revs --stdout --threads=1 2>/dev/null | blob_of tags.pack || return
+  fi
+  ((${#refs[@]} == 0)) || printf '%s\n' "${refs[@]}" | blob_of refs || return
+  snapshot_inner && snapshot_ignored || return
+  ((${#modes[@]} == 0)) || printf '%s\0' "${modes[@]}" | sort -z | blob_of modes || return
+  ((${#left[@]} == 0)) || printf '%s\n' "${left[@]}" | sort -u | blob_of left || return
+  printf '%s\n' 'threadbox-save 1' "head $head" "branch $branch" "remotes $remotes" "git $has_git" | blob_of meta || return
+  tree=$(printf '%s\n' "${top[@]}" | own git mktree 2>"$room/words") || { words=$(<"$room/words") && return 1; }
+  # Always the same for the same work: so what has not changed is recognised.
+  save=$({
+    printf 'tree %s\n' "$tree"
+    ((${#parents[@]} == 0)) || printf 'parent %s\n' "${parents[@]}"
+    printf '%s\n' 'author Threadbox <threadbox@localhost> 0 +0000' 'committer Threadbox <threadbox@localhost> 0 +0000' '' 'Saved state'
+  } | own git hash-object -t commit -w --stdin 2>"$room/words") || { words=$(<"$room/words") && return 1; }
+}
+
+# The index as git reads it: without the times of files, which a mere `git status` brings up to date.
+index_content() { index_file=$1 git_work ls-files -s --debug | own grep -v -E '^  (ctime|mtime|dev|uid):'; }
+
+is_as_before() {
+  [[ $save != "$last" ]] || return 0
+  [[ $(own git diff-tree --name-only "$last" "$save") == index ]] || return
+  own git cat-file blob "$last:index" >"$room/last.index"
+  [[ $(index_content "$room/last.index") == "$(index_content "$room/user.index")" ]]
+}
+
+# Work without a repository is work, too; and so that nobody has to be told, no work is a state like others.
+mkdir -p -- "$target" || fail 'the repository is not there'
+has_git=yes
+[[ -f $user_git/HEAD && -d $user_git/objects && ! -L $user_git ]] || has_git=no
+cd "$target" || fail 'the repository cannot be entered'
+take_place
+left=()
+go_elsewhere() {
+  mkdir -p /tmp/threadbox-save || fail "${words:-the disk of the workspace is full, and the other one, too}"
+  [[ ! -f $room/work.index ]] || cp -p "$room/work.index" /tmp/threadbox-save/
+  room=/tmp/threadbox-save objects=/tmp/threadbox-save/objects left=()
+  told+=('the disk of the workspace is full')
+  open_views || fail 'No space left on any disk of the container'
+}
+# Something that an index or the last save holds on to has gone.
+[[ $afresh == no ]] || rm -f -- "$room"/*.index
+told=()
+open_views 2>/dev/null || go_elsewhere
+user_ignore=$(their_git 5 config --type=path --get core.excludesFile)
+[[ $has_git == no ]] || count_modified
+if [[ $kind == final && $style == commit && $has_git == yes ]]; then
+  look_through
+  commit_work
+fi
+told+=("${left[@]}")
+rm -rf -- "$base/saved.new" 2>/dev/null
+tree=
+[[ ! -f $base/tree ]] || read -r tree <"$base/tree"
+printf '%s\n' "$tree" 2>/dev/null >"$base/saved.new"
+[[ -z $last ]] || own git cat-file -e "$last^{tree}" 2>/dev/null || last=
+left=()
+look_through
+if ! make_save; then
+  # What is needed for a while may lie elsewhere.
+  [[ $room == "$base/save" && ($words == *'No space left'* || $words == *'Disk quota'*) ]] || fail "${words:-it broke off}"
+  go_elsewhere
+  look_through
+  make_save || fail "${words:-it broke off}"
+fi
+[[ -n $modified ]] || { modified=$(own git diff-tree -r --name-only "${head:-$(own git mktree </dev/null)}" "$work" | wc -l); }
+unpushed=0
+[[ -z $head ]] || unpushed=$(own git rev-list --count "$head" --branches --not --remotes 2>/dev/null)
+unchanged=no
+[[ -z $last ]] || ! is_as_before || unchanged=yes save=$last
+printf '%s\n' 'threadbox-save 1' "save $save" "commit $head" "branch $branch" "modified $modified" "unpushed $unpushed" \
+  "committed $committed" "unchanged $unchanged"
+for item in "${told[@]}" "${left[@]}"; do printf 'left %s\n' "$item"; done
+printf '\0'
+if [[ $unchanged == no ]]; then
+  # As if it came after the last one: so that what both hold is not carried, and the rest as differences.
+  carried=$save
+  [[ -z $last ]] || carried=$(own git commit-tree -p "$save" -p "$last" -m Carrier "$save^{tree}" 2>/dev/null) || carried=$save
+  { printf '%s\n' "$carried" --not; [[ -z $last ]] || printf '%s\n' "$last"; cat "$room/known"; } |
+    own git pack-objects -q --revs --no-sparse --thin --stdout --delta-base-offset || fail 'the objects cannot be packed'
+fi
+IFS= read -r -t 600 -u 8 answer || exit 1
+[[ $answer == ok ]] || exit 1
+# Without room it counts as not saved: the next save finds that nothing has changed.
+[[ ! -s $base/saved.new ]] || mv -T -- "$base/saved.new" "$base/saved"
+rm -rf -- "$base/save.pid" /tmp/threadbox-save
+printf done

@@ -1,0 +1,45 @@
+import type Docker from 'dockerode';
+import { engineError } from './errors.ts';
+import { containerName, volumeName } from './names.ts';
+
+/** What the engine has of one thread. */
+export type Installed = {
+  threadId: string;
+  /** null: only the volume is there. */
+  containerId: string | null;
+  containerName: string;
+  volumeName: string;
+  hasVolume: boolean;
+};
+
+/** The containers and workspace volumes of an installation, by thread. */
+export async function listInstalled(docker: Docker, instance: string): Promise<Installed[]> {
+  const filters = JSON.stringify({ label: [`threadbox.instance=${instance}`] });
+  const [containers, { Volumes: volumes }] = await Promise.all([
+    docker.listContainers({ all: true, filters }),
+    docker.listVolumes({ filters }),
+  ]).catch((error: unknown) => {
+    throw engineError(error, 'list the containers');
+  });
+  const found = new Map<string, Installed>();
+  const of = (threadId: string): Installed => {
+    const known = found.get(threadId) ?? {
+      threadId,
+      containerId: null,
+      containerName: containerName(instance, threadId),
+      volumeName: volumeName(instance, threadId),
+      hasVolume: false,
+    };
+    found.set(threadId, known);
+    return known;
+  };
+  for (const { Id, Labels } of containers) {
+    const threadId = Labels['threadbox.thread'];
+    if (threadId !== undefined) of(threadId).containerId = Id;
+  }
+  for (const { Labels } of volumes ?? []) {
+    const threadId = Labels?.['threadbox.thread'];
+    if (threadId !== undefined) of(threadId).hasVolume = true;
+  }
+  return [...found.values()];
+}

@@ -1,0 +1,75 @@
+import { parseNumstat, type ChangedFile } from './facts.ts';
+import { refOf, savedCommit } from './saves-store.ts';
+import { startStoreGit, storeGit } from './store-git.ts';
+
+export type SaveDiff = {
+  files: ChangedFile[];
+  /** null when nothing is changed, or it is larger than a mail should be: then `isCut`. */
+  patch: Buffer | null;
+  isCut: boolean;
+};
+
+const MAX_PATCH_BYTES = 8 * 1024 ** 2;
+
+/**
+ * What the saved work of a thread has changed since it left its upstream, committed or not, ignored files aside.
+ *
+ * @param commit HEAD at the save; null without any
+ * @throws with git's words; or the reason of `signal`
+ */
+export async function diffSave(
+  of: { storePath: string; mirrorPath: string; savedStateId: number; commit: string | null },
+  signal: AbortSignal,
+): Promise<SaveDiff> {
+  const { storePath, mirrorPath, savedStateId, commit } = of;
+  const saved = await savedCommit(storePath, refOf(savedStateId));
+  if (saved === null) return { files: [], patch: null, isCut: false };
+  const git = (...args: string[]) => storeGit(['--git-dir', storePath, ...args], { signal });
+  const from = (await base(git, mirrorPath, commit, signal)) ?? (await emptyTree(storePath, signal));
+  const trees = [from, `${saved}:work`];
+  const numstat = await git('diff-tree', '-r', '-M', '--numstat', '-z', ...trees);
+  const files = parseNumstat(numstat);
+  if (files.length === 0) return { files, patch: null, isCut: false };
+  const patch = await atMost(['--git-dir', storePath, 'diff-tree', '-p', '-M', '--binary', ...trees], signal);
+  return { files, patch, isCut: patch === null };
+}
+
+/** Where the work left what the upstream has. */
+async function base(
+  git: (...args: string[]) => Promise<Buffer>,
+  mirrorPath: string,
+  commit: string | null,
+  signal: AbortSignal,
+): Promise<string | null> {
+  if (commit === null) return null;
+  const args = ['--git-dir', mirrorPath, 'for-each-ref', '--format=%(objectname)', 'refs/heads'];
+  const tips = (await storeGit(args, { signal })).toString().split('\n').filter(Boolean);
+  // No common ancestor is told by status 1.
+  const found = await git('merge-base', commit, ...tips).catch(() => Buffer.alloc(0));
+  signal.throwIfAborted();
+  return found.toString().trim().split('\n')[0] || null;
+}
+
+async function emptyTree(storePath: string, signal: AbortSignal): Promise<string> {
+  const args = ['--git-dir', storePath, 'hash-object', '-t', 'tree', '-w', '--stdin'];
+  return (await storeGit(args, { signal })).toString().trim();
+}
+
+/** @returns null when it is too large */
+async function atMost(args: readonly string[], signal: AbortSignal): Promise<Buffer | null> {
+  const ending = new AbortController();
+  const git = startStoreGit(args, { signal: AbortSignal.any([signal, ending.signal]) });
+  git.stdin.end();
+  const chunks: Buffer[] = [];
+  let sizeBytes = 0;
+  for await (const chunk of git.stdout as AsyncIterable<Buffer>) {
+    sizeBytes += chunk.length;
+    if (sizeBytes > MAX_PATCH_BYTES) {
+      ending.abort(new Error('larger than a mail should be'));
+      return null;
+    }
+    chunks.push(chunk);
+  }
+  await git.ended;
+  return Buffer.concat(chunks);
+}

@@ -1,0 +1,240 @@
+import { rm } from 'node:fs/promises';
+import type { Duplex } from 'node:stream';
+import { setTimeout as pause } from 'node:timers/promises';
+import type Docker from 'dockerode';
+import { ContainersError } from './errors.ts';
+import { startExecWithInput } from './exec-input.ts';
+import { lastWords } from './host-git.ts';
+import { scripts } from './inside.ts';
+import { readSave, type IncomingSave, type SaveFacts } from './save-facts.ts';
+import {
+  admit,
+  ensureStore,
+  openQuarantine,
+  refOf,
+  savedCommit,
+  withStore,
+  type Quarantine,
+} from './saves-store.ts';
+import { isDirectoryName } from './script-env.ts';
+import { startStoreGit, storeGit, type StoreProcess } from './store-git.ts';
+
+/**
+ * - `quick`: nothing of the user's is touched; of ignored files only `.env*` is saved.
+ * - `full`: with ignored files, as many as the limit allows.
+ * - `final`: as `full`, after the guide's commit where there is something to commit.
+ */
+export type SaveKind = 'quick' | 'full' | 'final';
+
+export type SaveRequest = {
+  threadId: string;
+  repositoryName: string;
+  kind: SaveKind;
+  /** What a final save does: the guide's commit, or everything as it is. */
+  style: 'commit' | 'uncommitted';
+  /** The thread's store on the bot's side; made when missing. */
+  storePath: string;
+  mirrorPath: string;
+  /** Name in the store: `refs/saves/<this>`. */
+  savedStateId: number;
+  /** The last verified save commit, or null. */
+  base: string | null;
+  now: Date;
+  signal: AbortSignal;
+  timeoutMs?: number;
+  /** Of ignored files together. */
+  ignoredMaxBytes?: number;
+  /** A file that is larger is left out. */
+  fileMaxBytes?: number;
+  /** A repository inside the repository that is larger is left out, and so are its LFS objects. */
+  innerMaxBytes?: number;
+};
+
+export type SavedWork = {
+  /** The save commit in the store, verified. Equal to `base` when nothing had changed. */
+  snapshot: string;
+  /** HEAD of the workspace after the save; null without any commit. */
+  commit: string | null;
+  branch: string | null;
+  /** Lines of `git status --porcelain` before the save. */
+  filesModified: number;
+  /** Commits on local branches (and HEAD) that no remote-tracking ref has. */
+  unpushedCommits: number;
+  /** The guide's commit was made. */
+  hasCommitted: boolean;
+  /** What was not saved, in words. */
+  leftOut: string[];
+  carriedBytes: number;
+};
+
+const TIMEOUT_MS = 10 * 60_000;
+const IGNORED_MAX_BYTES = 64 * 1024 ** 2;
+const FILE_MAX_BYTES = 512 * 1024 ** 2;
+const INNER_MAX_BYTES = 1024 ** 3;
+/** What one save may carry: a full disk of the bot would stop everybody. */
+const PACK_MAX_BYTES = 4 * 1024 ** 3;
+/** For the mark in the workspace that it is saved. */
+const MARK_MS = 10_000;
+
+/**
+ * Saves the work in a container's workspace into the thread's store: everything that cannot be had from the mirror.
+ * When it returns, the saved state is verified: readable, and complete together with the mirror.
+ *
+ * @throws {ContainersError} `SAVE_FAILED` with the reason in words; `CONTAINER_GONE`, `DOCKER_UNREACHABLE`,
+ *   `DOCKER_REFUSED`. Or the reason of `signal`. What was saved before is as it was then
+ */
+export async function saveWorkspace(
+  docker: Docker,
+  containerId: string,
+  request: SaveRequest,
+): Promise<SavedWork> {
+  if (!isDirectoryName(request.repositoryName)) {
+    throw new Error(`Expected the name of a repository, got ${JSON.stringify(request.repositoryName)}`);
+  }
+  const { timeoutMs = TIMEOUT_MS } = request;
+  const deadline = AbortSignal.timeout(timeoutMs);
+  const signal = AbortSignal.any([request.signal, deadline]);
+  try {
+    return await withStore(request.storePath, async () => {
+      try {
+        return await save(docker, containerId, { ...request, signal });
+      } catch (error) {
+        // What the save before left in the container is not whole any more: `git gc`, or a command that removed it.
+        if (!/cannot be packed|missing|error building trees|bad object/.test(wordsOf(error))) throw error;
+        return await save(docker, containerId, { ...request, base: null, isAfresh: true, signal });
+      }
+    });
+  } catch (error) {
+    request.signal.throwIfAborted();
+    if (deadline.aborted) throw failed(`no end after ${Math.round(timeoutMs / 1000)} s`, error);
+    if (error instanceof ContainersError) throw error;
+    throw failed(isFull(error) ? "the bot's disk is full" : wordsOf(error), error);
+  }
+}
+
+type Attempt = SaveRequest & { isAfresh?: boolean };
+
+async function save(docker: Docker, containerId: string, request: Attempt): Promise<SavedWork> {
+  const { storePath, mirrorPath, signal } = request;
+  await ensureStore(storePath, mirrorPath);
+  // Without its base a save carries everything again.
+  const base = request.base === null ? null : await savedCommit(storePath, request.base);
+  const stream = await startExecWithInput(docker, containerId, saveExec({ ...request, base }));
+  stream.on('error', () => undefined);
+  const abort = () => stream.destroy();
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    const { facts, carriedBytes, ended } = await receive(stream, { ...request, base });
+    // Heard or not: it is saved. Unheard, the next save finds that nothing has changed.
+    stream.write('ok\n');
+    await Promise.race([ended, pause(MARK_MS, undefined, { signal, ref: false })]);
+    const { isUnchanged: _, ...said } = facts;
+    return { ...said, carriedBytes };
+  } finally {
+    signal.removeEventListener('abort', abort);
+    stream.destroy();
+  }
+}
+
+function saveExec(request: Attempt) {
+  const { timeoutMs = TIMEOUT_MS } = request;
+  // What the bot does not wait for any more ends, too.
+  const seconds = String(Math.ceil(timeoutMs / 1000) + 5);
+  return {
+    command: ['timeout', '-k', '5', seconds, 'bash', '-c', 'eval "$_THREADBOX_RUN"', 'threadbox-save'],
+    env: {
+      _THREADBOX_RUN: scripts.save,
+      _THREADBOX_REPOSITORY: request.repositoryName,
+      _THREADBOX_KIND: request.kind,
+      _THREADBOX_STYLE: request.style,
+      _THREADBOX_MIRROR: request.mirrorPath,
+      _THREADBOX_BASE: request.base ?? '',
+      _THREADBOX_AFRESH: request.isAfresh === true ? 'yes' : 'no',
+      _THREADBOX_THREAD: request.threadId.replaceAll(/\p{Cc}/gu, ' '),
+      _THREADBOX_TIMESTAMP: `${request.now.toISOString().slice(0, 19)}Z`,
+      _THREADBOX_FILE_MAX: String(request.fileMaxBytes ?? FILE_MAX_BYTES),
+      _THREADBOX_IGNORED_MAX: String(request.ignoredMaxBytes ?? IGNORED_MAX_BYTES),
+      _THREADBOX_INNER_MAX: String(request.innerMaxBytes ?? INNER_MAX_BYTES),
+    },
+    signal: request.signal,
+  };
+}
+
+/** Takes facts and pack into the store and verifies them; then the store has the save under its name. */
+async function receive(
+  stream: Duplex,
+  { storePath, savedStateId, base, signal }: SaveRequest,
+): Promise<{ facts: SaveFacts; carriedBytes: number; ended: Promise<unknown> }> {
+  const quarantine = await openQuarantine(storePath);
+  let indexing: StoreProcess | null = null;
+  const incoming = readSave(stream, ({ isUnchanged }) => {
+    if (isUnchanged) return null;
+    indexing = startIndexing(storePath, quarantine, signal);
+    return indexing.stdin;
+  });
+  try {
+    const facts = await incoming.facts;
+    if (!facts) {
+      const { broken } = await incoming.ended;
+      throw failed(lastWords(incoming.words(), null) || 'the connection broke', broken);
+    }
+    if (facts.isUnchanged) {
+      if (facts.snapshot !== base) throw failed('what the container said of it makes no sense');
+    } else {
+      await indexed(indexing, incoming);
+      await verify(storePath, facts, { quarantine, signal });
+      await admit(storePath, quarantine);
+    }
+    await storeGit(['--git-dir', storePath, 'update-ref', refOf(savedStateId), facts.snapshot], { signal });
+    return { facts, carriedBytes: incoming.carriedBytes(), ended: incoming.ended };
+  } finally {
+    await rm(quarantine.objects, { recursive: true, force: true });
+  }
+}
+
+function startIndexing(storePath: string, quarantine: Quarantine, signal: AbortSignal): StoreProcess {
+  const args = ['index-pack', '--stdin', '--fix-thin', `--max-input-size=${PACK_MAX_BYTES}`];
+  const indexing = startStoreGit(['--git-dir', storePath, ...args], { signal, quarantine });
+  indexing.stdout.resume();
+  return indexing;
+}
+
+async function indexed(indexing: StoreProcess | null, incoming: IncomingSave): Promise<void> {
+  try {
+    await indexing?.ended;
+  } catch (error) {
+    if (isFull(error) || !/early EOF/.test(wordsOf(error))) throw error;
+    // It is the other side that broke off, and may have said why.
+    const { broken } = await incoming.ended;
+    throw failed(lastWords(incoming.words(), null) || 'the connection broke', broken ?? error);
+  }
+}
+
+/** Everything that the save names is here, or in the mirror. */
+async function verify(
+  storePath: string,
+  { snapshot, commit }: SaveFacts,
+  options: { quarantine: Quarantine; signal: AbortSignal },
+): Promise<void> {
+  const walk = ['rev-list', '--objects', '--quiet', '--stdin', '--not', '--all', '--alternate-refs'];
+  const input = [
+    `${snapshot}^{commit}`,
+    `${snapshot}:meta`,
+    ...(commit === null ? [] : [`${commit}^{commit}`]),
+  ];
+  await storeGit(['--git-dir', storePath, ...walk], { ...options, input: `${input.join('\n')}\n` });
+}
+
+function failed(words: string, cause?: unknown): ContainersError {
+  return new ContainersError('SAVE_FAILED', `The work could not be saved: ${words}`, { cause });
+}
+
+function isFull(error: unknown): boolean {
+  return (
+    (error as NodeJS.ErrnoException).code === 'ENOSPC' || /No space left|Disk quota/i.test(wordsOf(error))
+  );
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,201 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { access, copyFile, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { storeGit } from './store-git.ts';
+
+/** Where the saved states of a thread lie. The name of a thread is no name for a directory. */
+export function storePathOf(savesDir: string, threadId: string): string {
+  return join(savesDir, `${createHash('sha256').update(threadId).digest('hex').slice(0, 32)}.git`);
+}
+
+const writers = new Map<string, Promise<unknown>>();
+
+/** One writer to a store at a time. There is one bot on a data directory. */
+export async function withStore<T>(storePath: string, work: () => Promise<T>): Promise<T> {
+  const before = writers.get(storePath) ?? Promise.resolve();
+  const mine = before.then(work, work);
+  const settled = mine.catch(() => undefined);
+  writers.set(storePath, settled);
+  try {
+    return await mine;
+  } finally {
+    if (writers.get(storePath) === settled) writers.delete(storePath);
+  }
+}
+
+/** Makes the store when it is missing, and clears away what a killed bot left in it. For its writer. */
+export async function ensureStore(storePath: string, mirrorPath: string): Promise<void> {
+  if (!(await exists(join(storePath, 'HEAD')))) {
+    const part = `${storePath}.part`;
+    await rm(part, { recursive: true, force: true });
+    await mkdir(join(storePath, '..'), { recursive: true, mode: 0o700 });
+    const format = await formatOf(mirrorPath);
+    await storeGit(['init', '--quiet', '--bare', '--template=', `--object-format=${format}`, '--', part]);
+    await mkdir(join(part, 'objects', 'info'), { recursive: true });
+    await rm(storePath, { recursive: true, force: true });
+    await rename(part, storePath);
+  }
+  const alternates = join(storePath, 'objects', 'info', 'alternates');
+  const wanted = `${join(mirrorPath, 'objects')}\n`;
+  if ((await readFile(alternates, 'utf8').catch(() => '')) !== wanted) {
+    await mkdir(join(alternates, '..'), { recursive: true });
+    await writeFile(`${alternates}.new`, wanted);
+    await rename(`${alternates}.new`, alternates);
+  }
+  await clearLeftovers(storePath);
+}
+
+async function formatOf(mirrorPath: string): Promise<string> {
+  const said = await storeGit(['--git-dir', mirrorPath, 'rev-parse', '--show-object-format']);
+  return said.toString().trim();
+}
+
+async function clearLeftovers(storePath: string): Promise<void> {
+  const inside = async (dir: string, recursive: boolean) =>
+    (await readdir(join(storePath, dir), { recursive }).catch(() => [])).map((name) =>
+      join(storePath, dir, name),
+    );
+  const names = await Promise.all([
+    inside('', false),
+    inside('refs', true),
+    inside('objects', false),
+    inside('objects/info', false),
+    inside('objects/pack', false),
+  ]);
+  const left = names
+    .flat()
+    .filter((name) => /\.lock$|\/(incoming|export)-[0-9a-f]+$|\/tmp_[^/]*$|\/\.tmp-[^/]*$/.test(name));
+  await Promise.all(left.map((name) => rm(name, { recursive: true, force: true })));
+}
+
+export type Quarantine = { objects: string; alternates: string };
+
+/** A place for objects that are not verified yet. */
+export async function openQuarantine(storePath: string): Promise<Quarantine> {
+  const objects = join(storePath, `incoming-${randomBytes(6).toString('hex')}`);
+  await mkdir(join(objects, 'pack'), { recursive: true, mode: 0o700 });
+  return { objects, alternates: join(storePath, 'objects') };
+}
+
+/** Verified objects become part of the store. The index of a pack comes last: without it there is no pack. */
+export async function admit(storePath: string, { objects }: Quarantine): Promise<void> {
+  const to = join(storePath, 'objects', 'pack');
+  await mkdir(to, { recursive: true });
+  const names = await readdir(join(objects, 'pack'));
+  for (const name of names.toSorted((a, b) => Number(a.endsWith('.idx')) - Number(b.endsWith('.idx')))) {
+    await rename(join(objects, 'pack', name), join(to, name));
+  }
+  const dir = await open(to, 'r');
+  try {
+    await dir.sync();
+  } finally {
+    await dir.close();
+  }
+}
+
+export function refOf(savedStateId: number): string {
+  if (!Number.isSafeInteger(savedStateId) || savedStateId < 0) {
+    throw new Error(`Expected the id of a saved state, got ${savedStateId}`);
+  }
+  return `refs/saves/${savedStateId}`;
+}
+
+export async function hasSave(storePath: string, savedStateId: number): Promise<boolean> {
+  return (await savedCommit(storePath, refOf(savedStateId))) !== null;
+}
+
+/** @returns null when the store has no such commit, or is not there */
+export async function savedCommit(storePath: string, name: string): Promise<string | null> {
+  if (!(await exists(join(storePath, 'HEAD')))) return null;
+  const args = ['--git-dir', storePath, 'rev-parse', '--quiet', '--verify', '--end-of-options'];
+  const said = await storeGit([...args, `${name}^{commit}`]).catch(() => null);
+  return said === null ? null : said.toString().trim();
+}
+
+/**
+ * Forgets a saved state, and all that only it held. The store goes with its last one. What is missing already is fine.
+ */
+export async function dropSave(storePath: string, savedStateId: number): Promise<void> {
+  const ref = refOf(savedStateId);
+  await withStore(storePath, async () => {
+    if (!(await exists(join(storePath, 'HEAD')))) return;
+    await clearLeftovers(storePath);
+    const git = (...args: string[]) => storeGit(['--git-dir', storePath, ...args]);
+    await git('update-ref', '-d', ref);
+    const left = await git('for-each-ref', '--count=1', 'refs/saves');
+    if (left.length === 0) {
+      await rm(storePath, { recursive: true, force: true });
+      return;
+    }
+    await git('repack', '-a', '-d', '-l', '-q', '-n');
+    await git('prune', '--expire=now');
+  });
+}
+
+/**
+ * Writes a saved state into one file that `git clone FILE` takes: HEAD, branches, tags and stash under their own names,
+ * with all of the upstream's history they stand on. Under `refs/threadbox/saved` is everything else: what was not
+ * committed is the tree `work` in it.
+ *
+ * @throws when there is no such saved state, or with git's words
+ */
+export async function exportSave(storePath: string, savedStateId: number, file: string): Promise<void> {
+  await withStore(storePath, async () => {
+    const saved = await savedCommit(storePath, refOf(savedStateId));
+    if (saved === null) throw new Error(`There is no saved state ${savedStateId}`);
+    await clearLeftovers(storePath);
+    const part = join(storePath, `export-${randomBytes(6).toString('hex')}`);
+    const git = (args: string[], input: string | Buffer = '') =>
+      storeGit(['--git-dir', part, ...args], { input });
+    const blob = (name: string) =>
+      storeGit(['--git-dir', storePath, 'cat-file', 'blob', `${saved}:${name}`]).catch(() => null);
+    try {
+      const format = await formatOf(storePath);
+      await storeGit(['init', '--quiet', '--bare', '--template=', `--object-format=${format}`, '--', part]);
+      await mkdir(join(part, 'objects', 'info'), { recursive: true });
+      await writeFile(join(part, 'objects', 'info', 'alternates'), `${join(storePath, 'objects')}\n`);
+      const tags = await blob('tags.pack');
+      if (tags) await git(['index-pack', '--stdin'], tags);
+      const meta = (await blob('meta'))?.toString() ?? '';
+      const refs = await presentRefs(git, (await blob('refs'))?.toString() ?? '');
+      const head = /^head ([0-9a-f]{40,64})$/m.exec(meta)?.[1];
+      const branch = /^branch (\S+)$/m.exec(meta)?.[1];
+      const updates = [...refs, `${saved} refs/threadbox/saved`].map((line) => {
+        const [hash, name] = line.split(' ');
+        return `create ${name} ${hash}\n`;
+      });
+      if (branch !== undefined) await git(['symbolic-ref', 'HEAD', `refs/heads/${branch}`]);
+      else if (head !== undefined) await git(['update-ref', '--no-deref', 'HEAD', head]);
+      await git(['update-ref', '--stdin'], updates.join(''));
+      await git([
+        'bundle',
+        'create',
+        '--quiet',
+        `${part}/bundle`,
+        '--all',
+        ...(head === undefined ? [] : ['HEAD']),
+      ]);
+      await copyFile(`${part}/bundle`, file);
+    } finally {
+      await rm(part, { recursive: true, force: true });
+    }
+  });
+}
+
+/** The refs of a list that comes out of a container; those whose objects had been lost there already are not in it. */
+async function presentRefs(
+  git: (args: string[], input: string) => Promise<Buffer>,
+  list: string,
+): Promise<string[]> {
+  const refs = list.split('\n').filter((line) => /^[0-9a-f]{40,64} refs\/\S+$/.test(line));
+  const asked = refs.map((line) => `${line.split(' ')[0]}\n`).join('');
+  const types = (await git(['cat-file', '--batch-check=%(objecttype)'], asked)).toString().split('\n');
+  return refs.filter((_, index) => /^(commit|tag|tree|blob)$/.test(types[index] ?? ''));
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,120 @@
+import { spawn, spawnSync, type ChildProcessByStdio } from 'node:child_process';
+import type { Readable, Writable } from 'node:stream';
+import { lastWords } from './host-git.ts';
+
+const MAX_WORDS_BYTES = 16 * 1024;
+const MAX_OUTPUT_BYTES = 256 * 1024 * 1024;
+
+/**
+ * git in a store of ours, where nothing but what is written here applies: no settings, no hooks, no environment. What
+ * it reads there came out of a container.
+ */
+const START = `
+umask 077
+exec env -i PATH="$PATH" LC_ALL=C GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null GIT_TERMINAL_PROMPT=0 \\
+  GIT_ALLOW_PROTOCOL=none GIT_NO_LAZY_FETCH=1 GIT_AUTHOR_NAME=Threadbox GIT_AUTHOR_EMAIL=threadbox@localhost \\
+  GIT_COMMITTER_NAME=Threadbox GIT_COMMITTER_EMAIL=threadbox@localhost "$@"
+`;
+
+const SETTINGS = [
+  'core.hooksPath=/dev/null',
+  'gc.auto=0',
+  'maintenance.auto=false',
+  'core.fsync=committed',
+  'pack.threads=2',
+  'pack.compression=1',
+  'pack.windowMemory=64m',
+  'core.bigFileThreshold=16m',
+].flatMap((setting) => ['-c', setting]);
+
+/** A bot that is killed takes git with it, where the machine knows how. */
+const WITH_THE_BOT = ['setpriv', '--pdeathsig', 'KILL'];
+let canEndWithBot: boolean | undefined;
+
+function words(args: readonly string[], quarantine: StoreGitOptions['quarantine']): string[] {
+  canEndWithBot ??= spawnSync(WITH_THE_BOT[0] ?? '', [...WITH_THE_BOT.slice(1), 'true']).status === 0;
+  return [
+    ...(quarantine
+      ? [
+          `GIT_OBJECT_DIRECTORY=${quarantine.objects}`,
+          `GIT_ALTERNATE_OBJECT_DIRECTORIES=${quarantine.alternates}`,
+        ]
+      : []),
+    ...(canEndWithBot ? WITH_THE_BOT : []),
+    'git',
+    ...SETTINGS,
+    ...args,
+  ];
+}
+
+export type StoreGitOptions = {
+  signal?: AbortSignal | undefined;
+  /** New objects go there instead of into the store. */
+  quarantine?: { objects: string; alternates: string };
+};
+
+export type StoreProcess = {
+  stdin: Writable;
+  stdout: Readable;
+  /** Settles when it has ended. @throws with git's last words; or the reason of the signal */
+  ended: Promise<void>;
+};
+
+/** Starts git with its input and output as streams. */
+export function startStoreGit(args: readonly string[], options: StoreGitOptions = {}): StoreProcess {
+  const { signal, quarantine } = options;
+  signal?.throwIfAborted();
+  const git: ChildProcessByStdio<Writable, Readable, Readable> = spawn(
+    'sh',
+    ['-c', START, 'sh', ...words(args, quarantine)],
+    { detached: true, stdio: ['pipe', 'pipe', 'pipe'] },
+  );
+  const kill = () => {
+    try {
+      if (git.pid !== undefined) process.kill(-git.pid, 'SIGKILL');
+    } catch {
+      // It has ended already.
+    }
+  };
+  signal?.addEventListener('abort', kill, { once: true });
+  let said = Buffer.alloc(0);
+  git.stderr.on('data', (chunk: Buffer) => {
+    said = Buffer.from(Buffer.concat([said, chunk]).subarray(-MAX_WORDS_BYTES));
+  });
+  // It may end before it has read all; its status says whether that was right.
+  git.stdin.on('error', () => undefined);
+  const ended = new Promise<number | null>((resolve, reject) => {
+    git.on('error', reject);
+    git.on('close', resolve);
+  })
+    .finally(() => signal?.removeEventListener('abort', kill))
+    .then((code) => {
+      signal?.throwIfAborted();
+      if (code !== 0) throw new Error(lastWords(said.toString(), null) || `git ended with status ${code}`);
+    });
+  ended.catch(() => undefined);
+  return { stdin: git.stdin, stdout: git.stdout, ended };
+}
+
+/**
+ * Runs git to its end.
+ *
+ * @returns its standard output
+ * @throws with git's last words as the message; or the reason of the signal
+ */
+export async function storeGit(
+  args: readonly string[],
+  { input = '', ...options }: StoreGitOptions & { input?: string | Buffer } = {},
+): Promise<Buffer> {
+  const git = startStoreGit(args, options);
+  git.stdin.end(input);
+  const chunks: Buffer[] = [];
+  let sizeBytes = 0;
+  git.stdout.on('data', (chunk: Buffer) => {
+    sizeBytes += chunk.length;
+    if (sizeBytes <= MAX_OUTPUT_BYTES) chunks.push(chunk);
+  });
+  await git.ended;
+  if (sizeBytes > MAX_OUTPUT_BYTES) throw new Error(`git said ${sizeBytes} bytes, more than can be read`);
+  return Buffer.concat(chunks);
+}

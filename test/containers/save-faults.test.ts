@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { access, writeFile } from 'node:fs/promises';
+import { createServer, connect } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { after, before, describe, it, type TestContext } from 'node:test';
+import { connectDocker } from '../../src/containers/client.ts';
+import { hasSave } from '../../src/containers/saves-store.ts';
+import { docker, dockerHost, temporaryDir } from './rig.ts';
+import { leftovers, richUpstream, startSaveRig, type SaveRig } from './save-rig.ts';
+
+const closers: (() => unknown)[] = [];
+const scope = { after: (close: () => unknown) => void closers.unshift(close) } as Parameters<
+  typeof startSaveRig
+>[0];
+let rig: SaveRig;
+let lastId = 0;
+const nextId = () => (lastId += 1);
+
+before(async () => {
+  rig = await startSaveRig(scope, { url: await richUpstream(scope) });
+});
+after(async () => {
+  for (const close of closers) await close();
+});
+
+describe('a save that fails', () => {
+  /** The engine, through a connection that breaks after so many bytes of its answers. */
+  async function breaking(t: TestContext, afterBytes: number) {
+    const path = join(await temporaryDir(t), 'docker.sock');
+    const server = createServer((client) => {
+      const engine = connect(dockerHost.replace('unix://', ''));
+      let seen = 0;
+      engine.on('data', (chunk) => {
+        seen += chunk.length;
+        if (seen > afterBytes) client.destroy();
+        else client.write(chunk);
+      });
+      client.on('data', (chunk) => engine.write(chunk));
+      client.on('error', () => undefined).on('close', () => engine.destroy());
+      engine.on('error', () => undefined).on('close', () => client.destroy());
+    }).listen(path);
+    await once(server, 'listening');
+    t.after(() => server.close());
+    return connectDocker(`unix://${path}`);
+  }
+
+  it('for a broken connection leaves everything as it was; so does a restore', async (t) => {
+    const one = await rig.open();
+    await one.sh('head -c 3000000 /dev/urandom >data');
+    for (const afterBytes of [250, 1000, 1_000_000]) {
+      const id = nextId();
+      await assert.rejects(one.save(id, {}, await breaking(t, afterBytes)), {
+        name: 'ContainersError',
+        code: /SAVE_FAILED|DOCKER_UNREACHABLE/,
+      });
+      assert.equal(await hasSave(rig.storePath, id), false);
+      assert.deepEqual(await leftovers(rig.storePath), []);
+    }
+    const id = nextId();
+    const saved = await one.save(id);
+    const two = await rig.open({ isEmpty: true });
+    assert.equal(await two.prepare(true), 'empty');
+    await assert.rejects(two.restore(id, await breaking(t, 250)), { name: 'ContainersError' });
+    assert.equal(await two.prepare(true), 'empty');
+    await assert.rejects(two.restore(99_999), { code: 'RESTORE_FAILED', message: /no such saved state/ });
+    assert.equal(await two.prepare(true), 'empty');
+    await two.restore(id);
+    assert.equal(await two.prepare(true), 'ready');
+    assert.equal((await two.save(nextId(), { base: saved.snapshot })).carriedBytes, 0);
+  });
+
+  it('for the end of the bot, or for the time it takes, is told as that', async () => {
+    const one = await rig.open();
+    const stop = new AbortController();
+    setTimeout(() => stop.abort(new Error('the bot stops')), 60);
+    await one.sh('head -c 30000000 /dev/urandom >data');
+    await assert.rejects(one.save(nextId(), { signal: stop.signal }), /the bot stops/);
+    await assert.rejects(one.save(nextId(), { timeoutMs: 100 }), {
+      code: 'SAVE_FAILED',
+      message: /no end after/,
+    });
+    await one.save(nextId());
+    assert.deepEqual(await leftovers(rig.storePath), []);
+  });
+
+  it('for a container that has gone, or a corrupt repository', async () => {
+    const one = await rig.open();
+    await one.sh(
+      'echo 1 >x; git add x; git commit -qm X; find .git/objects -type f -path "*/??/*" -exec chmod u+w {} + -exec truncate -s 3 {} +',
+    );
+    await assert.rejects(one.save(nextId()), {
+      code: 'SAVE_FAILED',
+      message: /corrupt|damaged|bad object|unable|unavailable|loose object/,
+    });
+    await docker.getContainer(one.container.id).remove({ force: true });
+    await assert.rejects(one.save(nextId()), { code: 'CONTAINER_GONE' });
+  });
+
+  it('for a bot that is killed leaves nothing in the way of the next one', async () => {
+    const one = await rig.open();
+    await one.sh('head -c 60000000 /dev/urandom >data');
+    const script = `
+      import { connectDocker } from '${join(import.meta.dirname, '../../src/containers/client.ts')}';
+      import { saveWorkspace } from '${join(import.meta.dirname, '../../src/containers/save.ts')}';
+      await saveWorkspace(connectDocker('${dockerHost}'), '${one.container.id}', { threadId: 'x', repositoryName: 'my-app', kind: 'quick', style: 'commit',
+        storePath: '${rig.storePath}', mirrorPath: '${rig.mirrorPath}', savedStateId: 77777, base: null, now: new Date(), signal: new AbortController().signal });`;
+    const bot = spawn(process.execPath, ['--input-type=module-typescript', '-e', script], {
+      stdio: 'ignore',
+    });
+    const ended = once(bot, 'exit');
+    const incoming = async () => (await leftovers(rig.storePath)).some((name) => /tmp_pack/.test(name));
+    while (!(await incoming()) && bot.exitCode === null) await pause(5);
+    bot.kill('SIGKILL');
+    await ended;
+    await writeFile(join(rig.storePath, 'packed-refs.lock'), '');
+    const saved = await one.save(nextId());
+    assert.ok(saved.carriedBytes > 60_000_000);
+    assert.deepEqual(await leftovers(rig.storePath), []);
+    assert.equal(await hasSave(rig.storePath, 77_777), false);
+  });
+
+  it("for the bot's full disk says so", async (t) => {
+    const one = await rig.open();
+    await one.sh('head -c 9000000 /dev/urandom >data');
+    const dir = await temporaryDir(t);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', dir]);
+    try {
+      const storePath = join(dir, 'thread.git');
+      const failing = one.save(nextId(), { storePath });
+      await assert.rejects(failing, { code: 'SAVE_FAILED', message: /disk is full/ });
+      assert.deepEqual(await leftovers(storePath), []);
+      await one.sh('rm data');
+      await one.save(nextId(), { storePath });
+    } finally {
+      execFileSync('umount', [dir]);
+    }
+  });
+
+  it('is none when the disk of the workspace is full: what is needed lies elsewhere meanwhile', async () => {
+    const one = await rig.open({ sizeBytes: 6_000_000 });
+    await one.sh(
+      'echo 1 >one; head -c 50000000 /dev/urandom >filler 2>/dev/null || true; rm -f ../.threadbox/log',
+    );
+    const id = nextId();
+    const saved = await one.save(id, { kind: 'final' });
+    assert.match(saved.leftOut.join('\n'), /the disk of the workspace is full/);
+    const sum = await one.sh('sha256sum <filler');
+    const two = await rig.open({ isEmpty: true });
+    await two.prepare(true);
+    await two.restore(id);
+    assert.equal(await two.sh('sha256sum <filler'), sum);
+    await assert.rejects(access('/tmp/threadbox-save'));
+  });
+});
