@@ -9,9 +9,13 @@ import { giveUpMessage, takeMessage } from './commands/take-message.ts';
 import type { Config, MailServer, Secrets } from './config.ts';
 import type { Docker } from './containers/client.ts';
 import { ensureImage } from './containers/image.ts';
+import { closeRunners } from './containers/runner.ts';
 import { startEmbedded, type Embedded, type EmbeddedMail } from './embedded/embedded.ts';
 import { defaultEngineDir } from './embedded/engine.ts';
 import { chooseEngine } from './engine-choice.ts';
+import { LifecycleEvents } from './lifecycle/events.ts';
+import { startLifecycle, type Lifecycle } from './lifecycle/lifecycle.ts';
+import type { LifecycleParts } from './lifecycle/parts.ts';
 import type { Log } from './log.ts';
 import { listenToMailbox } from './mail/inbox/listen.ts';
 import { startOutboxSender } from './mail/outbox-sender.ts';
@@ -52,6 +56,7 @@ export type App = {
   installation: string;
   /** Resolves when the workspace image is there: from then on commands run at once. */
   imageReady: ImageReady;
+  lifecycle: Lifecycle;
   close: () => Promise<void>;
 };
 
@@ -118,26 +123,30 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
   const outbox = startOutbox(db, accounts.smtp, log, overrides);
   closers.add('the outbox', () => outbox.close());
 
-  const mirrorsDir = join(dataDir, 'mirrors', installation);
-  const wakeOutbox = (): void => outbox.wake();
+  const queues = new ThreadQueues(config.commandConcurrency);
+  closers.add('the queues', () => queues.close());
   const parts = {
     db,
     docker,
     sharedState,
+    events: new LifecycleEvents(sharedState),
+    queues,
     imageReady,
     installation,
-    mirrorsDir,
+    mirrorsDir: join(dataDir, 'mirrors', installation),
+    savesDir: join(dataDir, 'saves', installation),
     config,
     signal,
     log,
-    wakeOutbox,
+    wakeOutbox: (): void => outbox.wake(),
     now,
     states: { docker: dockerPart, database: databasePart },
     delayToldAfterMs: overrides.delayToldAfterMs,
   };
-  const queueCommand = startQueues(parts, closers);
-  startIntake(settings, parts, { accounts, queueCommand, closers });
-  return { mail: embedded.mail ?? null, db, docker, installation, imageReady };
+  const lifecycle = startLifecycle(parts);
+  closers.add('the sweep', () => lifecycle.close());
+  startIntake(settings, parts, { accounts, lifecycle, closers });
+  return { mail: embedded.mail ?? null, db, docker, installation, imageReady, lifecycle };
 }
 
 async function openEngine(
@@ -152,39 +161,40 @@ async function openEngine(
     onFailure: (error) => part.isDown(error),
   });
   closers.add('the Docker Engine', () => engine.close());
+  closers.add('the runners', () => closeRunners(engine.docker));
   return engine.docker;
 }
 
 /** Puts a command into its thread's queue, if it is not there. */
 type QueueCommand = (threadId: string, commandId: number) => void;
 
-function startQueues(parts: CommandParts & { config: Config }, closers: Closers): QueueCommand {
-  const { config, signal, log } = parts;
-  const queues = new ThreadQueues(config.commandConcurrency);
-  closers.add('the queues', () => queues.close());
+function queueInto(parts: Parts, lifecycle: Lifecycle): QueueCommand {
+  const { queues, signal, log } = parts;
   const known = new Set<number>();
+  const running = { ...parts, runControl: lifecycle.runControl };
   return (threadId, commandId) => {
     if (known.has(commandId)) return;
     known.add(commandId);
-    queues.add(
-      threadId,
-      () => runCommand(parts, commandId).finally(() => known.delete(commandId)),
-      (error) => {
-        if (!signal.aborted) log.error({ err: error, command: commandId }, 'a command was left unfinished');
-      },
-    );
+    const run = () => runCommand(running, commandId).finally(() => known.delete(commandId));
+    queues.add(threadId, lifecycle.around(threadId, commandId, run), (error) => {
+      if (!signal.aborted) log.error({ err: error, command: commandId }, 'a command was left unfinished');
+    });
   };
 }
+
+type Parts = LifecycleParts & Omit<CommandParts, 'runControl'> & { config: Config };
 
 /** From the mailbox to the queues. */
 function startIntake(
   { overrides }: AppSettings,
-  parts: CommandParts & { config: Config },
-  { accounts, queueCommand, closers }: { accounts: Accounts; queueCommand: QueueCommand; closers: Closers },
+  parts: Parts,
+  { accounts, lifecycle, closers }: { accounts: Accounts; lifecycle: Lifecycle; closers: Closers },
 ): void {
+  const queueCommand = queueInto(parts, lifecycle);
   const { db, config, log, signal, now } = parts;
   const maxMessageBytes = overrides?.maxMessageBytes ?? MAX_MESSAGE_BYTES;
-  const taking = { db, config, maxMessageBytes, now, log };
+  const { answerControl } = lifecycle;
+  const taking = { db, config, maxMessageBytes, now, log, answerControl };
   const intake = new IntakeLoop({
     db,
     take: (message) => takeMessage(taking, message),

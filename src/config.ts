@@ -1,16 +1,8 @@
-import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { parseMailUrl, type MailServer } from './config-mail-url.ts';
 
-/** One server to talk to. The password is not here but in {@link Secrets}. */
-export type MailServer = {
-  host: string;
-  port: number;
-  user: string;
-  /** `implicit`: TLS from the first byte. `required`: STARTTLS or nothing. `offered`: STARTTLS where the server has it. */
-  tls: 'implicit' | 'required' | 'offered';
-  verifyCertificate: boolean;
-};
+export type { MailServer };
 
 export type ThreadBy = 'repository' | 'subject';
 
@@ -34,7 +26,18 @@ export type Config = {
   containerIdleTimeoutMs: number;
   containerCheckIntervalMs: number;
   containerGracePeriodMs: number;
+  /** How far from the last command `extend` can keep a container. */
+  containerExtendMaxMs: number;
   containerMaxPerUser: number;
+  /** `null`: as many as the memory of the engine's host allows. */
+  hostMaxContainers: number | null;
+  savedStateDays: number;
+  /** Of the files that git ignores, how much a save carries; `.env*` always. */
+  saveIgnoredMaxBytes: number;
+  /** With less space on the engine's disk, kept workspaces of removed containers go, the oldest first. */
+  workspaceMinFreeBytes: number;
+  /** Who is told of a save that failed, beside the owner. Lower case. */
+  adminAddresses: string[];
   commandTimeoutMs: number;
   commandConcurrency: number;
   threadBy: ThreadBy;
@@ -111,21 +114,23 @@ const url = (protocols: readonly string[], example: string) =>
 
 const address = /^[^\s@<>,"]+@[^\s@<>,"]+$/;
 
-const senderPatterns = z
-  .string()
-  .default('')
-  .transform((text, context) => {
-    const patterns = text
-      .toLowerCase()
-      .split(/[\s,;]+/)
-      .filter((pattern) => pattern !== '');
-    const strange = patterns.filter((pattern) => !/^(\*|[^\s@<>,"*]+)@[^\s@<>,"*]+$/.test(pattern));
-    if (strange.length === 0) return patterns;
-    context.addIssue(
-      `expected addresses or *@domain, separated by commas; not understood: ${strange.join(' ')}`,
-    );
-    return z.NEVER;
-  });
+const listOf = (form: RegExp, expected: string) =>
+  z
+    .string()
+    .default('')
+    .transform((text, context) => {
+      const items = text
+        .toLowerCase()
+        .split(/[\s,;]+/)
+        .filter((item) => item !== '');
+      const strange = items.filter((item) => !form.test(item));
+      if (strange.length === 0) return items;
+      context.addIssue(`expected ${expected}, separated by commas; not understood: ${strange.join(' ')}`);
+      return z.NEVER;
+    });
+
+const senderPatterns = listOf(/^(\*|[^\s@<>,"*]+)@[^\s@<>,"*]+$/, 'addresses or *@domain');
+const addresses = listOf(/^[^\s@<>,"*]+@[^\s@<>,"*]+$/, 'addresses');
 
 const schema = z.object({
   IMAP_URL: mailServer('imap'),
@@ -156,7 +161,13 @@ const schema = z.object({
   CONTAINER_IDLE_TIMEOUT_MS: wholeNumber(1000, 7 * DAY_MS, 'milliseconds', 2_700_000),
   CONTAINER_CHECK_INTERVAL_MS: wholeNumber(100, DAY_MS, 'milliseconds', 60_000),
   CONTAINER_GRACE_PERIOD_MS: wholeNumber(0, 7 * DAY_MS, 'milliseconds', 300_000),
+  CONTAINER_EXTEND_MAX_MS: wholeNumber(1000, 7 * DAY_MS, 'milliseconds', 43_200_000),
   CONTAINER_MAX_PER_USER: wholeNumber(1, 1000, 'containers', 5),
+  HOST_MAX_CONTAINERS: wholeNumber(0, 100_000, 'containers', 0).transform((count) => count || null),
+  SAVED_STATE_DAYS: wholeNumber(1, 365, 'days', 7),
+  SAVE_IGNORED_MAX_BYTES: wholeNumber(0, 2 ** 40, 'bytes', 64 * 2 ** 20),
+  WORKSPACE_MIN_FREE_BYTES: wholeNumber(0, 2 ** 50, 'bytes', 5 * 2 ** 30),
+  ADMIN_ADDRESSES: addresses,
   COMMAND_TIMEOUT_MS: wholeNumber(1000, 7 * DAY_MS, 'milliseconds', 1_800_000),
   COMMAND_CONCURRENCY: wholeNumber(1, 1000, 'commands', 4),
   THREAD_BY: z.enum(['repository', 'subject'], 'expected repository or subject').default('repository'),
@@ -212,7 +223,13 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): {
       containerIdleTimeoutMs: values.CONTAINER_IDLE_TIMEOUT_MS,
       containerCheckIntervalMs: values.CONTAINER_CHECK_INTERVAL_MS,
       containerGracePeriodMs: values.CONTAINER_GRACE_PERIOD_MS,
+      containerExtendMaxMs: values.CONTAINER_EXTEND_MAX_MS,
       containerMaxPerUser: values.CONTAINER_MAX_PER_USER,
+      hostMaxContainers: values.HOST_MAX_CONTAINERS,
+      savedStateDays: values.SAVED_STATE_DAYS,
+      saveIgnoredMaxBytes: values.SAVE_IGNORED_MAX_BYTES,
+      workspaceMinFreeBytes: values.WORKSPACE_MIN_FREE_BYTES,
+      adminAddresses: values.ADMIN_ADDRESSES,
       commandTimeoutMs: values.COMMAND_TIMEOUT_MS,
       commandConcurrency: values.COMMAND_CONCURRENCY,
       threadBy: values.THREAD_BY,
@@ -243,44 +260,4 @@ export function readEnvironment(): Record<string, string | undefined> {
     }
   }
   return process.env;
-}
-
-function parseMailUrl(
-  scheme: 'imap' | 'smtp',
-  text: string,
-): { server: MailServer; password: string } | string {
-  if (!URL.canParse(text)) return 'not a URL';
-  const parsed = new URL(text);
-  const implicit = parsed.protocol === `${scheme}s:`;
-  if (!implicit && parsed.protocol !== `${scheme}:`)
-    return `the scheme is neither ${scheme}s: nor ${scheme}:`;
-  if (parsed.hostname === '') return 'no host';
-  if (parsed.username === '' || parsed.password === '')
-    return 'no user and password (write @ in either as %40)';
-  for (const [name, value] of parsed.searchParams) {
-    if (name !== 'insecure-skip-verify' && name !== 'insecure-plaintext') return `unknown option ${name}`;
-    if (value !== 'yes') return `option ${name} takes only the value yes`;
-  }
-  let user: string;
-  let password: string;
-  try {
-    user = decodeURIComponent(parsed.username);
-    password = decodeURIComponent(parsed.password);
-  } catch {
-    return 'a % in user or password that is not an escape (write % as %25)';
-  }
-  const host = parsed.hostname.replace(/^\[|\]$/g, '');
-  const isLoopback = host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
-  const mayBePlain = isLoopback || parsed.searchParams.has('insecure-plaintext');
-  const defaultPort = { imap: implicit ? 993 : 143, smtp: implicit ? 465 : 587 }[scheme];
-  return {
-    server: {
-      host,
-      port: parsed.port === '' ? defaultPort : Number(parsed.port),
-      user,
-      tls: implicit ? 'implicit' : mayBePlain ? 'offered' : 'required',
-      verifyCertificate: !parsed.searchParams.has('insecure-skip-verify'),
-    },
-    password,
-  };
 }

@@ -6,6 +6,7 @@ import { commandHelp, overview } from './cli/help.ts';
 import { mailCommand } from './cli/mail.ts';
 import { readWords, type Request } from './cli/read-words.ts';
 import { repoCommands } from './cli/repo.ts';
+import { savesCommands } from './cli/saves.ts';
 import { startCommand } from './cli/start.ts';
 import { userCommands } from './cli/user.ts';
 
@@ -14,6 +15,7 @@ const commands: readonly CliCommand[] = [
   demoCommand,
   ...repoCommands,
   ...userCommands,
+  ...savesCommands,
   mailCommand,
 ];
 

@@ -30,6 +30,12 @@ test('an empty environment is the embedded default, with the timings of the guid
   assert.equal(config.containerCheckIntervalMs, 60_000);
   assert.equal(config.containerGracePeriodMs, 5 * 60_000);
   assert.equal(config.containerMaxPerUser, 5);
+  assert.equal(config.containerExtendMaxMs, 12 * 3_600_000);
+  assert.equal(config.hostMaxContainers, null);
+  assert.equal(config.savedStateDays, 7);
+  assert.equal(config.saveIgnoredMaxBytes, 64 << 20);
+  assert.equal(config.workspaceMinFreeBytes, 5 * 2 ** 30);
+  assert.deepEqual(config.adminAddresses, []);
   assert.equal(config.commandTimeoutMs, 30 * 60_000);
   assert.ok(Object.values(secrets).every((secret) => secret === null));
 });
@@ -104,6 +110,21 @@ test('a warning must come before the end it warns of', () => {
   ]);
 });
 
+test('the host limit is a number, or none', () => {
+  assert.equal(loadConfig({ HOST_MAX_CONTAINERS: '12' }).config.hostMaxContainers, 12);
+  assert.equal(loadConfig({ HOST_MAX_CONTAINERS: '0' }).config.hostMaxContainers, null);
+  assert.match(String(faultsOf({ HOST_MAX_CONTAINERS: '-1' })), /whole number of containers from 0/);
+});
+
+test('admins are addresses, whatever separates them', () => {
+  const { config } = loadConfig({ ADMIN_ADDRESSES: 'Ann@Example.com; bob@example.com,' });
+  assert.deepEqual(config.adminAddresses, ['ann@example.com', 'bob@example.com']);
+  assert.deepEqual(faultsOf({ ADMIN_ADDRESSES: 'ann@example.com, *@example.com', SAVED_STATE_DAYS: '0' }), [
+    'SAVED_STATE_DAYS: expected a whole number of days from 1 to 365, e.g. 7',
+    'ADMIN_ADDRESSES: expected addresses, separated by commas; not understood: *@example.com',
+  ]);
+});
+
 test('an empty variable counts as not set', () => {
   assert.equal(loadConfig({ MAILBOX: '', LOG_LEVEL: '' }).config.mailbox, 'INBOX');
 });
@@ -117,8 +138,10 @@ test('.env.example lists every setting, and nothing that is none', () => {
 
 test('the defaults that .env.example shows are the real ones', () => {
   const text = readFileSync(new URL('../.env.example', import.meta.url), 'utf8');
-  const shown = [...text.matchAll(/^#((?:CONTAINER|COMMAND|THREAD|LOG|MAILBOX|DATA_DIR)\w*)=(.*)$/gm)];
-  assert.ok(shown.length >= 10);
+  const shown = [
+    ...text.matchAll(/^#((?:CONTAINER|COMMAND|HOST|SAVE|WORKSPACE|THREAD|LOG|MAILBOX|DATA_DIR)\w*)=(.*)$/gm),
+  ];
+  assert.ok(shown.length >= 15);
   const env = Object.fromEntries(shown.map(([, name, value]) => [name as string, value as string]));
   assert.deepEqual(loadConfig(env).config, loadConfig({}).config);
 });

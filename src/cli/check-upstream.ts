@@ -5,6 +5,9 @@ import { CliError, interrupted } from './command.ts';
 import { untilSignal } from './signals.ts';
 
 const TIMEOUT_MS = 30_000;
+/** What is about to be done with a repository. */
+type Deed = 'register' | 'set';
+const DONE = { register: 'registered', set: 'set' } as const;
 
 /**
  * Asks git whether the upstream can be read, and has the branch.
@@ -12,7 +15,11 @@ const TIMEOUT_MS = 30_000;
  * @returns whether it has no commit yet
  * @throws {CliError} with git's own words and what to do
  */
-export async function checkUpstream(fullUrl: string, branch: string | null): Promise<{ isEmpty: boolean }> {
+export async function checkUpstream(
+  fullUrl: string,
+  branch: string | null,
+  deed: Deed = 'register',
+): Promise<{ isEmpty: boolean }> {
   const { url, credentials } = splitCredentials(fullUrl);
   const stop = untilSignal();
   const limit = AbortSignal.timeout(TIMEOUT_MS);
@@ -22,24 +29,24 @@ export async function checkUpstream(fullUrl: string, branch: string | null): Pro
       const listed = await hostGit(['ls-remote', '--heads', '--', url, ...patterns], { credentials, signal });
       return [...listed.matchAll(/^\S+\trefs\/heads\/(.+)$/gm)].map(([, name = '']) => name);
     } catch (error) {
-      if (stop.signal.aborted) throw interrupted('nothing was registered');
+      if (stop.signal.aborted) throw interrupted(`nothing was ${DONE[deed]}`);
       const words = limit.aborted ? `no answer within ${TIMEOUT_MS / 1000} s` : (error as Error).message;
-      throw new CliError(unreachable(shownUrl(fullUrl), words), 1, { cause: error });
+      throw new CliError(unreachable(shownUrl(fullUrl), words, deed), 1, { cause: error });
     }
   };
   if (branch === null) return { isEmpty: (await listHeads()).length === 0 };
   if ((await listHeads(`refs/heads/${branch}`)).length > 0) return { isEmpty: false };
   const branches = await listHeads();
   if (branches.length === 0) return { isEmpty: true };
-  throw new CliError(noBranch(shownUrl(fullUrl), branch, branches));
+  throw new CliError(noBranch(shownUrl(fullUrl), branch, branches, deed));
 }
 
-function unreachable(url: string, words: string): string {
+function unreachable(url: string, words: string, deed: Deed): string {
   return [
     `git cannot read ${url}. It says:`,
     ...words.split('\n').map((line) => `  ${line}`),
     ...hintsFor(words),
-    'Nothing was registered. Correct the URL, or register it as it is with --no-check.',
+    `Nothing was ${DONE[deed]}. Correct the URL, or ${deed} it as it is with --no-check.`,
   ].join('\n');
 }
 
@@ -59,13 +66,13 @@ function hintsFor(words: string): string[] {
 
 const MOST_NAMED = 8;
 
-function noBranch(url: string, branch: string, branches: readonly string[]): string {
+function noBranch(url: string, branch: string, branches: readonly string[], deed: Deed): string {
   const nearest = nearestName(branch, branches);
   const named = branches.slice(0, MOST_NAMED).join(', ');
   const more = branches.length > MOST_NAMED ? `, and ${branches.length - MOST_NAMED} more` : '';
   return [
     `${url} has no branch ${branch}.${nearest === null ? '' : ` Did you mean ${nearest}?`}`,
     `Its branches: ${named}${more}`,
-    'Nothing was registered. Correct the branch, or register it as it is with --no-check.',
+    `Nothing was ${DONE[deed]}. Correct the branch, or ${deed} it as it is with --no-check.`,
   ].join('\n');
 }

@@ -65,6 +65,8 @@ async function workOn<T>(databaseUrl: string, where: string, work: (db: Db) => P
     await migrate(db);
     return await work(db);
   } catch (error) {
+    // Told in plain words already, which may speak of a timeout themselves.
+    if (error instanceof CliError) throw error;
     const told = databaseTrouble(error, where, isDatabaseAway(error));
     throw told === null ? error : new CliError(told, 1, { cause: error });
   } finally {

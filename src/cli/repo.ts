@@ -5,6 +5,7 @@ import {
   listRepositories,
   removeRepository,
   REPOSITORY_NAME,
+  setRepository,
   shownUrl,
   type Repository,
 } from '../store/repositories.ts';
@@ -12,6 +13,7 @@ import { checkUpstream } from './check-upstream.ts';
 import { CliError, JSON_OPTION, usageError, type CliCommand, type Options } from './command.ts';
 import { withDatabase } from './database.ts';
 import { printJson, printList } from './table.ts';
+import { readTimeout, shownTimeout, TIMEOUT_OPTION } from './timeout.ts';
 
 /** What Threadbox's git may fetch from; `ext::` and its like would run programs. */
 const URL_FORM = /^(https?|ssh|git|file):\/\/[^\s/]*\/\S+$|^[\w.-]+@[\w.-]+:\S+$|^\/\S+$/;
@@ -72,11 +74,81 @@ function repositoryOf([name = '', given = '']: readonly string[], options: Optio
   if (threadBy !== null && threadBy !== 'repository' && threadBy !== 'subject') {
     throw usageError(`--thread-by: expected repository or subject; got ${String(threadBy)}`);
   }
-  const branch = (options['branch'] as string | undefined) ?? null;
-  if (branch !== null && !/^[^\s~^:?*[\\-][^\s~^:?*[\\]*$/.test(branch)) {
-    throw usageError(`--branch: expected the name of a branch, as in main; got ${branch}`);
-  }
+  const branch = options['branch'] === undefined ? null : branchOf(options['branch'] as string);
   return { name, url, branch, threadBy };
+}
+
+/** @throws {CliError} */
+function branchOf(written: string): string {
+  if (/^[^\s~^:?*[\\-][^\s~^:?*[\\]*$/.test(written)) return written;
+  throw usageError(`--branch: expected the name of a branch, as in main; got ${written}`);
+}
+
+type Change = Partial<Pick<Repository, 'branch' | 'idleTimeoutMs' | 'restore'>>;
+
+const setCommand: CliCommand = {
+  usage: 'repo set NAME',
+  summary: 'changes the settings of a repository',
+  options: {
+    ...TIMEOUT_OPTION,
+    restore: {
+      value: 'STYLE',
+      summary: 'what comes back after a removal: commit (the Auto-save commit) or uncommitted (as it was)',
+    },
+    branch: {
+      value: 'BRANCH',
+      summary: 'the branch that new workspaces start from, or default: that of the upstream',
+    },
+    'no-check': { summary: 'do not ask git whether the branch is there' },
+    ...JSON_OPTION,
+  },
+  notes:
+    'A timeout is in force from the next check; it goes before that of the user.\n\n' +
+    'Example: threadbox repo set critical-project --timeout 180',
+  async run([name = ''], options) {
+    const change = changeOf(options);
+    const changed = await withDatabase(
+      async (db) => {
+        const all = await listRepositories(db);
+        const found = all.find((one) => one.name.toLowerCase() === name.toLowerCase());
+        const unknown = unknownRepository(
+          name,
+          all.map((one) => one.name),
+        );
+        if (!found) throw unknown;
+        if (change.branch && options['no-check'] !== true) {
+          await checkUpstream(found.url, change.branch, 'set');
+        }
+        if (!(await setRepository(db, found.name, change))) throw unknown;
+        return { ...found, ...change };
+      },
+      { ifNew: null },
+    );
+    if (changed === null) throw unknownRepository(name, []);
+    if (options['json']) printJson({ ...changed, url: shownUrl(changed.url) });
+    else {
+      const { branch, idleTimeoutMs, restore } = changed;
+      console.log(
+        `Changed ${changed.name}: idle timeout ${shownTimeout(idleTimeoutMs)}, restore ${restore}, branch ${branch ?? '(default)'}.`,
+      );
+    }
+  },
+};
+
+/** @throws {CliError} that says what was expected */
+function changeOf(options: Options): Change {
+  const { timeout, restore, branch } = options;
+  if (timeout === undefined && restore === undefined && branch === undefined) {
+    throw usageError('nothing to change: give --timeout, --restore or --branch');
+  }
+  if (restore !== undefined && restore !== 'commit' && restore !== 'uncommitted') {
+    throw usageError(`--restore: expected commit or uncommitted; got ${String(restore)}`);
+  }
+  return {
+    ...(timeout !== undefined && { idleTimeoutMs: readTimeout(timeout as string) }),
+    ...(restore !== undefined && { restore }),
+    ...(branch !== undefined && { branch: branch === 'default' ? null : branchOf(branch as string) }),
+  };
 }
 
 const listCommand: CliCommand = {
@@ -89,12 +161,14 @@ const listCommand: CliCommand = {
       repositories.map((repository) => ({ ...repository, url: shownUrl(repository.url) })),
       {
         asJson: options['json'] === true,
-        heading: ['name', 'url', 'branch', 'thread by', 'since'],
-        row: ({ name, url, branch, threadBy, createdAt }: Repository) => [
+        heading: ['name', 'url', 'branch', 'thread by', 'idle timeout', 'restore', 'since'],
+        row: ({ name, url, branch, threadBy, idleTimeoutMs, restore, createdAt }: Repository) => [
           name,
           url,
           branch ?? '(default)',
           threadBy ?? '(default)',
+          shownTimeout(idleTimeoutMs),
+          restore,
           createdAt.toISOString().slice(0, 10),
         ],
         empty: 'No repository is registered yet. To register one: threadbox repo add NAME URL',
@@ -115,15 +189,17 @@ const removeCommand: CliCommand = {
       },
       { ifNew: [] },
     );
-    if (names !== null) {
-      const nearest = nearestName(name, names);
-      throw new CliError(
-        `no repository is called ${name}.${nearest === null ? '' : ` Did you mean ${nearest}?`} threadbox repo list shows them all.`,
-      );
-    }
+    if (names !== null) throw unknownRepository(name, names);
     if (options['json']) printJson({ removed: name });
     else console.log(`Removed ${name}. Its threads stay; to have it back, add it again.`);
   },
 };
 
-export const repoCommands: readonly CliCommand[] = [addCommand, listCommand, removeCommand];
+function unknownRepository(name: string, names: readonly string[]): CliError {
+  const nearest = nearestName(name, names);
+  return new CliError(
+    `no repository is called ${name}.${nearest === null ? '' : ` Did you mean ${nearest}?`} threadbox repo list shows them all.`,
+  );
+}
+
+export const repoCommands: readonly CliCommand[] = [addCommand, setCommand, listCommand, removeCommand];

@@ -1,8 +1,9 @@
 import { nearestName } from '../mail/nearest-name.ts';
-import { listUsers, registerUser, unregisterUser, type User } from '../store/users.ts';
+import { listUsers, registerUser, setUser, unregisterUser, type User } from '../store/users.ts';
 import { CliError, JSON_OPTION, usageError, type CliCommand } from './command.ts';
 import { withDatabase } from './database.ts';
 import { printJson, printList } from './table.ts';
+import { readTimeout, shownTimeout, TIMEOUT_OPTION } from './timeout.ts';
 
 const ADDRESS = /^[^\s@<>,;"*]+@[^\s@<>,;"*]+$/;
 
@@ -31,6 +32,48 @@ const addCommand: CliCommand = {
   },
 };
 
+const setCommand: CliCommand = {
+  usage: 'user set ADDRESS',
+  summary: 'changes the settings of a user',
+  options: {
+    ...TIMEOUT_OPTION,
+    name: { value: 'NAME', summary: "the person's name, for the author of commits" },
+    ...JSON_OPTION,
+  },
+  notes:
+    'A timeout is in force from the next check; one of a repository goes before it. Somebody whom only ALLOWED_SENDERS\n' +
+    'lets in is added first: threadbox user add ADDRESS\n\n' +
+    'Example: threadbox user set john@example.com --timeout 120',
+  async run([written = ''], options) {
+    const address = addressOf(written, 'ADDRESS');
+    const { timeout, name } = options;
+    if (timeout === undefined && name === undefined) {
+      throw usageError('nothing to change: give --timeout or --name');
+    }
+    const change = {
+      ...(timeout !== undefined && { idleTimeoutMs: readTimeout(timeout as string) }),
+      ...(name !== undefined && { name: name as string }),
+    };
+    const { user, known } = await withDatabase(
+      async (db) => {
+        await setUser(db, address, change);
+        const users = await listUsers(db);
+        return {
+          user: users.find((one) => one.address === address),
+          known: users.map((one) => one.address),
+        };
+      },
+      { ifNew: { user: undefined, known: [] } },
+    );
+    if (!user) throw unknownUser(address, known);
+    if (options['json']) printJson(user);
+    else {
+      const called = user.name === '' ? '' : `, name ${user.name}`;
+      console.log(`Changed ${user.address}: idle timeout ${shownTimeout(user.idleTimeoutMs)}${called}.`);
+    }
+  },
+};
+
 const listCommand: CliCommand = {
   usage: 'user list',
   summary: 'lists the users',
@@ -38,8 +81,13 @@ const listCommand: CliCommand = {
   async run(_, options) {
     printList(await withDatabase(listUsers, { ifNew: [] }), {
       asJson: options['json'] === true,
-      heading: ['address', 'name', 'since'],
-      row: ({ address, name, createdAt }: User) => [address, name, createdAt.toISOString().slice(0, 10)],
+      heading: ['address', 'name', 'idle timeout', 'since'],
+      row: ({ address, name, idleTimeoutMs, createdAt }: User) => [
+        address,
+        name,
+        shownTimeout(idleTimeoutMs),
+        createdAt.toISOString().slice(0, 10),
+      ],
       empty: 'No user is registered yet. To register one: threadbox user add ADDRESS',
     });
     const { loadConfig, readEnvironment } = await import('../config.ts');
@@ -64,15 +112,17 @@ const removeCommand: CliCommand = {
       },
       { ifNew: [] },
     );
-    if (addresses !== null) {
-      const nearest = nearestName(address, addresses);
-      throw new CliError(
-        `no user has the address ${address}.${nearest === null ? '' : ` Did you mean ${nearest}?`} threadbox user list shows them all.`,
-      );
-    }
+    if (addresses !== null) throw unknownUser(address, addresses);
     if (options['json']) printJson({ removed: address });
     else console.log(`Removed ${address}. Commands mailed from there are no longer run.`);
   },
 };
 
-export const userCommands: readonly CliCommand[] = [addCommand, listCommand, removeCommand];
+function unknownUser(address: string, addresses: readonly string[]): CliError {
+  const nearest = nearestName(address, addresses);
+  return new CliError(
+    `no user has the address ${address}.${nearest === null ? '' : ` Did you mean ${nearest}?`} threadbox user list shows them all.`,
+  );
+}
+
+export const userCommands: readonly CliCommand[] = [addCommand, setCommand, listCommand, removeCommand];

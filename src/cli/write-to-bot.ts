@@ -13,7 +13,7 @@ export type Correspondent = {
 
 export type Exchange = { answer: ParsedMessage; tookMs: number };
 
-type Patience = { timeoutMs: number; signal: AbortSignal };
+type Patience = { timeoutMs: number; signal: AbortSignal; kind?: 'answer' | 'notice' };
 
 /** The embedded server lets every address in under one password. */
 export function embeddedCorrespondent(
@@ -51,10 +51,10 @@ export async function sendToBot(
 export async function awaitReply(
   { imap }: Correspondent,
   inReplyTo: string,
-  { timeoutMs, signal }: Patience,
+  { timeoutMs, signal, kind = 'answer' }: Patience,
 ): Promise<Exchange> {
   const startedAt = performance.now();
-  const raw = await awaitAnswer({ ...imap, inReplyTo, timeoutMs, signal });
+  const raw = await awaitAnswer({ ...imap, inReplyTo, kind, timeoutMs, signal });
   return { answer: await parseMessage(raw), tookMs: performance.now() - startedAt };
 }
 

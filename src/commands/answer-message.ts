@@ -3,11 +3,12 @@ import { LOOP_HEADER } from '../mail/headers.ts';
 import type { Db } from '../store/database.ts';
 import type { MessageToAnswer } from '../store/messages.ts';
 import { queueAnswer } from '../store/outbox.ts';
+import { subjectKey } from '../threads/identity.ts';
 
 /** What an answer says, whoever rendered it. */
 export type AnswerContent = {
-  /** `delay`: not the answer yet, but a word on why it takes so long. */
-  kind?: 'answer' | 'delay';
+  /** `delay`: not the answer yet, but a word on why it takes so long. `notice`: nobody has asked. */
+  kind?: 'answer' | 'delay' | 'notice';
   text: string;
   html: string;
   attachments?: { fileName: string; contentType: string; content: Buffer }[];
@@ -25,29 +26,64 @@ export async function answerMessage(
   threadId: string | null,
   now: Date,
 ): Promise<void> {
-  const messageId = newMessageId(botAddress);
-  const subject = replySubject(message.subject);
-  const raw = await composeMail({
-    from: { name: 'Threadbox', address: botAddress },
+  await queue(db, botAddress, content, now, {
     to: { name: message.senderName, address: message.address },
-    subject,
-    messageId,
+    subject: replySubject(message.subject),
+    subjectKey: message.subjectKey,
     inReplyTo: message.messageId,
     references: message.references,
-    date: now,
-    text: content.text,
-    html: content.html,
-    attachments: content.attachments ?? [],
-    headers: { [LOOP_HEADER]: content.kind ?? 'answer' },
-  });
-  await queueAnswer(db, {
-    raw,
-    messageId,
-    from: botAddress,
-    to: message.address,
-    subject,
-    subjectKey: message.subjectKey,
-    threadId,
     inReplyToMessage: message.id,
+    threadId,
   });
+}
+
+/** Puts a mail into the outbox that answers nothing. */
+export async function writeMail(
+  db: Db,
+  botAddress: string,
+  mail: { to: string; subject: string; content: AnswerContent; now: Date },
+): Promise<void> {
+  await queue(db, botAddress, { ...mail.content, kind: 'notice' }, mail.now, {
+    to: { name: '', address: mail.to },
+    subject: mail.subject,
+    subjectKey: subjectKey(mail.subject),
+    inReplyTo: null,
+    references: [],
+    inReplyToMessage: null,
+    threadId: null,
+  });
+}
+
+type Envelope = {
+  to: { name: string; address: string };
+  subject: string;
+  subjectKey: string;
+  inReplyTo: string | null;
+  references: string[];
+  inReplyToMessage: number | null;
+  threadId: string | null;
+};
+
+async function queue(
+  db: Db,
+  botAddress: string,
+  { kind = 'answer', text, html, attachments = [] }: AnswerContent,
+  now: Date,
+  { to, inReplyTo, references, ...stored }: Envelope,
+): Promise<void> {
+  const messageId = newMessageId(botAddress);
+  const raw = await composeMail({
+    from: { name: 'Threadbox', address: botAddress },
+    to,
+    subject: stored.subject,
+    messageId,
+    inReplyTo,
+    references,
+    date: now,
+    text,
+    html,
+    attachments,
+    headers: { [LOOP_HEADER]: kind },
+  });
+  await queueAnswer(db, { ...stored, raw, messageId, from: botAddress, to: to.address });
 }

@@ -3,7 +3,7 @@ import type { PartState } from '../part-state.ts';
 import { PATIENT, pauseMs } from '../retry.ts';
 import { isDatabaseAway, type Db } from '../store/database.ts';
 import { countAttempt, nextReceived, type ReceivedMessage } from '../store/messages.ts';
-import type { Taken } from './take-message.ts';
+import type { Taken } from './settle.ts';
 
 /** A message that fails this often for a reason of its own is set aside, so that it cannot hold up the others. */
 const MOST_ATTEMPTS = 3;

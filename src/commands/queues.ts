@@ -1,40 +1,59 @@
 import PQueue from 'p-queue';
 
+/** What a thread's queue does for one command, in this order, with no other job of the thread in between. */
+export type QueuedJob = {
+  /** Before it takes one of the places that all threads share: what it waits for there holds up no other thread. */
+  prepare?: () => Promise<void>;
+  run: () => Promise<void>;
+  /** When its place is free for others again. */
+  finish?: () => Promise<void>;
+};
+
 /**
- * One queue for each thread, one job at a time in it, under one limit for all. Everything that touches a thread's
- * container goes through its queue.
+ * One queue for each thread, one job at a time in it. Everything that touches a thread's container goes through its
+ * queue. Commands take their turn under one limit for all threads besides.
  */
 export class ThreadQueues {
   readonly #all: PQueue;
   readonly #threads = new Map<string, PQueue>();
+  readonly #running = new Set<Promise<unknown>>();
   #isClosed = false;
 
-  /** @param concurrency jobs at once, of all threads together */
+  /** @param concurrency commands at once, of all threads together */
   constructor(concurrency: number) {
     this.#all = new PQueue({ concurrency });
   }
 
-  /** Puts a job at the end of its thread's queue. What it throws goes to `onFault`. */
-  add(threadId: string, job: () => Promise<void>, onFault: (error: unknown) => void): void {
+  /** Puts a command at the end of its thread's queue. What it throws goes to `onFault`. */
+  add(threadId: string, { prepare, run, finish }: QueuedJob, onFault: (error: unknown) => void): void {
     if (this.#isClosed) return;
-    let queue = this.#threads.get(threadId);
-    if (!queue) {
-      queue = new PQueue({ concurrency: 1 });
-      this.#threads.set(threadId, queue);
-    }
-    const added = queue;
-    added
-      .add(() => this.#all.add(job))
-      .catch((error: unknown) => {
-        // What waited when the queues were closed stays in the database and is queued again at the next start.
-        if (!(this.#isClosed && (error as Error).name === 'AbortError')) onFault(error);
-      })
-      .then(() => added.onIdle())
-      .then(() => {
-        if (this.#threads.get(threadId) === added && added.size + added.pending === 0) {
-          this.#threads.delete(threadId);
-        }
-      }, onFault);
+    const job = async (): Promise<void> => {
+      try {
+        await prepare?.();
+        await this.#all.add(run);
+      } finally {
+        if (!this.#isClosed) await finish?.();
+      }
+    };
+    this.#enqueue(threadId, job).catch((error: unknown) => {
+      // What waited when the queues were closed stays in the database and is queued again at the next start.
+      if (!(this.#isClosed && (error as Error).name === 'AbortError')) onFault(error);
+    });
+  }
+
+  /**
+   * Does something else that touches the thread's container, when its turn has come.
+   *
+   * @throws what the job throws; an AbortError when the queues were closed first
+   */
+  async run<T>(threadId: string, job: () => Promise<T>): Promise<T> {
+    if (this.#isClosed) throw closedError();
+    return this.#enqueue(threadId, job);
+  }
+
+  /** True when a job of the thread runs or waits. */
+  isBusy(threadId: string): boolean {
+    return this.#threads.has(threadId);
   }
 
   /** Resolves when nothing waits and nothing runs. */
@@ -48,6 +67,39 @@ export class ThreadQueues {
     this.#isClosed = true;
     for (const queue of this.#threads.values()) queue.clear();
     this.#all.clear();
-    await this.#all.onIdle();
+    await Promise.allSettled(this.#running);
   }
+
+  async #enqueue<T>(threadId: string, job: () => Promise<T>): Promise<T> {
+    let queue = this.#threads.get(threadId);
+    if (!queue) {
+      queue = new PQueue({ concurrency: 1 });
+      this.#threads.set(threadId, queue);
+    }
+    const added = queue;
+    const running = added.add(async () => {
+      const done = job();
+      this.#running.add(done);
+      return done.finally(() => this.#running.delete(done));
+    });
+    try {
+      return await running;
+    } finally {
+      void added.onIdle().then(() => {
+        if (this.#threads.get(threadId) === added && added.size + added.pending === 0) {
+          this.#threads.delete(threadId);
+        }
+      });
+    }
+  }
+}
+
+/** Lets so many do something at once; the others wait. */
+export function atMost(concurrency: number): <T>(job: () => Promise<T>) => Promise<T> {
+  const queue = new PQueue({ concurrency });
+  return (job) => queue.add(job);
+}
+
+function closedError(): Error {
+  return Object.assign(new Error('the bot stops'), { name: 'AbortError' });
 }

@@ -3,12 +3,14 @@ import type { PartState } from '../part-state.ts';
 import { retryForEver } from '../retry.ts';
 import { commandById, type Command } from '../store/commands.ts';
 import { isDatabaseAway } from '../store/database.ts';
-import { repositoryById } from '../store/repositories.ts';
+import { repositoryById, type Repository } from '../store/repositories.ts';
 import { execute, mayHaveBegun, type ExecuteParts, type Executed, type Tries } from './execute.ts';
 import { isForTheSender, tellDelay, tellFailure, tellResult, type TellParts } from './tell-sender.ts';
 
 export type CommandParts = ExecuteParts &
   TellParts & {
+    /** Does what a control word asks of the thread's container, and answers it. */
+    runControl: (command: Command, repository: Repository) => Promise<void>;
     /** What waits for a part says so here: once, for however many commands. */
     states: { docker: PartState; database: PartState };
     /** Tests alone set this. */
@@ -27,9 +29,10 @@ const DELAY_TOLD_AFTER_MS = 60_000;
  * Faults that pass (Docker or PostgreSQL away) are waited out, for ever; the command is not lost meanwhile and does not
  * start twice. What does not pass is told to the sender.
  *
+ * @returns whether there is something to save
  * @throws an AbortError when the bot stops: the command goes on in its container, and is taken up after the next start
  */
-export async function runCommand(parts: CommandParts, commandId: number): Promise<void> {
+export async function runCommand(parts: CommandParts, commandId: number): Promise<{ hasNewWork: boolean }> {
   const log = parts.log.child({ command: commandId });
   const tries: Tries = { notBegun: null, givenUp: null, hasBegun: false };
   let executed: Executed | null = null;
@@ -44,6 +47,7 @@ export async function runCommand(parts: CommandParts, commandId: number): Promis
     if (command.state !== 'queued' && command.state !== 'running') return;
     const repository = await repositoryById(parts.db, command.repositoryId);
     try {
+      if (command.control) return await parts.runControl(command, repository);
       executed ??= await execute(parts, command, repository, tries);
       parts.states.docker.isUp();
       await tellResult(parts, command, repository, executed);
@@ -84,6 +88,7 @@ export async function runCommand(parts: CommandParts, commandId: number): Promis
   } finally {
     clearInterval(telling);
   }
+  return { hasNewWork: (executed as Executed | null)?.result.isUnsaved ?? false };
 }
 
 const isDockerAway = (error: unknown): boolean =>

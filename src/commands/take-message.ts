@@ -1,21 +1,19 @@
 import type { Config } from '../config.ts';
 import { MAX_SCRIPT_BYTES } from '../containers/limits.ts';
-import type { Log } from '../log.ts';
 import { loopReason } from '../mail/loop-guard.ts';
-import { renderNotice, type Notice } from '../mail/notices.ts';
+import type { Notice } from '../mail/notices.ts';
 import { parseMessage, type ParsedMessage } from '../mail/parse.ts';
 import { stripReplyPrefixes } from '../mail/reply-prefixes.ts';
 import { typedText } from '../mail/reply-text.ts';
 import { isAllowedSender } from '../mail/sender.ts';
-import { isUniqueViolation, type Db } from '../store/database.ts';
 import { queueCommand } from '../store/commands.ts';
+import { isUniqueViolation } from '../store/database.ts';
 import {
   answeredThread,
   conversationThread,
   isRepeated,
   settleMessage,
   type MessageFacts,
-  type MessageOutcome,
   type ReceivedMessage,
 } from '../store/messages.ts';
 import { listRepositories, type Repository } from '../store/repositories.ts';
@@ -23,21 +21,14 @@ import { ensureThread } from '../store/threads.ts';
 import { ensureUser, isRegistered } from '../store/users.ts';
 import { findThread, type FoundThread } from '../threads/find-thread.ts';
 import { bodyRepositoryLine, plusAddressName, repositoryTag, subjectKey } from '../threads/identity.ts';
-import { answerMessage } from './answer-message.ts';
 import { commandText } from './command-text.ts';
+import { controlWord } from './control-words.ts';
+import { refuse, settle, type Taken } from './settle.ts';
+import { takeControlWord, type ControlParts } from './take-control.ts';
 
-/** What became of a message: a command in its thread's queue, an answer that says why not, or nothing, for a recorded reason. */
-export type Taken =
-  | { kind: 'command'; commandId: number; threadId: string }
-  | { kind: 'answered'; reason: string }
-  | { kind: 'dropped' | 'failed'; reason: string };
-
-export type Intake = {
-  db: Db;
-  config: Pick<Config, 'botAddress' | 'allowedSenders' | 'threadBy'>;
+export type Intake = ControlParts & {
+  config: Pick<Config, 'allowedSenders' | 'threadBy'>;
   maxMessageBytes: number;
-  now: () => Date;
-  log: Log;
 };
 
 /**
@@ -73,16 +64,21 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
   const typed = typedText(message.text);
   const bodyLine = bodyRepositoryLine(typed);
   const found = await threadOf(intake, message, sender, repositories, bodyLine);
+  const withoutPrefixes = stripReplyPrefixes(message.subject);
+  const subjectRest = repositoryTag(message.subject)?.rest ?? withoutPrefixes;
+  const isReply = message.inReplyTo !== null || withoutPrefixes !== message.subject.trim();
+  const body = bodyLine?.rest ?? typed;
+  const control = controlWord(body, subjectRest, isReply);
+  if (control) {
+    const taken = await takeControlWord(intake, received, facts, { control, found, repositories });
+    if (taken) return taken;
+  }
   if (found.kind === 'unknown-repository') return refuse(intake, received, facts, { ...found });
   if (found.kind === 'ask') {
     const notice = found.candidates.length === 0 ? 'no-repository' : 'which-repository';
     return refuse(intake, received, facts, { kind: notice, candidates: found.candidates });
   }
-
-  const withoutPrefixes = stripReplyPrefixes(message.subject);
-  const subjectRest = repositoryTag(message.subject)?.rest ?? withoutPrefixes;
-  const isReply = message.inReplyTo !== null || withoutPrefixes !== message.subject.trim();
-  const command = commandText(bodyLine?.rest ?? typed, subjectRest, isReply);
+  const command = commandText(body, subjectRest, isReply);
   if ('missing' in command) {
     const repositoryName = repositories.find(({ id }) => id === found.repositoryId)?.name ?? '';
     const notice: Notice =
@@ -132,14 +128,16 @@ async function threadOf(
   const answers = [...new Set([message.inReplyTo, ...message.references.toReversed()])];
   const plusName = plusAddressName(message.recipients, config.botAddress);
   const answeredIds = answers.filter((id) => id !== null);
+  const tag = repositoryTag(message.subject);
+  const isNamed = tag !== null || plusName !== null || bodyLine !== null;
   const [answered, conversation] = await Promise.all([
     answeredThread(db, sender, answeredIds),
-    conversationThread(db, sender, subjectKey(message.subject)),
+    isNamed ? null : conversationThread(db, sender, subjectKey(message.subject)),
   ]);
   return findThread({
     sender,
     answeredThread: answered,
-    tag: repositoryTag(message.subject),
+    tag,
     plusName,
     bodyLine,
     conversationThread: conversation,
@@ -181,38 +179,6 @@ async function queue(
     if (!isUniqueViolation(error, 'messages_same_mail')) throw error;
     return settle(db, received, 'dropped', 'the same mail was taken before', facts);
   }
-}
-
-async function refuse(
-  { db, config, now, log }: Intake,
-  received: ReceivedMessage,
-  facts: MessageFacts,
-  notice: Notice,
-): Promise<Taken> {
-  await db.transaction(async (transaction) => {
-    const settled = { outcome: 'answered', reason: notice.kind, threadId: null } as const;
-    await settleMessage(transaction, received.id, settled, facts);
-    const toAnswer = {
-      ...facts,
-      id: received.id,
-      address: facts.address as string,
-      references: [...facts.references],
-    };
-    await answerMessage(transaction, config.botAddress, toAnswer, renderNotice(notice), null, now());
-  });
-  log.info({ message: received.id, reason: notice.kind }, 'message answered without running anything');
-  return { kind: 'answered', reason: notice.kind };
-}
-
-async function settle(
-  db: Db,
-  received: ReceivedMessage,
-  outcome: Extract<MessageOutcome, 'dropped' | 'failed'>,
-  reason: string,
-  facts: MessageFacts | null,
-): Promise<Taken> {
-  await settleMessage(db, received.id, { outcome, reason, threadId: null }, facts);
-  return { kind: outcome, reason };
 }
 
 function factsOf(message: ParsedMessage): MessageFacts {

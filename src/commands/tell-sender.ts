@@ -4,14 +4,12 @@ import { commandById, endCommand, type Command } from '../store/commands.ts';
 import type { Db } from '../store/database.ts';
 import { messageToAnswer } from '../store/messages.ts';
 import type { Repository } from '../store/repositories.ts';
-import { touchSession } from '../store/sessions.ts';
-import type { SharedState } from '../store/shared-state.ts';
+import { recordActivity } from '../store/sessions.ts';
 import { answerMessage } from './answer-message.ts';
 import { mayHaveBegun, type Executed, type Tries } from './execute.ts';
 
 export type TellParts = {
   db: Db;
-  sharedState: SharedState;
   config: { botAddress: string };
   /** An answer was stored: send it now. */
   wakeOutbox: () => void;
@@ -42,17 +40,10 @@ export async function tellResult(
   };
   const state = result.ending === 'exited' ? 'finished' : result.ending;
   await tell(parts, command, facts, async (transaction) => {
-    await touchSession(transaction, session.id);
+    await recordActivity(transaction, session.id, { now: parts.now(), isUnsaved: result.isUnsaved });
     const outputBytes = output.totalBytes;
     const end = { state, sessionId: session.id, exitCode, durationMs, branch, outputBytes } as const;
     await endCommand(transaction, command.id, end);
-  });
-  parts.sharedState.setContainerState({
-    threadId: command.threadId,
-    containerId: session.containerId,
-    containerName: session.containerName,
-    isActive: true,
-    lastActivityAt: parts.now().toISOString(),
   });
 }
 
@@ -111,7 +102,7 @@ export async function tellDelay(parts: TellParts, command: Command, reason: stri
 /** Faults that the sender, or whoever runs Threadbox, can do something about. */
 export function isForTheSender(error: unknown): boolean {
   const { code } = error as { code?: string };
-  return code === 'REPOSITORY_UNAVAILABLE' || code === 'WORKSPACE';
+  return code === 'REPOSITORY_UNAVAILABLE' || code === 'WORKSPACE' || code === 'RESTORE_FAILED';
 }
 
 const commonFacts = (command: Command, repository: Repository) => ({

@@ -1,21 +1,9 @@
 import { gzipSync } from 'node:zlib';
 import { durationInWords, plural } from './amounts.ts';
+import { changesOf, type ChangesFacts } from './changes-in-words.ts';
 import { renderOutput, type OutputBytes } from './render-output.ts';
 import { renderMail } from './templates.ts';
 import { visibleLine, visibleText } from './visible-text.ts';
-
-/** What a command changed in its repository. `added` and `removed` count lines; null for a binary file. */
-type ChangedFile = {
-  path: Buffer | string;
-  added: number | null;
-  removed: number | null;
-  oldPath?: Buffer | string | undefined;
-};
-type ChangesFacts = {
-  files: readonly ChangedFile[];
-  isComplete: boolean;
-  reason?: string | undefined;
-};
 
 /** What a command wrote, and all of it compressed as far as that was kept. */
 export type OutputFacts = OutputBytes & { log: { gzip: Buffer; isComplete: boolean } | null };
@@ -41,7 +29,6 @@ type Attachment = { fileName: string; contentType: string; content: Buffer };
 export type RenderedAnswer = { text: string; html: string; attachments: Attachment[] };
 
 const LOG_NAME = 'output.log.gz';
-const MOST_FILES = 20;
 const COMMAND_LINES = 6;
 const COMMAND_LINE_CHARACTERS = 160;
 
@@ -135,28 +122,6 @@ function notesOf({ backgroundProcesses }: AnswerFacts, isLogCut: boolean): strin
     notes.push(`There was more output than a mail can carry: ${LOG_NAME} has the beginning of it.`);
   return notes;
 }
-
-function changesOf({ files, isComplete, reason }: ChangesFacts) {
-  const told = files.map(({ path, oldPath, added, removed }) => ({
-    path: oldPath === undefined ? pathText(path) : `${pathText(oldPath)} → ${pathText(path)}`,
-    added: added === null ? '' : `+${added}`,
-    removed: removed === null ? '' : `-${removed}`,
-    isBinary: added === null || removed === null,
-  }));
-  const sum = (count: 'added' | 'removed') => files.reduce((total, file) => total + (file[count] ?? 0), 0);
-  let summary = 'No files changed';
-  if (files.length > 0)
-    summary = `${plural(files.length, 'file')} changed, +${sum('added')} -${sum('removed')}`;
-  else if (!isComplete) summary = 'What changed is not known';
-  return {
-    summary,
-    files: told.slice(0, MOST_FILES),
-    more: files.length > MOST_FILES ? `and ${files.length - MOST_FILES} more` : '',
-    reason: isComplete || reason === undefined ? '' : visibleLine(reason, 300),
-  };
-}
-
-const pathText = (path: Buffer | string) => visibleLine(path.toString(), 160);
 
 function commandLines(command: string): string[] {
   const lines = visibleText(command.slice(0, 20_000)).trim().split('\n');

@@ -1,7 +1,16 @@
 import { sizeInWords } from './amounts.ts';
 import { nearestName } from './nearest-name.ts';
-import { renderMail } from './templates.ts';
-import { visibleLine, visibleText } from './visible-text.ts';
+import {
+  example,
+  list,
+  quote,
+  renderTold,
+  words,
+  type RenderedNotice,
+  type Tellers,
+  type Told,
+} from './notice-blocks.ts';
+import { visibleLine } from './visible-text.ts';
 
 /** What a sender is told when a mail of theirs could not be run as it was. `candidates`: the sender's repositories. */
 export type Notice =
@@ -14,25 +23,13 @@ export type Notice =
   | { kind: 'fault'; messageNumber: number }
   | { kind: 'delayed'; command: string; reason: string };
 
-type Block =
-  | { kind: 'words'; text: string }
-  | { kind: 'list'; items: string[]; more: string }
-  | { kind: 'quote'; text: string }
-  | { kind: 'mail'; subject: string; body: string };
-
-type Told = { title: string; blocks: Block[] };
-
-const MOST_NAMES = 30;
-
 /** What happened and what to do next, short. */
-export function renderNotice(notice: Notice): { text: string; html: string } {
+export function renderNotice(notice: Notice): RenderedNotice {
   const tell = TELLERS[notice.kind] as (notice: Notice) => Told;
-  const { title, blocks } = tell(notice);
-  const firstWords = blocks.find((block) => block.kind === 'words')?.text ?? '';
-  return renderMail('notice', { title, blocks, preheader: firstWords });
+  return renderTold(tell(notice));
 }
 
-const TELLERS: { [Kind in Notice['kind']]: (notice: Extract<Notice, { kind: Kind }>) => Told } = {
+const TELLERS: Tellers<Notice> = {
   'unknown-repository': ({ name, candidates }) => unknownRepository(visibleLine(name, 80), candidates),
   'no-repository': () => ({
     title: 'There is no repository to run this in yet',
@@ -48,7 +45,7 @@ const TELLERS: { [Kind in Notice['kind']]: (notice: Extract<Notice, { kind: Kind
       words('Nothing was run. You can use more than one, so name one in square brackets in the subject:'),
       example(notice.candidates[0] ?? 'my-app'),
       words('Your repositories:'),
-      names(notice.candidates),
+      list(notice.candidates),
     ],
   }),
   'empty-mail': (notice) => ({
@@ -92,9 +89,9 @@ const TELLERS: { [Kind in Notice['kind']]: (notice: Extract<Notice, { kind: Kind
   delayed: (notice) => ({
     title: 'Your command is waiting',
     blocks: [
-      quote(visibleText(notice.command.slice(0, 1000)).trim()),
+      quote(notice.command),
       words('It is not lost, and has not been started yet. This is what it waits for:'),
-      quote(visibleText(notice.reason.slice(0, 500)).trim()),
+      quote(notice.reason, 500),
       words('It will run by itself as soon as it can. There is no need to send it again.'),
     ],
   }),
@@ -118,22 +115,7 @@ function unknownRepository(name: string, candidates: readonly string[]): Told {
       words(`Nothing was run. ${question}`),
       example(nearest ?? candidates[0] ?? ''),
       words(candidates.length === 1 ? 'Your repository:' : 'Your repositories:'),
-      names(candidates),
+      list(candidates),
     ],
   };
 }
-
-const words = (text: string): Block => ({ kind: 'words', text });
-const quote = (text: string): Block => ({ kind: 'quote', text });
-
-const example = (name: string, body = 'npm test'): Block => ({
-  kind: 'mail',
-  subject: `[${visibleLine(name, 80)}] Run the tests`,
-  body,
-});
-
-const names = (all: readonly string[]): Block => ({
-  kind: 'list',
-  items: all.slice(0, MOST_NAMES).map((name) => visibleLine(name, 80)),
-  more: all.length > MOST_NAMES ? `and ${all.length - MOST_NAMES} more` : '',
-});

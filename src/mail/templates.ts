@@ -13,6 +13,7 @@ const templates = {
   notice: load('notice'),
 };
 html.loadTemplate('@layout', read('layout.html.eta'));
+html.loadTemplate('@files', read('files.html.eta'));
 
 /** Fills a message's two templates. In HTML every value is escaped unless the template says otherwise. */
 export function renderMail(name: keyof typeof templates, values: object): { text: string; html: string } {

@@ -100,7 +100,7 @@ test('repositories are added, listed and removed, for people and for programs', 
 
   await run('repo', 'add', 'private', 'https://me:geheim@127.0.0.1/private.git', '--no-check');
   const listed = await run('repo', 'list');
-  assert.match(listed.out, /^NAME +URL +BRANCH +THREAD BY +SINCE\n/);
+  assert.match(listed.out, /^NAME +URL +BRANCH +THREAD BY +IDLE TIMEOUT +RESTORE +SINCE\n/);
   assert.match(listed.out, /^private +https:\/\/127\.0\.0\.1\/private\.git +\(default\)/m);
   const records = JSON.parse((await run('repo', 'list', '--json')).out) as { name: string; url: string }[];
   assert.deepEqual(
@@ -135,8 +135,8 @@ test('users are listed with columns that line up, and removed', async () => {
   await run('user', 'add', 'bob@example.com', '--name', 'Bob');
   const listed = await run('user', 'list');
   const lines = listed.out.split('\n');
-  assert.match(lines[1] ?? '', /^alice@example\.com {2}山田 Alice {2}\d{4}-/);
-  assert.match(lines[2] ?? '', /^bob@example\.com {4}Bob {7} {2}\d{4}-/);
+  assert.match(lines[1] ?? '', /^alice@example\.com {2}山田 Alice {2}\(default\) {5}\d{4}-/);
+  assert.match(lines[2] ?? '', /^bob@example\.com {4}Bob {7} {2}\(default\) {5}\d{4}-/);
   assert.match((await run('user', 'add', 'bob@example.com')).err, /bob@example\.com is a user already/);
   assert.equal((await run('user', 'remove', 'bob@example.com')).code, 0);
   assert.match(

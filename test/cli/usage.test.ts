@@ -14,7 +14,7 @@ test('help goes to standard output and is no failure; a missing command is one',
   const help = await threadbox(['--help']);
   assert.equal(help.code, 0);
   assert.match(help.out, /^Threadbox runs what you mail it/);
-  assert.match(help.out, /^ {2}repo add NAME URL {4}registers a git repository/m);
+  assert.match(help.out, /^ {2}repo add NAME URL {9}registers a git repository/m);
   assert.equal(help.err, '');
 
   const nothing = await threadbox([]);
@@ -24,7 +24,16 @@ test('help goes to standard output and is no failure; a missing command is one',
 });
 
 test('each command and each family has help', async () => {
-  const lines = ['start', 'demo', 'repo', 'repo add', 'repo list', 'repo remove', 'user', 'user add', 'mail'];
+  const families = {
+    repo: ['add', 'set', 'list', 'remove'],
+    user: ['add', 'set', 'list', 'remove'],
+    saves: ['list', 'export', 'delete'],
+  };
+  const ofFamilies = Object.entries(families).flatMap(([family, names]) => [
+    family,
+    ...names.map((name) => `${family} ${name}`),
+  ]);
+  const lines = ['start', 'demo', 'mail', ...ofFamilies];
   for (const line of lines) {
     const { code, out } = await threadbox([...line.split(' '), '--help']);
     assert.equal(code, 0, line);
@@ -44,6 +53,28 @@ test('wrong usage is told in one line on standard error, with exit code 2', asyn
   assert.equal(out, '');
   assert.match(err, /^threadbox: NAME: expected up to 64 letters.*; got my app\n$/);
 });
+
+const wrongSettings: [words: string[], says: RegExp][] = [
+  [['repo', 'set', 'app'], /^threadbox: nothing to change: give --timeout, --restore or --branch\n$/],
+  [['user', 'set', 'a@example.com'], /^threadbox: nothing to change: give --timeout or --name\n$/],
+  [
+    ['repo', 'set', 'app', '--timeout', '2h'],
+    /--timeout: expected minutes, as in 120, .* or default; got 2h\n$/,
+  ],
+  [['user', 'set', 'a@example.com', '--timeout', '0'], /got 0\n$/],
+  [['user', 'set', 'a@example.com', '--timeout', '10081'], /up to 10080,/],
+  [['repo', 'set', 'app', '--restore', 'clean'], /--restore: expected commit or uncommitted; got clean\n$/],
+  [['repo', 'set', 'app', '--branch', 'a b'], /--branch: expected the name of a branch/],
+  [['user', 'set', 'nobody', '--timeout', '5'], /ADDRESS: expected an email address/],
+];
+for (const [words, says] of wrongSettings) {
+  test(`"${words.join(' ')}" is wrong usage, and said how it is right`, async () => {
+    const { code, out, err } = await threadbox(words);
+    assert.equal(code, 2);
+    assert.equal(out, '');
+    assert.match(err, says);
+  });
+}
 
 test('a URL that would make git run a program is refused, and its password is not repeated', async () => {
   const transport = await threadbox(['repo', 'add', 'app', 'ext::sh -c id']);
@@ -91,6 +122,21 @@ test('looking at an installation that is not there makes none', async () => {
   );
   const json = await threadbox(['user', 'list', '--json'], { env });
   assert.deepEqual(JSON.parse(json.out), []);
+  const saves = await threadbox(['saves', 'list'], { env });
+  assert.match(saves.out, /^No saved state is kept\./);
+  for (const words of [
+    ['repo', 'set', 'app', '--timeout', '5'],
+    ['user', 'set', 'a@example.com', '--timeout', '5'],
+    ['saves', 'delete', 'a@example.com-app', '--yes'],
+    ['saves', 'export', 'a@example.com-app', join(dir.path, 'out.bundle')],
+  ]) {
+    const nothing = await threadbox(words, { env });
+    assert.equal(nothing.code, 1, words.join(' '));
+    assert.match(
+      nothing.err,
+      /no repository is called app|no user has the address|nothing is saved of a thread/,
+    );
+  }
   const removal = await threadbox(['user', 'remove', 'a@example.com'], { env });
   assert.equal(removal.code, 1);
   assert.match(removal.err, /no user has the address a@example\.com/);

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ThreadQueues } from '../../src/commands/queues.ts';
+import { until } from '../support/until.ts';
+
+/** A command with nothing before and after it. */
+const just = (run: () => Promise<void>) => ({ run });
 
 function noFault(error: unknown): never {
   throw error;
@@ -13,21 +17,25 @@ test('a thread runs one job at a time, in order; threads run side by side', asyn
   const other = Promise.withResolvers<void>();
   queues.add(
     'a',
-    async () => {
+    just(async () => {
       events.push('a1 starts');
       await gate.promise;
       events.push('a1 ends');
-    },
+    }),
     noFault,
   );
-  queues.add('a', () => Promise.resolve(void events.push('a2')), noFault);
+  queues.add(
+    'a',
+    just(() => Promise.resolve(void events.push('a2'))),
+    noFault,
+  );
   queues.add(
     'b',
-    () => {
+    just(() => {
       events.push('b1');
       other.resolve();
       return Promise.resolve();
-    },
+    }),
     noFault,
   );
   await other.promise;
@@ -44,11 +52,11 @@ test('no more jobs run at once than the limit for all threads', async () => {
   for (let index = 0; index < 10; index += 1) {
     queues.add(
       `thread ${index}`,
-      async () => {
+      just(async () => {
         most = Math.max(most, (running += 1));
         await new Promise(setImmediate);
         running -= 1;
-      },
+      }),
       noFault,
     );
   }
@@ -62,10 +70,14 @@ test('a job that fails is told, and the next one runs', async () => {
   let ran = false;
   queues.add(
     'a',
-    () => Promise.reject(new Error('no')),
+    just(() => Promise.reject(new Error('no'))),
     (error) => faults.push(error),
   );
-  queues.add('a', () => Promise.resolve(void (ran = true)), noFault);
+  queues.add(
+    'a',
+    just(() => Promise.resolve(void (ran = true))),
+    noFault,
+  );
   await queues.onIdle();
   assert.equal((faults[0] as Error).message, 'no');
   assert.ok(ran);
@@ -78,18 +90,78 @@ test('closing waits for what runs and starts nothing that waits', async () => {
   const events: string[] = [];
   queues.add(
     'a',
-    async () => {
+    just(async () => {
       started.resolve();
       await gate.promise;
       events.push('first ended');
-    },
+    }),
     noFault,
   );
-  queues.add('a', () => Promise.resolve(void events.push('second')), noFault);
-  queues.add('b', () => Promise.resolve(void events.push('third')), noFault);
+  queues.add(
+    'a',
+    just(() => Promise.resolve(void events.push('second'))),
+    noFault,
+  );
+  queues.add(
+    'b',
+    just(() => Promise.resolve(void events.push('third'))),
+    noFault,
+  );
   await started.promise;
   const closed = queues.close();
   gate.resolve();
   await closed;
   assert.deepEqual(events, ['first ended']);
+});
+
+test('what comes before and after a command takes no place of the others, and keeps the thread to itself', async () => {
+  const queues = new ThreadQueues(1);
+  const events: string[] = [];
+  const prepared = Promise.withResolvers<void>();
+  const finished = Promise.withResolvers<void>();
+  const say = (word: string) => () => Promise.resolve(void events.push(word));
+  queues.add(
+    'a',
+    { prepare: () => prepared.promise, run: say('a1'), finish: () => finished.promise },
+    noFault,
+  );
+  queues.add('a', just(say('a2')), noFault);
+  const other = Promise.withResolvers<void>();
+  queues.add('b', { run: say('b'), finish: () => Promise.resolve(other.resolve()) }, noFault);
+  await other.promise;
+  assert.deepEqual(events, ['b']);
+  prepared.resolve();
+  finished.resolve();
+  await queues.onIdle();
+  assert.deepEqual(events, ['b', 'a1', 'a2']);
+});
+
+test('something else is done in a thread when its turn has come, and its outcome is handed on', async () => {
+  const queues = new ThreadQueues(1);
+  const events: string[] = [];
+  const gate = Promise.withResolvers<void>();
+  queues.add(
+    'a',
+    just(async () => {
+      await gate.promise;
+      events.push('command');
+    }),
+    noFault,
+  );
+  const other = queues.run('a', () => Promise.resolve(events.push('other')));
+  assert.ok(queues.isBusy('a'));
+  gate.resolve();
+  assert.equal(await other, 2);
+  assert.deepEqual(events, ['command', 'other']);
+  await assert.rejects(
+    queues.run('a', () => Promise.reject(new Error('no'))),
+    /^Error: no$/,
+  );
+  await queues.onIdle();
+  await until(() => !queues.isBusy('a'));
+  await queues.close();
+  await assert.rejects(
+    queues.run('a', () => Promise.resolve()),
+    { name: 'AbortError' },
+  );
 });

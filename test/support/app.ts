@@ -17,6 +17,7 @@ export type TestApp = {
   readonly app: App;
   upstream: GitUpstream;
   botAddress: string;
+  dataDir: string;
   /** What the bot has logged so far. */
   lines: LogLine[];
   userAt: (address: string) => Correspondent;
@@ -71,6 +72,7 @@ export async function startTestApp({
     },
     upstream,
     botAddress: config.botAddress,
+    dataDir,
     lines,
     userAt: (address) => {
       const { mail } = running();

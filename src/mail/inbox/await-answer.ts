@@ -10,6 +10,8 @@ export type AwaitAnswerOptions = {
   password: string;
   /** The Message-ID, with its angle brackets, of the mail that is answered. */
   inReplyTo: string;
+  /** `notice`: what the bot wrote in that conversation without being asked. */
+  kind?: 'answer' | 'notice';
   timeoutMs: number;
   signal?: AbortSignal;
 };
@@ -47,14 +49,14 @@ export async function awaitAnswer(options: AwaitAnswerOptions): Promise<Buffer> 
   );
 }
 
-/** A word on why it takes so long is not the answer yet. */
-function isDelay(raw: Buffer): boolean {
+/** A word on why it takes so long is not the answer yet. What bears no such word is somebody else's, and is one. */
+function kindOf(raw: Buffer): string {
   const header = raw.subarray(0, raw.indexOf('\r\n\r\n')).toString('latin1');
-  return new RegExp(`^${LOOP_HEADER}: *delay\\s*$`, 'im').test(header);
+  return new RegExp(`^${LOOP_HEADER}: *(delay|notice)\\s*$`, 'im').exec(header)?.[1] ?? 'answer';
 }
 
 async function lookFor(
-  { server, password, inReplyTo }: AwaitAnswerOptions,
+  { server, password, inReplyTo, kind = 'answer' }: AwaitAnswerOptions,
   signal: AbortSignal,
 ): Promise<Buffer> {
   const client = await openMailbox(server, password, 'INBOX', { signal });
@@ -68,7 +70,7 @@ async function lookFor(
       for (const uid of uids) {
         const mail = client.fetchOne(String(uid), { source: true }, { uid: true });
         const found = await within(client, DEADLINES.fetchMs, mail);
-        if (found && found.source && !isDelay(found.source)) return found.source;
+        if (found && found.source && kindOf(found.source) === kind) return found.source;
       }
       await news.wait(LOOK_EVERY_MS);
     }

@@ -1,0 +1,65 @@
+import type { Log } from '../log.ts';
+import { renderNotice, type Notice } from '../mail/notices.ts';
+import type { Db } from '../store/database.ts';
+import {
+  settleMessage,
+  type MessageFacts,
+  type MessageOutcome,
+  type MessageToAnswer,
+  type ReceivedMessage,
+} from '../store/messages.ts';
+import { answerMessage, type AnswerContent } from './answer-message.ts';
+
+/** What became of a message: a command in its thread's queue, an answer that says why not, or nothing, for a recorded reason. */
+export type Taken =
+  | { kind: 'command'; commandId: number; threadId: string }
+  | { kind: 'answered'; reason: string }
+  | { kind: 'dropped' | 'failed'; reason: string };
+
+export type SettleParts = { db: Db; config: { botAddress: string }; now: () => Date; log: Log };
+
+/** Answers a message of which nothing is run. */
+export async function refuse(
+  parts: SettleParts,
+  received: ReceivedMessage,
+  facts: MessageFacts,
+  notice: Notice,
+): Promise<Taken> {
+  return answerOnly(parts, received, facts, { reason: notice.kind, content: renderNotice(notice) });
+}
+
+/** The same with any answer. @param reason what is recorded of it */
+export async function answerOnly(
+  { db, config, now, log }: SettleParts,
+  received: ReceivedMessage,
+  facts: MessageFacts,
+  { reason, content }: { reason: string; content: AnswerContent },
+): Promise<Taken> {
+  await db.transaction(async (transaction) => {
+    const settled = { outcome: 'answered', reason, threadId: null } as const;
+    await settleMessage(transaction, received.id, settled, facts);
+    const message = messageOf(received, facts);
+    await answerMessage(transaction, config.botAddress, message, content, null, now());
+  });
+  log.info({ message: received.id, reason }, 'message answered without running anything');
+  return { kind: 'answered', reason };
+}
+
+/** Nothing is answered, for a recorded reason. */
+export async function settle(
+  db: Db,
+  received: ReceivedMessage,
+  outcome: Extract<MessageOutcome, 'dropped' | 'failed'>,
+  reason: string,
+  facts: MessageFacts | null,
+): Promise<Taken> {
+  await settleMessage(db, received.id, { outcome, reason, threadId: null }, facts);
+  return { kind: outcome, reason };
+}
+
+export const messageOf = (received: ReceivedMessage, facts: MessageFacts): MessageToAnswer => ({
+  ...facts,
+  id: received.id,
+  address: facts.address as string,
+  references: [...facts.references],
+});

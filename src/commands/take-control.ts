@@ -1,0 +1,109 @@
+import type { Config } from '../config.ts';
+import type { ControlledThread, ControlOutcome } from '../lifecycle/answer-control.ts';
+import { renderLifecycleNotice, type LifecycleNotice } from '../mail/lifecycle-notices.ts';
+import { queueCommand } from '../store/commands.ts';
+import type { Db } from '../store/database.ts';
+import {
+  settleMessage,
+  type MessageFacts,
+  type MessageToAnswer,
+  type ReceivedMessage,
+} from '../store/messages.ts';
+import type { Repository } from '../store/repositories.ts';
+import { storedThread } from '../store/threads.ts';
+import type { FoundThread } from '../threads/find-thread.ts';
+import { answerMessage } from './answer-message.ts';
+import type { ControlWord } from './control-words.ts';
+import { answerOnly, messageOf, type SettleParts, type Taken } from './settle.ts';
+
+export type ControlParts = SettleParts & {
+  config: Pick<Config, 'containerIdleTimeoutMs'>;
+  answerControl: (thread: ControlledThread, control: ControlWord) => Promise<ControlOutcome>;
+};
+
+/**
+ * The way of a message that is a control word.
+ *
+ * @returns null where it must be told first that no repository is meant
+ */
+export async function takeControlWord(
+  parts: ControlParts,
+  received: ReceivedMessage,
+  facts: MessageFacts,
+  {
+    control,
+    found,
+    repositories,
+  }: {
+    control: ControlWord | { fault: string };
+    found: FoundThread;
+    repositories: readonly Repository[];
+  },
+): Promise<Taken | null> {
+  const { db, config, log } = parts;
+  const say = (notice: LifecycleNotice) =>
+    answerOnly(parts, received, facts, { reason: notice.kind, content: renderLifecycleNotice(notice) });
+  if ('fault' in control) {
+    return say({ kind: 'not-understood', fault: control.fault });
+  }
+  const repository = found.kind === 'thread' && repositories.find(({ id }) => id === found.repositoryId);
+  const thread =
+    found.kind === 'thread' ? await storedThread(db, { address: facts.address as string, ...found }) : null;
+  if (!thread || !repository) {
+    const { word } = control;
+    if (word === 'help') {
+      const idleMinutes = Math.round(config.containerIdleTimeoutMs / 60_000);
+      const repositoryName = repository ? repository.name : null;
+      return say({ kind: 'help', repositoryName, idleMinutes });
+    }
+    if (!repository) return null;
+    return say({ kind: 'nothing-there', word, repositoryName: repository.name });
+  }
+  const message = { ...messageOf(received, facts), facts };
+  const controlled = { threadId: thread.id, repositoryName: repository.name };
+  const commandId = await takeControl(parts, message, controlled, control);
+  log.info({ message: received.id, thread: thread.id, word: control.word }, 'control word taken');
+  return commandId === null
+    ? { kind: 'answered', reason: control.word }
+    : { kind: 'command', commandId, threadId: thread.id };
+}
+
+/**
+ * Settles a message that is a control word: answered at once, in one transaction with what it does, or put into the
+ * thread's queue.
+ *
+ * @returns the id of the queued command, or null when it was answered
+ */
+async function takeControl(
+  { db, config, now, answerControl }: ControlParts,
+  message: MessageToAnswer & { facts: MessageFacts },
+  thread: ControlledThread,
+  control: ControlWord,
+): Promise<number | null> {
+  const { facts } = message;
+  const { threadId } = thread;
+  const outcome = await answerControl(thread, control);
+  const tell = async (transaction: Db, notice: LifecycleNotice, kind: 'answer' | 'delay') => {
+    const content = { ...renderLifecycleNotice(notice), kind };
+    await answerMessage(transaction, config.botAddress, message, content, threadId, now());
+  };
+  const queued = await db.transaction(async (transaction) => {
+    if (outcome.kind === 'answer') {
+      const settled = { outcome: 'answered', reason: control.word, threadId } as const;
+      await settleMessage(transaction, message.id, settled, facts);
+      await outcome.record(transaction);
+      await tell(transaction, outcome.notice, 'answer');
+      return null;
+    }
+    await settleMessage(transaction, message.id, { outcome: 'command', reason: null, threadId }, facts);
+    if (outcome.notice) await tell(transaction, outcome.notice, 'delay');
+    return queueCommand(transaction, {
+      threadId,
+      messageId: message.id,
+      script: `${control.word}\n`,
+      control: outcome.control,
+    });
+  });
+  if (outcome.kind === 'answer') outcome.isDone();
+  return queued;
+}

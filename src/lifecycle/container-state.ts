@@ -1,0 +1,44 @@
+import type { Db } from '../store/database.ts';
+import { currentSave, listSavedStates } from '../store/saved-states.ts';
+import { activeThreads, sessionOfThread } from '../store/sessions.ts';
+import type { SharedState } from '../store/shared-state.ts';
+
+type StateParts = { db: Db; sharedState: SharedState; now: () => Date };
+
+/** Writes to Redis what PostgreSQL knows of a thread's container and its saved state. */
+export async function writeContainerState(
+  { db, sharedState, now }: StateParts,
+  threadId: string,
+): Promise<void> {
+  const [session, saved] = await Promise.all([sessionOfThread(db, threadId), currentSave(db, threadId)]);
+  if (!session && !saved?.expiresAt) {
+    sharedState.dropContainerState(threadId);
+    return;
+  }
+  const leftMs = saved?.expiresAt ? saved.expiresAt.getTime() - now().getTime() : null;
+  sharedState.setContainerState(
+    {
+      threadId,
+      isActive: session !== null,
+      containerId: session?.containerId ?? null,
+      containerName: session?.containerName ?? null,
+      lastActivityAt: session?.lastActivityAt.toISOString() ?? null,
+      commit: saved?.commitHash ?? null,
+      branch: saved?.branch ?? null,
+      savedAt: saved?.savedAt?.toISOString() ?? null,
+      filesModified: saved?.filesModified ?? 0,
+      expiresAt: saved?.expiresAt?.toISOString() ?? null,
+    },
+    leftMs === null ? undefined : Math.max(1, Math.ceil(leftMs / 1000)),
+  );
+}
+
+/** All of it anew, when Redis was flushed. */
+export async function rebuildContainerStates(parts: StateParts): Promise<void> {
+  if (await parts.sharedState.isComplete()) return;
+  const saved = (await listSavedStates(parts.db)).map(({ threadId }) => threadId);
+  for (const threadId of new Set([...saved, ...(await activeThreads(parts.db))])) {
+    await writeContainerState(parts, threadId);
+  }
+  parts.sharedState.markComplete();
+}

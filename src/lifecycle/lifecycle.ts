@@ -1,0 +1,91 @@
+import { answerMessage } from '../commands/answer-message.ts';
+import type { QueuedJob } from '../commands/queues.ts';
+import type { ControlParts } from '../commands/take-control.ts';
+import { renderLifecycleNotice } from '../mail/lifecycle-notices.ts';
+import { retryForEver } from '../retry.ts';
+import { commandById, type Command } from '../store/commands.ts';
+import { messageToAnswer } from '../store/messages.ts';
+import type { Repository } from '../store/repositories.ts';
+import { checkSessionsNow, sessionOfThread } from '../store/sessions.ts';
+import { Admission, type WaitingFor } from './admission.ts';
+import { adoptStrays } from './adopt.ts';
+import { answerControl } from './answer-control.ts';
+import type { LifecycleEvents } from './events.ts';
+import type { LifecycleParts } from './parts.ts';
+import { runControl } from './run-control.ts';
+import { saveAgain, startSweep } from './sweep.ts';
+
+export type Lifecycle = {
+  events: LifecycleEvents;
+  /** What goes around a command in its thread's queue: room for a container before, the save after. */
+  around: (threadId: string, commandId: number, run: () => Promise<{ hasNewWork: boolean }>) => QueuedJob;
+  answerControl: ControlParts['answerControl'];
+  runControl: (command: Command, repository: Repository) => Promise<void>;
+  /** One sweep now, to its end. For the tests and the bench; it goes on by itself otherwise. */
+  sweep: () => Promise<void>;
+  close: () => Promise<void>;
+};
+
+/** Words that end a container, or only look into it, need no room for one. */
+const NEEDS_NO_ROOM: ReadonlySet<string> = new Set(['save', 'stop', 'fresh']);
+
+export function startLifecycle(parts: LifecycleParts): Lifecycle {
+  const admission = new Admission(parts);
+  const sweep = startSweep(parts, () => takeStock(parts));
+  return {
+    events: parts.events,
+    around: (threadId, commandId, run) => {
+      let hasNewWork = false;
+      return {
+        prepare: () => admission.admit(threadId, () => whoAsks(parts, commandId)),
+        run: async () => {
+          ({ hasNewWork } = await run());
+        },
+        finish: async () => {
+          admission.release(threadId);
+          if (hasNewWork) await saveAfterCommand(parts, threadId);
+        },
+      };
+    },
+    answerControl: (thread, control) => answerControl(parts, thread, control),
+    runControl: (command, repository) => runControl(parts, command, repository),
+    sweep: () => sweep.now(),
+    close: () => sweep.close(),
+  };
+}
+
+/** Once, at the start: what was due meanwhile, under settings that may be others now; and what a crash has left. */
+async function takeStock(parts: LifecycleParts): Promise<void> {
+  await checkSessionsNow(parts.db);
+  await adoptStrays(parts);
+}
+
+async function saveAfterCommand(parts: LifecycleParts, threadId: string): Promise<void> {
+  const session = await sessionOfThread(parts.db, threadId);
+  if (session?.state === 'active' && !session.isSaved) await saveAgain(parts, session);
+}
+
+/** Whose container it is to be, and how to tell them that it takes a while. null: it needs none. */
+async function whoAsks(
+  parts: LifecycleParts,
+  commandId: number,
+): Promise<{ userId: number; onWait: (waiting: WaitingFor) => Promise<void> } | null> {
+  const { db, config, signal, states, now } = parts;
+  const command = await retryForEver(() => commandById(db, commandId), {
+    signal,
+    onFailure: (error) => states.database.isDown(error),
+  });
+  if (command.control && NEEDS_NO_ROOM.has(command.control.word)) return null;
+  return {
+    userId: command.userId,
+    onWait: async (waiting) => {
+      const message = await messageToAnswer(db, command.messageId);
+      const notice = { ...renderLifecycleNotice({ kind: 'no-room', ...waiting }), kind: 'delay' } as const;
+      await db.transaction((transaction) =>
+        answerMessage(transaction, config.botAddress, message, notice, command.threadId, now()),
+      );
+      parts.wakeOutbox();
+      parts.log.info({ thread: command.threadId, ...waiting }, 'a command waits for room for its container');
+    },
+  };
+}

@@ -1,0 +1,62 @@
+import { atMost } from '../commands/queues.ts';
+import { mirrorPathOf } from '../containers/mirror.ts';
+import { saveWorkspace, type SavedWork, type SaveKind } from '../containers/save.ts';
+import { storePathOf } from '../containers/saves-store.ts';
+import { repositoryById } from '../store/repositories.ts';
+import { ensureCurrentSave, recordSave, type SavedState } from '../store/saved-states.ts';
+import { markSaved, type DueSession } from '../store/sessions.ts';
+import { writeContainerState } from './container-state.ts';
+import type { LifecycleParts } from './parts.ts';
+
+/** Saving is work for the processors: commands go before. */
+const MOST_SAVES = 2;
+const oneOfFew = atMost(MOST_SAVES);
+
+export type ThreadSave = { id: number; work: SavedWork; savedAt: Date };
+
+/**
+ * Saves the workspace of a thread whose container runs. Called in the thread's queue.
+ *
+ * @param kind see {@link SaveKind}
+ * @throws {ContainersError} what `saveWorkspace` throws; the saved state before stays as it was then
+ */
+export async function saveThread(
+  parts: LifecycleParts,
+  session: Pick<DueSession, 'id' | 'containerId' | 'threadId' | 'userId' | 'repositoryId' | 'repositoryName'>,
+  kind: SaveKind,
+): Promise<ThreadSave> {
+  const { db, docker, events, signal, now } = parts;
+  const { threadId, containerId, repositoryId, repositoryName } = session;
+  const [current, repository] = await Promise.all([
+    ensureCurrentSave(db, session),
+    repositoryById(db, repositoryId),
+  ]);
+  const savedAt = now();
+  const work = await oneOfFew(() =>
+    saveWorkspace(docker, containerId, {
+      threadId,
+      repositoryName,
+      kind,
+      style: repository.restore,
+      storePath: storePathOf(parts.savesDir, threadId),
+      mirrorPath: mirrorPathOf(parts.mirrorsDir, repositoryId),
+      savedStateId: current.id,
+      base: current.snapshot,
+      ignoredMaxBytes: parts.config.saveIgnoredMaxBytes,
+      now: savedAt,
+      signal,
+    }),
+  );
+  await db.transaction(async (transaction) => {
+    await recordSave(transaction, current.id, work, savedAt);
+    await markSaved(transaction, session.id);
+  });
+  await writeContainerState(parts, threadId);
+  if (isNew(current, work)) {
+    const { commit, filesModified } = work;
+    events.tell('container:saved', { containerId, threadId, commit, filesModified });
+  }
+  return { id: current.id, work, savedAt };
+}
+
+const isNew = (before: SavedState, work: SavedWork): boolean => before.snapshot !== work.snapshot;

@@ -1,0 +1,179 @@
+import { durationInWords, plural } from './amounts.ts';
+import { changesOf, type ChangedFile } from './changes-in-words.ts';
+import { momentInWords } from './moments.ts';
+import { facts, quote, words, type Block, type Tellers, type Told } from './notice-blocks.ts';
+import { renderOutput } from './render-output.ts';
+import { visibleLine } from './visible-text.ts';
+import { workInWords } from './work-in-words.ts';
+
+/** What is answered to a control word that asks. */
+export type LookNotice =
+  | {
+      kind: 'status';
+      running: { command: string; since: Date; lastLines: string } | null;
+      queued: readonly string[];
+      container: 'running' | 'stopped' | 'none';
+      goesAt: Date | null;
+      lastCommand: { command: string; endedAt: Date; exitCode: number | null; state: string } | null;
+      saved: { savedAt: Date; filesModified: number; expiresAt: Date | null } | null;
+      now: Date;
+    }
+  | { kind: 'diff'; files: readonly ChangedFile[]; patch: Buffer | null; isCut: boolean }
+  | { kind: 'log'; commands: readonly LoggedCommand[]; now: Date };
+
+type LoggedCommand = {
+  number: number;
+  command: string;
+  state: string;
+  exitCode: number | null;
+  startedAt: Date | null;
+  durationMs: number | null;
+};
+
+const PATCH_NAME = 'changes.patch';
+const MOST_QUEUED = 5;
+const MOST_LOGGED = 30;
+const LAST_LINES = 20;
+
+export const LOOK_TELLERS: Tellers<LookNotice> = { status, diff, log };
+
+type Status = Extract<LookNotice, { kind: 'status' }>;
+
+function status(notice: Status): Told {
+  const { running, queued, goesAt, now } = notice;
+  const rows = [
+    { label: 'Container', value: containerInWords(notice) },
+    ...queuedRows(queued),
+    ...(notice.lastCommand ? [{ label: 'Last command', value: lastInWords(notice.lastCommand, now) }] : []),
+    { label: 'Saved', value: savedInWords(notice) },
+  ];
+  return {
+    title: statusTitle(notice),
+    blocks: [
+      ...(running ? [runningBlock(running)] : []),
+      facts(rows),
+      words(
+        goesAt === null
+          ? 'Reply with your next command.'
+          : 'Reply with your next command, or with the one word extend to keep the container longer.',
+      ),
+    ],
+  };
+}
+
+function statusTitle({ running, queued, now }: Status): string {
+  if (running) {
+    const tookMs = now.getTime() - running.since.getTime();
+    return `A command has been running for ${durationInWords(tookMs)}, since ${momentInWords(running.since, now)}`;
+  }
+  if (queued.length > 0) return `${plural(queued.length, 'command')} waiting, none running`;
+  return 'Nothing is running';
+}
+
+function runningBlock({ command, lastLines }: NonNullable<Status['running']>): Block {
+  const head = Buffer.from(lastLines);
+  const output = renderOutput(
+    { head, tail: Buffer.alloc(0), totalBytes: head.length, omittedBytes: 0 },
+    null,
+  );
+  const shown = output.text.split('\n').slice(-LAST_LINES).join('\n');
+  return quote(`$ ${firstLine(command)}\n\n${shown || '(no output yet)'}`, 8000);
+}
+
+function containerInWords({ container, goesAt, saved, now }: Status): string {
+  if (container === 'running') {
+    return goesAt === null
+      ? 'in use'
+      : `kept until ${momentInWords(goesAt, now)}: ${durationInWords(goesAt.getTime() - now.getTime())} from now, and longer if a command runs`;
+  }
+  if (container === 'stopped') return 'stopped; your next command starts it';
+  return `none; your next command gets one${saved ? ', with your saved work' : ''}`;
+}
+
+function queuedRows(queued: readonly string[]): { label: string; value: string }[] {
+  const shown = queued.slice(0, queued.length > MOST_QUEUED ? MOST_QUEUED - 1 : MOST_QUEUED).map(firstLine);
+  const more = queued.length > shown.length ? [`and ${queued.length - shown.length} more`] : [];
+  return [...shown, ...more].map((value, at) => ({ label: at === 0 ? 'Waiting' : '', value }));
+}
+
+function lastInWords(last: NonNullable<Status['lastCommand']>, now: Date): string {
+  const outcome = outcomeInWords(last.state, last.exitCode);
+  return `${firstLine(last.command)} · ${outcome}, ${momentInWords(last.endedAt, now)}`;
+}
+
+function savedInWords({ saved, now }: Status): string {
+  if (saved === null) return 'nothing yet';
+  const work = workInWords(saved.filesModified, 0) ?? 'no files changed';
+  const end = saved.expiresAt === null ? '' : `; kept until ${momentInWords(saved.expiresAt, now)}`;
+  return `${momentInWords(saved.savedAt, now)}, ${work}${end}`;
+}
+
+function diff({ files: changed, patch, isCut }: Extract<LookNotice, { kind: 'diff' }>): Told {
+  const { summary: title, files, more } = changesOf({ files: changed, isComplete: true });
+  const blocks: Block[] = files.length === 0 ? [] : [{ kind: 'files', files, more }];
+  blocks.push(words('Compared with the repository as it was fetched, committed or not, at the last save.'));
+  if (patch !== null && isCut) {
+    blocks.push(words(`The patch is too large for a mail: ${PATCH_NAME} has only the beginning of it.`));
+  } else if (patch !== null) {
+    blocks.push(words(`The patch is attached. To apply it elsewhere: git apply ${PATCH_NAME}`));
+  } else if (isCut) blocks.push(words('The patch is too large for a mail.'));
+  if (patch === null) return { title, blocks };
+  return {
+    title,
+    blocks,
+    attachments: [{ fileName: PATCH_NAME, contentType: 'text/x-patch', content: patch }],
+  };
+}
+
+function log({ commands, now }: Extract<LookNotice, { kind: 'log' }>): Told {
+  if (commands.length === 0) {
+    return { title: 'No command has run in this thread yet', blocks: [words('Reply with your first one.')] };
+  }
+  const shown = commands.slice(0, MOST_LOGGED);
+  return {
+    title: commands.length === 1 ? 'The only command so far' : `The last ${shown.length} commands`,
+    blocks: [
+      {
+        kind: 'entries',
+        items: shown.map((command) => ({
+          main: `#${command.number}  ${firstLine(command.command)}`,
+          detail: detailOf(command, now),
+          tone: toneOf(command),
+        })),
+        more: commands.length > shown.length ? `and ${commands.length - shown.length} more` : '',
+      },
+      words('Reply with your next command.'),
+    ],
+  };
+}
+
+function detailOf({ state, exitCode, startedAt, durationMs }: LoggedCommand, now: Date): string {
+  return [
+    outcomeInWords(state, exitCode),
+    ...(startedAt === null ? [] : [momentInWords(startedAt, now)]),
+    ...(durationMs === null ? [] : [durationInWords(durationMs)]),
+  ].join(' · ');
+}
+
+function toneOf({ state, exitCode }: LoggedCommand): 'good' | 'bad' | 'dim' {
+  if (state === 'queued' || state === 'running') return 'dim';
+  return state === 'finished' && exitCode === 0 ? 'good' : 'bad';
+}
+
+function outcomeInWords(state: string, exitCode: number | null): string {
+  const words: Readonly<Record<string, string>> = {
+    queued: 'waiting',
+    running: 'running',
+    finished: `exit code ${exitCode ?? 'unknown'}`,
+    timed_out: 'stopped at the time limit',
+    interrupted: 'interrupted',
+    failed: 'could not be run',
+  };
+  return words[state] ?? visibleLine(state.replaceAll('_', ' '), 40);
+}
+
+/** Of a script, with a sign that there is more of it. */
+function firstLine(command: string): string {
+  const [first = '', ...rest] = command.slice(0, 5000).trim().split('\n');
+  return visibleLine(rest.length > 0 ? `${first.trimEnd()} …` : first.trimEnd(), 120);
+}

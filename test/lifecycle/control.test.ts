@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { sendToBot } from '../../src/cli/write-to-bot.ts';
+import { ALICE, BOB } from '../support/app.ts';
+import { ranWith } from '../support/ran-with.ts';
+import { until } from '../support/until.ts';
+import { openStage, type Stage } from './stage.ts';
+
+let stage: Stage;
+before(async () => {
+  stage = await openStage();
+});
+after(() => stage.close());
+
+const inThread = (label: string) => ({ subject: `[sample#${label}] Words` });
+const threadOf = (label: string) => `alice@example.com-sample#${label}`;
+
+test('status says what runs, since when, its last lines, what waits and what ran last; at once', async () => {
+  await stage.ask('echo before', inThread('status'));
+  const to = stage.bot.botAddress;
+  const { subject } = inThread('status');
+  const body = 'echo one; echo two; while [ ! -e go ]; do sleep 0.05; done';
+  await sendToBot(stage.bot.userAt(ALICE), { to, subject, body });
+  await stage.untilRuns('sleep 0.05', threadOf('status'));
+  await sendToBot(stage.bot.userAt(ALICE), { to, subject, body: 'echo waits its turn' });
+  await until(async () => (await stage.bot.app.db('commands').where({ state: 'queued' })).length === 1);
+  const status = await stage.ask('Status', inThread('status'));
+  assert.match(status.text, /echo one; echo two/);
+  assert.match(status.text, /one\n *two/);
+  assert.match(status.text, /echo waits its turn/);
+  assert.match(status.text, /echo before/);
+  await stage.inside('touch /workspace/sample/go', threadOf('status'));
+  await stage.mailLike(/waits its turn[^]*\nwaits its turn/);
+  const idle = await stage.ask('status', inThread('status'));
+  assert.match(idle.text, /Container +kept until \d\d:\d\d UTC: \d\d min/);
+});
+
+test('a word for a thread that never ran anything, or a word to no repository, is answered; nothing runs', async () => {
+  const none = await stage.ask('stop', { ...inThread('never'), from: BOB });
+  assert.match(none.text, /^There is no container now for sample/);
+  const help = await stage.ask('help', { from: 'carol@example.com', subject: 'Hello' });
+  assert.match(help.text, /^What you can mail to Threadbox/);
+  const fault = await stage.ask('extend banana', inThread('never'));
+  assert.match(fault.text, /"extend banana" names no length of time/);
+  assert.equal(await stage.session(threadOf('never')), undefined);
+});
+
+test('save says what is saved; diff has it as a patch that applies; log lists what ran', async () => {
+  await stage.ask('echo "# Changed" > README.md; echo new > new.txt', inThread('look'));
+  const saved = await stage.ask('save', inThread('look'));
+  assert.match(saved.text, /^Saved: 2 changed files|^Saved: 2 files/);
+  const diff = await stage.ask('diff', inThread('look'));
+  assert.match(diff.text, /README\.md {2}\+1 -1/);
+  assert.match(diff.text, /new\.txt {2}\+1 -0/);
+  const log = await stage.ask('log', inThread('look'));
+  assert.match(log.text, /echo "# Changed"/);
+  const raw = await stage.bot.app
+    .db('messages')
+    .where({ direction: 'out' })
+    .whereRaw(`convert_from(raw, 'UTF8') like '%changes.patch%'`);
+  assert.equal(raw.length, 1);
+});
+
+test('fresh starts over from the repository, and restore swaps back and forth', async () => {
+  await stage.ask('echo first > mine.txt', inThread('fresh'));
+  const fresh = await stage.ask('fresh', inThread('fresh'));
+  assert.match(fresh.text, /^Your next command starts from the repository/);
+  const empty = await stage.ask('ls; echo second > other.txt', inThread('fresh'));
+  ranWith(empty.text, 'README.md');
+  const back = await stage.ask('restore', inThread('fresh'));
+  assert.match(back.text, /^Your work of .* is back/);
+  ranWith((await stage.ask('ls; cat mine.txt', inThread('fresh'))).text, 'README.md\nmine.txt\nfirst');
+  await stage.ask('restore', inThread('fresh'));
+  ranWith((await stage.ask('ls', inThread('fresh'))).text, 'README.md\nother.txt');
+});
+
+test('stop while a command runs is confirmed at once, and done when that has ended', async () => {
+  const { subject } = inThread('stop');
+  const to = stage.bot.botAddress;
+  await stage.ask('true', { subject });
+  await sendToBot(stage.bot.userAt(ALICE), { to, subject, body: 'while [ ! -e go ]; do sleep 0.05; done' });
+  await stage.untilRuns('sleep 0.05', threadOf('stop'));
+  await sendToBot(stage.bot.userAt(ALICE), { to, subject, body: 'stop' });
+  await stage.mailLike(/^Understood: stop, as soon as it can be done/);
+  assert.equal((await stage.session(threadOf('stop')))?.is_active, true);
+  await stage.inside('touch /workspace/sample/go', threadOf('stop'));
+  await stage.mailLike(/^Stopped, and your work is saved/);
+  assert.equal((await stage.session(threadOf('stop')))?.is_active, false);
+  assert.match((await stage.ask('keep', { subject })).text, /^Kept until /);
+});

@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict';
+import { rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { after, before, test } from 'node:test';
+import { connectEmbedded } from '../../src/embedded/embedded.ts';
+import { sendToBot } from '../../src/cli/write-to-bot.ts';
+import { ALICE } from '../support/app.ts';
+import { engine } from '../support/engine.ts';
+import { ranWith } from '../support/ran-with.ts';
+import { until } from '../support/until.ts';
+import { openStage, type Stage } from './stage.ts';
+
+const ADMIN = 'admin@example.com';
+let stage: Stage;
+before(async () => {
+  stage = await openStage({ ADMIN_ADDRESSES: ADMIN });
+});
+after(() => stage.close());
+
+const at = (label: string) => ({ subject: `[sample#${label}] Work` });
+const threadOf = (label: string) => `alice@example.com-sample#${label}`;
+
+/** Beyond warning and grace. */
+async function idleToTheEnd(): Promise<void> {
+  stage.forward(41);
+  await stage.sweep();
+  stage.forward(6);
+  await stage.sweep();
+}
+
+/** Where the bot keeps what it has saved. */
+function savesDir(): string {
+  const { app, dataDir } = stage.bot;
+  return join(dataDir, 'saves', app.installation);
+}
+
+test('work that cannot be saved keeps its container, stopped; owner and admin hear of it, and it is tried again', async () => {
+  await stage.ask('echo precious > precious.txt', at('failing'));
+  const begun = await stage.session(threadOf('failing'));
+  assert.ok(begun);
+  const store = savesDir();
+  await until(async () => (await stage.session(threadOf('failing')))?.is_saved);
+  await rename(store, `${store}.away`);
+  await writeFile(store, 'in the way');
+  await stage.ask('echo more > more.txt', at('failing'));
+  await idleToTheEnd();
+  const failed = await stage.session(threadOf('failing'));
+  assert.deepEqual([failed?.state, failed?.is_active], ['save_failed', true]);
+  const { State } = await engine.getContainer(begun.container_id).inspect();
+  assert.equal(State.Running, false);
+  await stage.mailLike(/^Your work in sample could not be saved yet/);
+  await stage.mailLike(/^A save failed in sample/, ADMIN);
+
+  await rm(store);
+  await rename(`${store}.away`, store);
+  stage.forward(120);
+  await stage.sweep();
+  assert.equal((await stage.session(threadOf('failing')))?.state, 'ended');
+  assert.equal(await stage.isThere(begun.container_id), false);
+  ranWith((await stage.ask('cat precious.txt more.txt', at('failing'))).text, 'precious\nmore');
+  assert.equal(await stage.mailsLike(/^Your work in sample could not be saved yet/), 1);
+});
+
+test('a container stopped or removed behind the back of the bot loses nothing', async () => {
+  await stage.ask('echo one > one.txt', at('back'));
+  const first = await stage.session(threadOf('back'));
+  await engine.getContainer(first?.container_id ?? '').stop({ t: 0 });
+  ranWith((await stage.ask('cat one.txt; echo two > two.txt', at('back'))).text, 'one');
+  const second = await stage.session(threadOf('back'));
+  await engine.getContainer(second?.container_id ?? '').remove({ force: true });
+  ranWith((await stage.ask('cat one.txt two.txt; echo three > three.txt', at('back'))).text, 'one\ntwo');
+
+  const third = await stage.session(threadOf('back'));
+  await engine.getContainer(third?.container_id ?? '').remove({ force: true });
+  await idleToTheEnd();
+  assert.equal((await stage.session(threadOf('back')))?.state, 'ended');
+  ranWith((await stage.ask('cat one.txt two.txt three.txt', at('back'))).text, 'one\ntwo\nthree');
+});
+
+test('a host that lost container and volume after a command has the state saved after that command', async () => {
+  await stage.ask('echo saved > saved.txt; git checkout --quiet -b feature', at('lost'));
+  const session = await until(async () => {
+    const found = await stage.session(threadOf('lost'));
+    return found?.is_saved && found;
+  });
+  await engine.getContainer(session.container_id).remove({ force: true });
+  await engine.getVolume(session.volume_name).remove();
+  const again = await stage.ask('cat saved.txt; git status --short --branch', at('lost'));
+  ranWith(again.text, 'saved\n## feature\n?? saved.txt');
+  assert.match(
+    again.text,
+    /was restored: .*Its container was gone; what happened after that time is not in it\.$/m,
+  );
+});
+
+test('a command that comes while the container is being removed waits, and finds the work restored', async () => {
+  await stage.ask('head -c 20000000 /dev/urandom > big.bin; echo here > here.txt', at('moment'));
+  stage.forward(41);
+  await stage.sweep();
+  stage.forward(6);
+  const sweeping = stage.sweep();
+  const [answer] = await Promise.all([stage.ask('cat here.txt', at('moment')), sweeping]);
+  ranWith(answer.text, /^here$/m);
+});
+
+test('an expiring state is announced, kept by keep, and once expired the repository is started from again', async () => {
+  await stage.ask('echo old > old.txt', at('expiry'));
+  await stage.ask('stop', at('expiry'));
+  const session = await stage.session(threadOf('expiry'));
+  stage.forward(6 * 24 * 60 + 10);
+  await stage.sweep();
+  const announced = await stage.mailLike(/^Your saved work in sample expires/);
+  assert.match((await stage.ask('keep', { ...at('expiry'), inReplyTo: announced })).text, /^Kept until /);
+  stage.forward(2 * 24 * 60);
+  await stage.sweep();
+  assert.equal(await volumeIsThere(session?.volume_name), true);
+  stage.forward(6 * 24 * 60);
+  await stage.sweep();
+  assert.equal(await volumeIsThere(session?.volume_name), false);
+  const again = await stage.ask('ls', at('expiry'));
+  ranWith(again.text, /^README\.md$/m);
+  assert.doesNotMatch(again.text, /old\.txt/);
+  assert.match(again.text, /^The saved state of .* has expired/m);
+  assert.doesNotMatch((await stage.ask('ls', at('expiry'))).text, /has expired/);
+});
+
+async function volumeIsThere(name = ''): Promise<boolean> {
+  return engine
+    .getVolume(name)
+    .inspect()
+    .then(
+      () => true,
+      () => false,
+    );
+}
+
+test('Redis shows the saved commit, also after somebody has flushed it', async () => {
+  await stage.ask('echo x > x.txt', at('redis'));
+  await stage.ask('stop', at('redis'));
+  const { redisUrl } = (await connectEmbedded(stage.bot.dataDir)) ?? {};
+  const redis = new Redis(redisUrl as string);
+  try {
+    const key = `container:state:${threadOf('redis')}`;
+    const state = JSON.parse((await redis.get(key)) ?? 'null') as { commit: string; isActive: boolean };
+    assert.match(state.commit, /^[0-9a-f]{40}$/);
+    assert.equal(state.isActive, false);
+    const leftSeconds = await redis.ttl(key);
+    assert.ok(leftSeconds > 6.9 * 86_400 && leftSeconds <= 7 * 86_400, `${leftSeconds} s`);
+    await redis.flushall();
+    await stage.sweep();
+    const rebuilt = await until(async () => redis.get(key));
+    assert.deepEqual(JSON.parse(rebuilt), state);
+  } finally {
+    redis.disconnect();
+  }
+});
+
+test('what a crash left in the engine without a session is taken up, saved and removed', async () => {
+  await stage.ask('echo stray > stray.txt', at('stray'));
+  const session = await stage.session(threadOf('stray'));
+  await stage.bot.app
+    .db('container_sessions')
+    .where({ thread_id: threadOf('stray') })
+    .update({ is_active: false, state: 'ended' });
+  await stage.bot.restart();
+  await until(async () => (await stage.session(threadOf('stray')))?.is_active);
+  await idleToTheEnd();
+  assert.equal(await stage.isThere(session?.container_id ?? ''), false);
+  ranWith((await stage.ask('cat stray.txt', at('stray'))).text, 'stray');
+});
+
+test('a mail sent before the removal and taken after it is run in the restored workspace', async () => {
+  await stage.ask('echo work > work.txt', at('race'));
+  const subject = at('race').subject;
+  await stage.ask('stop', { subject });
+  const to = stage.bot.botAddress;
+  await Promise.all(
+    ['echo 1 >> work.txt', 'extend', 'echo 2 >> work.txt', 'stop'].map((body) =>
+      sendToBot(stage.bot.userAt(ALICE), { to, subject, body }),
+    ),
+  );
+  await until(
+    async () => (await stage.bot.app.db('commands').whereIn('state', ['queued', 'running'])).length === 0,
+  );
+  const text = (await stage.ask('sort work.txt', { subject })).text;
+  ranWith(text, '1\n2\nwork');
+});

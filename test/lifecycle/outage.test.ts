@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readFile, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { startEngineProxy, type EngineProxy } from '../support/engine-proxy.ts';
+import { ranWith } from '../support/ran-with.ts';
+import { until } from '../support/until.ts';
+import { openStage, type Stage } from './stage.ts';
+
+let proxy: EngineProxy;
+let stage: Stage;
+before(async () => {
+  proxy = await startEngineProxy();
+  stage = await openStage({ DOCKER_HOST: proxy.dockerHost });
+});
+after(async () => {
+  await stage.close();
+  await proxy.close();
+});
+
+const at = (label: string) => ({ subject: `[sample#${label}] Work` });
+const threadOf = (label: string) => `alice@example.com-sample#${label}`;
+const stateOf = async (label: string) => (await stage.session(threadOf(label)))?.state;
+
+/** A sweep in the middle of which something goes: what it says of that is in the bot's log. */
+const troubledSweep = () => stage.sweep().catch(() => undefined);
+
+async function warned(label: string): Promise<void> {
+  stage.forward(41);
+  await stage.sweep();
+  await stage.mailLike(new RegExp(`Thread ${threadOf(label)}`));
+  stage.forward(6);
+}
+
+test('with Docker away nothing is removed and nothing lost; afterwards the removal is made up for', async () => {
+  await stage.ask('echo work > work.txt', at('away'));
+  await warned('away');
+  await proxy.cut();
+  await troubledSweep();
+  assert.equal(await stateOf('away'), 'active');
+  await proxy.mend();
+  await stage.sweep();
+  assert.equal(await stateOf('away'), 'ended');
+  assert.equal(await stage.mailsLike(/could not be saved/), 0);
+  ranWith((await stage.ask('cat work.txt', at('away'))).text, 'work');
+});
+
+test('Docker going in the middle of a save leaves the save before it as it was, and no half of the new one', async () => {
+  await stage.ask('head -c 40000000 /dev/urandom > big.bin; echo work > work.txt', at('cut'));
+  await until(async () => (await stage.session(threadOf('cut')))?.is_saved);
+  await stage.ask('head -c 40000000 /dev/urandom > other.bin; sha256sum *.bin > sums', at('cut'));
+  const saves = join(stage.bot.dataDir, 'saves', stage.bot.app.installation);
+  const isUnderWay = async () =>
+    (await readdir(saves, { recursive: true })).some((name) => name.includes('incoming-'));
+  await until(isUnderWay);
+  await proxy.cut();
+  await until(async () => !(await isUnderWay()));
+  assert.equal((await stage.session(threadOf('cut')))?.is_saved, false);
+  await proxy.mend();
+  await warned('cut');
+  await stage.sweep();
+  assert.equal(await stateOf('cut'), 'ended');
+  ranWith((await stage.ask('sha256sum --check sums', at('cut'))).text, 'big.bin: OK\nother.bin: OK');
+});
+
+test('PostgreSQL killed between the save and the removal: the removal is made up for', async () => {
+  await stage.ask('echo work > work.txt', at('database'));
+  await warned('database');
+  await stage.ask('true', at('other'));
+  const saved = once(stage.bot.app.lifecycle.events, 'container:saved');
+  const sweeping = troubledSweep();
+  await saved;
+  const pid = await readFile(join(stage.bot.dataDir, 'postgres', 'data', 'postmaster.pid'), 'utf8');
+  process.kill(Number(pid.split('\n')[0]), 'SIGKILL');
+  await sweeping;
+  await until(() =>
+    stage.sweep().then(
+      () => true,
+      () => false,
+    ),
+  );
+  await until(async () => {
+    await troubledSweep();
+    return (await stateOf('database').catch(() => undefined)) === 'ended';
+  });
+  ranWith((await stage.ask('cat work.txt', at('database'))).text, 'work');
+});

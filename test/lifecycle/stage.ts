@@ -1,0 +1,96 @@
+import type { Overrides } from '../../src/app.ts';
+import { askBot } from '../../src/cli/write-to-bot.ts';
+import type { ParsedMessage } from '../../src/mail/parse.ts';
+import { ALICE, startTestApp, type TestApp } from '../support/app.ts';
+import { engine, inContainer } from '../support/engine.ts';
+import { readMails } from '../support/mailbox.ts';
+import { until } from '../support/until.ts';
+
+const THREAD = 'alice@example.com-sample';
+
+/** A bot whose clock the test sets, and whose sweeps it starts. */
+export type Stage = {
+  bot: TestApp;
+  /** Moves the bot's clock. */
+  forward: (minutes: number) => void;
+  now: () => Date;
+  /** One sweep, to its end. */
+  sweep: () => Promise<void>;
+  ask: (body: string, more?: Ask) => Promise<ParsedMessage>;
+  /** The first mail to somebody whose text is like that. */
+  mailLike: (pattern: RegExp, to?: string) => Promise<ParsedMessage>;
+  /** How many there are. */
+  mailsLike: (pattern: RegExp, to?: string) => Promise<number>;
+  session: (threadId?: string) => Promise<SessionRow | undefined>;
+  /** In the thread's container. */
+  inside: (script: string, threadId?: string) => Promise<string>;
+  /** Waits until a process with these words runs in the thread's container. */
+  untilRuns: (words: string, threadId?: string) => Promise<void>;
+  isThere: (container: string) => Promise<boolean>;
+  close: () => Promise<void>;
+};
+
+type Ask = { from?: string; subject?: string; inReplyTo?: ParsedMessage };
+
+type SessionRow = {
+  id: number;
+  container_id: string;
+  container_name: string;
+  volume_name: string;
+  state: string;
+  is_active: boolean;
+  is_saved: boolean;
+  end_reason: string | null;
+};
+
+export async function openStage(
+  env: Readonly<Record<string, string>> = {},
+  overrides: Overrides = {},
+): Promise<Stage> {
+  let aheadMs = 0;
+  const now = (): Date => new Date(Date.now() + aheadMs);
+  // Only the sweeps of the test itself.
+  const never = { CONTAINER_CHECK_INTERVAL_MS: String(86_400_000) };
+  const bot = await startTestApp({ env: { ...never, ...env }, overrides: { ...overrides, now } });
+  const mails = (to: string) => readMails(bot.userAt(to));
+  const session = async (threadId = THREAD): Promise<SessionRow | undefined> =>
+    bot.app.db('container_sessions').where({ thread_id: threadId }).orderBy('id', 'desc').first();
+  return {
+    bot,
+    now,
+    session,
+    forward: (minutes) => void (aheadMs += minutes * 60_000),
+    sweep: () => bot.app.lifecycle.sweep(),
+    async ask(body, { from = ALICE, subject = '[sample] Work', inReplyTo } = {}) {
+      const mail = { to: bot.botAddress, subject, body, inReplyTo };
+      const patience = { timeoutMs: 60_000, signal: new AbortController().signal };
+      return (await askBot(bot.userAt(from), mail, patience)).answer;
+    },
+    mailLike: (pattern, to = ALICE) =>
+      until(async () => (await mails(to)).find(({ text }) => pattern.test(text))),
+    mailsLike: async (pattern, to = ALICE) =>
+      (await mails(to)).filter(({ text }) => pattern.test(text)).length,
+    async inside(script, threadId = THREAD) {
+      const found = await session(threadId);
+      if (!found) throw new Error(`no session of ${threadId}`);
+      return inContainer(found.container_id, script);
+    },
+    async untilRuns(words, threadId = THREAD) {
+      await until(async () => {
+        const found = await session(threadId);
+        if (!found) return false;
+        const { Processes: processes } = await engine.getContainer(found.container_id).top();
+        return processes.some((line: string[]) => line.join(' ').includes(words));
+      });
+    },
+    isThere: (container) =>
+      engine
+        .getContainer(container)
+        .inspect()
+        .then(
+          () => true,
+          () => false,
+        ),
+    close: () => bot.close(),
+  };
+}

@@ -1,0 +1,289 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  expiredNote,
+  renderLifecycleNotice,
+  restoredNote,
+  type LifecycleNotice,
+} from '../../src/mail/lifecycle-notices.ts';
+import { REPLY_MARKER, typedText } from '../../src/mail/reply-text.ts';
+import { at, now, samples } from './lifecycle-samples.ts';
+
+const yesterday = new Date('2026-11-22T09:05:00Z');
+const { status } = samples;
+
+const wordings: [notice: LifecycleNotice, ...says: RegExp[]][] = [
+  [
+    samples['idle-warning'],
+    /^Your container goes at 14:32 UTC, in 5 minutes\n/,
+    /Nothing has run in my-react-app for a while\. Your work is saved first: 3 files changed, 2 commits not pushed\.\n/,
+    /reply with this one word:\n\n {4}extend\n/,
+    /\nFor two hours: extend 2h\n/,
+    /Nothing is lost: your next command, within 7 days, finds everything as you left it\.\n/,
+    /\nThread john@example\.com-my-react-app\n/,
+  ],
+  [
+    { ...samples['idle-warning'], filesModified: 0, unpushedCommits: 0, minutesRemaining: 1, keptDays: 1 },
+    /, in 1 minute\n/,
+    /Nothing in it is changed, and everything is pushed\./,
+    /within 1 day,/,
+  ],
+  [{ ...samples['idle-warning'], filesModified: 1, unpushedCommits: 0 }, /saved first: 1 file changed\.\n/],
+  [
+    { ...samples['idle-warning'], filesModified: 0, unpushedCommits: 1 },
+    /saved first: 1 commit not pushed\.\n/,
+  ],
+  [{ ...samples['idle-warning'], filesModified: null }, /All your work in it is saved first\.\n/],
+  [
+    { ...samples['idle-warning'], goesAt: new Date('2026-11-24T00:02:00Z') },
+    /^Your container goes on Tue 24 Nov, 00:02 UTC, in/,
+  ],
+  [
+    samples.expiring,
+    /^Your saved work in my-react-app expires on Tue 24 Nov, 14:32 UTC\n/,
+    /It is of Tue 17 Nov, 14:32 UTC: 3 files changed\./,
+    /\n {4}keep\n/,
+    /A later command starts from the repository\./,
+  ],
+  [
+    samples['save-failed'],
+    /^Your work in my-react-app could not be saved yet\n/,
+    /Nothing is lost: the container is stopped, not removed/,
+    /tried again at 14:37 UTC/,
+    / {2}git says: fatal: .*No space left on device\n/,
+  ],
+  [
+    { ...samples['save-failed'], forWhom: 'admin' },
+    /^A save failed in my-react-app\n/,
+    /thread john@example\.com-my-react-app could not be saved\./,
+    /Its container is stopped and kept/,
+    /tried again at 14:37 UTC/,
+  ],
+  [
+    samples['no-room'],
+    /^Your command is waiting for room\n/,
+    /You can have 5 containers at the same time, and all of them are at work\./,
+    /It is not lost\. It runs by itself/,
+  ],
+  [
+    { kind: 'no-room', limit: 'host', maximum: 1 },
+    /This machine can have 1 container .* and it is at work\./,
+  ],
+  [samples.extended, /^Kept until 16:27 UTC\n/, /Reply with your next command/],
+  [
+    { ...samples.extended, isCapped: true, until: new Date('2026-11-24T02:20:00Z') },
+    /^Kept until Tue 24 Nov, 02:20 UTC\n/,
+    /Longer is not possible: 12 h after the last command\./,
+  ],
+  [{ ...samples.extended, isCapped: true, capHours: 1.5 }, /1 h 30 min after the last command/],
+  [
+    { ...samples.extended, wasRestored: { savedAt: yesterday } },
+    /^Restored, and kept until 16:27 UTC\n/,
+    /The container had gone already\. A new one has your work of Sun 22 Nov, 09:05 UTC\./,
+  ],
+  [
+    samples.saved,
+    /^Saved: 3 files changed, 2 commits not pushed\n/,
+    /the state of 14:27 UTC, kept outside of the container\. .* HEAD is 1a2b3c4d5e\.\n/,
+  ],
+  [
+    { ...samples.saved, filesModified: 0, unpushedCommits: 0, commit: null, leftOut: ['big.iso: 3 GB'] },
+    /^Saved; nothing is changed, everything is pushed\n/,
+    /The workspace stays as it is\.\n/,
+    /Too large for the saved state, and so only in the container:\n\n {2}\* big\.iso: 3 GB\n/,
+  ],
+  [
+    samples.stopped,
+    /^Stopped, and your work is saved\n/,
+    /3 changed files are kept, in the commit 1a2b3c4d5e\./,
+    /the container is removed/,
+    / {2}\* node_modules: 412 MB/,
+    /Your next command, until Mon 30 Nov, 14:27 UTC, .* finds the rest as you left it\./,
+  ],
+  [
+    { ...samples.stopped, filesModified: 1, hasCommitted: false, leftOut: [] },
+    /1 changed file is kept\. /,
+    /finds everything as you left it\./,
+  ],
+  [{ ...samples.stopped, filesModified: 0 }, /No files were changed since the last commit\./],
+  [
+    samples.fresh,
+    /^Your next command starts from the repository\n/,
+    /What you had at 14:27 UTC is put aside for 7 days\./,
+    /\n {4}restore\n/,
+  ],
+  [{ ...samples.fresh, savedAt: null }, /There was nothing to be put aside\./],
+  [
+    samples.restored,
+    /^Your work of Sun 22 Nov, 09:05 UTC is back: 12 files\n/,
+    /What was there until now is put aside/,
+    /\n {4}restore\n/,
+  ],
+  [
+    samples.help,
+    /Subject: \[my-react-app\]/,
+    /extend 2h for two hours/,
+    /45 minutes/,
+    ...['status', 'diff', 'log', 'extend', 'save', 'stop', 'fresh', 'restore', 'keep', 'help'].map(
+      (word) => new RegExp(`^  ${word.padEnd(7)}  \\S`, 'm'),
+    ),
+  ],
+  [{ ...samples.help, repositoryName: null }, /Subject: \[my-app\]/],
+  [samples.keep, /^Kept until Mon 30 Nov, 14:27 UTC\n/],
+  [samples.later, /^Understood: stop, /, /A command of this thread comes first\./, /Another mail/],
+  [{ ...samples.later, ahead: 3 }, /3 commands of this thread come first\./],
+  [
+    samples['nothing-there'],
+    /^There is no container now for my-react-app\n/,
+    /nothing to be done for "stop"/,
+  ],
+  [{ ...samples['nothing-there'], word: 'restore' }, /^Nothing is put aside for my-react-app\n/],
+  [{ ...samples['nothing-there'], word: 'keep' }, /^No saved work is about to expire for my-react-app\n/],
+  [samples['not-understood'], /Nothing was done, and nothing was run\.\n/, /"extend banana" names no length/],
+  [
+    status,
+    /^A command has been running for 3 min 5 s, since 14:23 UTC\n/,
+    / {2}\$ npm test\n\n {2}✓ adds a login form \(12 ms\)\n {2}✓ keeps the session/,
+    / {2}Container {5}in use\n/,
+    / {2}Waiting {7}npm run build\n {16}git status …\n/,
+    / {2}Last command {2}npm ci · exit code 0, 14:20 UTC\n/,
+    / {2}Saved {9}14:20 UTC, 3 files changed\n/,
+  ],
+  [
+    { ...status, running: { command: 'sleep 9', since: now, lastLines: '' }, queued: [] },
+    /\$ sleep 9\n\n {2}\(no output yet\)\n/,
+  ],
+  [
+    { ...status, running: null, goesAt: at('14:32:00'), saved: null },
+    /^2 commands waiting, none running\n/,
+    /kept until 14:32 UTC: \d+ min(?: \d+ s)? from now, and longer if a command runs\n/,
+    /Saved {9}nothing yet\n/,
+    /the one word extend/,
+  ],
+  [
+    {
+      ...status,
+      running: null,
+      queued: [],
+      container: 'none',
+      lastCommand: { command: 'make\nmake test', endedAt: yesterday, exitCode: null, state: 'interrupted' },
+      saved: { savedAt: yesterday, filesModified: 0, expiresAt: at('16:00:00') },
+    },
+    /^Nothing is running\n/,
+    /none; your next command gets one, with your saved work\n/,
+    /make … · interrupted, Sun 22 Nov, 09:05 UTC\n/,
+    /Sun 22 Nov, 09:05 UTC, no files changed; kept until 16:00 UTC\n/,
+  ],
+  [
+    { ...status, running: null, queued: [], container: 'stopped', lastCommand: null, saved: null },
+    /stopped; your next command starts it\n/,
+  ],
+  [
+    { ...status, queued: Array.from({ length: 9 }, (_, index) => `job ${index}`) },
+    / {2}job 3\n {16}and 5 more\n/,
+  ],
+  [
+    samples.diff,
+    /^4 files changed, \+91 -3\n/,
+    / {2}src\/app\.tsx {2}\+6 -2\n {2}public\/logo\.png {2}binary\n/,
+    / {2}src\/auth\/session-storage\.ts → src\/session\.ts {2}\+1 -1\n/,
+    /git apply changes\.patch/,
+  ],
+  [{ ...samples.diff, isCut: true }, /too large for a mail: changes\.patch has only the beginning of it/],
+  [{ ...samples.diff, patch: null, isCut: true }, /The patch is too large for a mail\.\n/],
+  [
+    { kind: 'diff', files: [], patch: null, isCut: false },
+    /^No files changed\n\nCompared with the repository as it was fetched, committed or not, at the last save\.\n/,
+  ],
+  [
+    { ...samples.diff, files: Array.from({ length: 25 }, () => ({ path: 'a', added: 1, removed: 0 })) },
+    /^25 files changed, \+25 -0\n/,
+    /\n {2}and 5 more\n/,
+  ],
+  [
+    samples.log,
+    /^The last 4 commands\n/,
+    / {2}#14 {2}npm run build\n {6}running · 14:26 UTC\n/,
+    /\n {6}exit code 1 · 14:20 UTC · 41\.3 s\n/,
+    / {2}#12 {2}git pull …\n {6}exit code 0 · Sun 22 Nov, 09:05 UTC · 8\.2 s\n/,
+    /stopped at the time limit · .* · 30 min\n/,
+  ],
+  [{ kind: 'log', commands: [], now }, /^No command has run in this thread yet\n/],
+];
+for (const [at, [notice, ...says]] of wordings.entries()) {
+  test(`the notice ${notice.kind} says what is so and what to do next (${at})`, () => {
+    const { text, html } = renderLifecycleNotice(notice);
+    for (const words of says) assert.match(text, words);
+    assert.ok(text.endsWith(`\n\n${REPLY_MARKER}\n`));
+    assert.doesNotMatch(text, /\n{3}|undefined|null|NaN|Invalid|\[object| \n/);
+    assert.ok(html.includes(REPLY_MARKER));
+    assert.doesNotMatch(html, /undefined|NaN|Invalid|\[object/);
+  });
+}
+
+test('the patch is attached as a file', () => {
+  const { attachments } = renderLifecycleNotice(samples.diff);
+  assert.deepEqual(attachments, [
+    { fileName: 'changes.patch', contentType: 'text/x-patch', content: samples.diff.patch },
+  ]);
+  assert.equal(renderLifecycleNotice({ ...samples.diff, patch: null }).attachments, undefined);
+});
+
+test('whatever names and texts of others hold, a notice is harmless', () => {
+  const evil =
+    '</td></table><script>alert(1)</script>"\'\u202e\x1b[31m\n-- \n=== Threadbox: reply above this line ===';
+  const bad = (value: unknown): unknown => {
+    if (typeof value === 'string') return `${evil}${value}`;
+    if (Array.isArray(value)) return value.map(bad);
+    if (value === null || typeof value !== 'object' || value instanceof Date || Buffer.isBuffer(value)) {
+      return value;
+    }
+    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, bad(inner)]));
+  };
+  for (const sample of Object.values(samples)) {
+    const { kind, ...rest } = sample;
+    const { text, html } = renderLifecycleNotice({ ...(bad(rest) as object), kind } as LifecycleNotice);
+    assert.doesNotMatch(html, /<script|<\/td><\/table></, kind);
+    for (const part of [text, html]) assert.ok(!part.includes('\u202e') && !part.includes('\x1b'), kind);
+    assert.doesNotMatch(text, /^-- ?$/m, kind);
+  }
+});
+
+test('a quoted notice under an answer is not taken for a command', () => {
+  for (const sample of Object.values(samples)) {
+    const quoted = renderLifecycleNotice(sample).text.trimEnd().replaceAll(/^/gm, '> ');
+    const answer = `extend\n\nOn Mon, 23 Nov 2026 at 14:28, Threadbox <bot@example.com> wrote:\n\n${quoted}\n`;
+    assert.equal(typedText(answer), 'extend', sample.kind);
+  }
+});
+
+test('a very long list of commands shows the first of them', () => {
+  const one = samples.log.commands[0];
+  assert.ok(one);
+  const commands = Array.from({ length: 50 }, (_, index) => ({ ...one, number: 50 - index }));
+  const { text } = renderLifecycleNotice({ kind: 'log', commands, now });
+  assert.match(text, /^The last 30 commands\n/);
+  assert.match(text, /\n {2}and 20 more\n/);
+});
+
+test('the first answer after a restore says in one line from when, and how many files', () => {
+  assert.equal(
+    restoredNote(yesterday, 12, 'idle', now),
+    'Your work of Sun 22 Nov, 09:05 UTC was restored: 12 files.',
+  );
+  assert.equal(
+    restoredNote(at('09:05:00'), 1, 'stopped', now),
+    'Your work of 09:05 UTC was restored: 1 file.',
+  );
+  assert.match(restoredNote(yesterday, 2, 'evicted', now), /: 2 files\. Its container had made room/);
+  assert.match(restoredNote(yesterday, 2, 'lost', now), /what happened after that time is not in it\.$/);
+  assert.match(restoredNote(yesterday, 0, 'idle', now), /was restored: no files were changed in it\.$/);
+});
+
+test('after the end of a saved state, it is said that it has expired', () => {
+  assert.equal(
+    expiredNote(new Date('2025-11-10T14:32:00Z'), now),
+    'The saved state of Mon 10 Nov 2025, 14:32 UTC has expired after 7 days; this started from the repository.',
+  );
+  assert.match(expiredNote(yesterday, now, 1), /after 1 day;/);
+});
