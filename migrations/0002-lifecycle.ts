@@ -21,6 +21,8 @@ async function up(knex: Knex): Promise<void> {
       add column check_at timestamptz not null default now(),
       -- False from the end of a command that changed something until that is saved.
       add column is_saved boolean not null default true,
+      -- Its removal takes the volume, too: what it holds was put aside.
+      add column drops_volume boolean not null default false,
       add column save_failures integer not null default 0,
       add column save_error text,
       -- What the next answer has to say besides: restored from when, evicted, expired.
@@ -59,6 +61,7 @@ async function up(knex: Knex): Promise<void> {
       announced_at timestamptz,
       -- Why its container went.
       end_reason text,
+      aside_at timestamptz,
       expired_told_at timestamptz,
       -- When what it kept was removed, after it had expired.
       cleaned_at timestamptz
@@ -79,7 +82,7 @@ async function down(knex: Knex): Promise<void> {
     drop index container_sessions_check, container_sessions_active_user;
     alter table container_sessions
       drop column state, drop column last_command_at, drop column keep_until, drop column warned_at, drop column check_at,
-      drop column is_saved, drop column save_failures, drop column save_error, drop column notes;
+      drop column is_saved, drop column drops_volume, drop column save_failures, drop column save_error, drop column notes;
     alter table repositories drop column idle_timeout_ms, drop column restore;
     alter table users drop column idle_timeout_ms;
   `);

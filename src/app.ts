@@ -171,7 +171,8 @@ type QueueCommand = (threadId: string, commandId: number) => void;
 function queueInto(parts: Parts, lifecycle: Lifecycle): QueueCommand {
   const { queues, signal, log } = parts;
   const known = new Set<number>();
-  const running = { ...parts, runControl: lifecycle.runControl };
+  const { runControl, tellControlFailure } = lifecycle;
+  const running = { ...parts, runControl, tellControlFailure };
   return (threadId, commandId) => {
     if (known.has(commandId)) return;
     known.add(commandId);
@@ -182,7 +183,7 @@ function queueInto(parts: Parts, lifecycle: Lifecycle): QueueCommand {
   };
 }
 
-type Parts = LifecycleParts & Omit<CommandParts, 'runControl'> & { config: Config };
+type Parts = LifecycleParts & Omit<CommandParts, 'runControl' | 'tellControlFailure'> & { config: Config };
 
 /** From the mailbox to the queues. */
 function startIntake(

@@ -99,7 +99,7 @@ const deleteCommand: CliCommand = {
           );
         }
         if (options['yes'] !== true) throw usageError(`${warning(kept)}\nTo delete it, add --yes.`);
-        const { expireNow } = await import('../store/saved-states.ts');
+        const { expireNow } = await import('../store/expiring-saves.ts');
         return expireNow(db, threadId);
       },
       { ifNew: 0 },

@@ -87,7 +87,9 @@ export async function execute(
   /** The warm path asks Docker nothing beforehand: using the container shows whether it is still there. */
   async function warmContainer(): Promise<OpenedContainer | null> {
     const session = await activeSession(db, command.threadId);
-    return session?.state === 'active' ? { session, wasRunning: false, notes: session.notes } : null;
+    return session?.state === 'active'
+      ? { session, wasRunning: false, notes: session.notes, restored: null }
+      : null;
   }
 
   /** @returns null when the last attempt never began and never will */

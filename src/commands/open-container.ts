@@ -1,27 +1,24 @@
 import { existsSync } from 'node:fs';
 import type { Docker } from '../containers/client.ts';
-import { ensureContainer, type Container } from '../containers/container.ts';
+import { ensureContainer, hasVolume, type Container } from '../containers/container.ts';
 import { ensureMirror, mirrorPathOf } from '../containers/mirror.ts';
+import { volumeName } from '../containers/names.ts';
 import { restoreWorkspace } from '../containers/restore.ts';
 import { storePathOf } from '../containers/saves-store.ts';
 import { prepareWorkspace } from '../containers/workspace.ts';
 import type { Config } from '../config.ts';
 import { cleanSave } from '../lifecycle/clean-save.ts';
+import { writeContainerState } from '../lifecycle/container-state.ts';
 import type { LifecycleEvents } from '../lifecycle/events.ts';
+import { finishRemoval } from '../lifecycle/finish-removal.ts';
 import type { Log } from '../log.ts';
 import { expiredNote, restoredNote } from '../mail/lifecycle-notices.ts';
 import type { Command } from '../store/commands.ts';
 import type { Db } from '../store/database.ts';
 import { shownUrl, type Repository } from '../store/repositories.ts';
-import {
-  currentSave,
-  markExpired,
-  reviveSave,
-  savesToClean,
-  takeExpiredNews,
-  type SavedState,
-} from '../store/saved-states.ts';
-import { activeSession, openSession, reopenSession, type Session } from '../store/sessions.ts';
+import { markExpired, savesToClean } from '../store/expiring-saves.ts';
+import { currentSave, reviveSave, takeExpiredNews, type SavedState } from '../store/saved-states.ts';
+import { activeSession, openSession, reopenSession, setNotes, type Session } from '../store/sessions.ts';
 import type { SharedState } from '../store/shared-state.ts';
 
 /**
@@ -53,6 +50,8 @@ export type OpenedContainer = {
   /** It ran all the time, so what is not known in its workspace never was. */
   wasRunning: boolean;
   notes: string[];
+  /** The work that came back just now. */
+  restored: Restored | null;
 };
 
 /** The work that came back, and where from. */
@@ -71,11 +70,7 @@ export async function openContainer(
   repository: Repository,
 ): Promise<OpenedContainer> {
   const { db, docker, mirrorsDir, signal, log } = parts;
-  await markExpired(db, parts.now());
-  // A volume of a state that is over must not be taken for the thread's.
-  for (const over of await savesToClean(db, { threadId: owner.threadId, limit: 100 })) {
-    await cleanSave(parts, over);
-  }
+  await clearTheWay(parts, owner.threadId);
   const fetching = ensureMirror({ mirrorsDir, repository, log, signal });
   // The container mounts the mirror's directory: only one that is there can be brought up to date beside it.
   if (!existsSync(mirrorPathOf(mirrorsDir, repository.id))) await fetching;
@@ -84,6 +79,8 @@ export async function openContainer(
     containerOf(parts, owner, repository),
     currentSave(db, owner.threadId),
   ]);
+  // Recorded before anything else is done in it: whatever fails then, it is known, and goes in its time.
+  const session = await sessionOf(parts, owner, repository, container);
   const workspace = {
     repositoryName: repository.name,
     url: shownUrl(repository.url),
@@ -94,7 +91,7 @@ export async function openContainer(
   };
   const outcome = await prepareWorkspace(docker, container.id, workspace, { signal });
   let restored: Restored | null = null;
-  const notes = [...mirror.notes];
+  const notes = [...session.notes, ...mirror.notes];
   if (outcome === 'empty' && saved?.snapshot) {
     const work = await restoreWorkspace(docker, container.id, {
       storePath: storePathOf(parts.savesDir, owner.threadId),
@@ -108,25 +105,78 @@ export async function openContainer(
   } else if (saved?.endReason && saved.savedAt) {
     restored = { from: 'volume', savedAt: saved.savedAt, files: saved.filesModified };
   }
-  const session = await sessionOf(parts, owner, repository, { container, saved, restored, notes });
-  return { session, wasRunning: container.wasRunning, notes: session.notes };
+  const told = await recordOpening(parts, session, { saved, restored, notes, threadId: owner.threadId });
+  return { session, wasRunning: container.wasRunning, notes: told, restored };
 }
 
-/** The same for a container that has been prepared before: its upstream may be out of reach by now. */
+/** What was over before this command came is brought to its end first. */
+async function clearTheWay(parts: ContainerParts, threadId: string): Promise<void> {
+  const { db, now } = parts;
+  await markExpired(db, now());
+  const session = await activeSession(db, threadId);
+  if (session?.state === 'removing' && session.dropsVolume) await finishRemoval(parts, session);
+  // A volume of a state that is over must not be taken for the thread's.
+  for (const over of await savesToClean(db, { threadId, limit: 100 })) await cleanSave(parts, over);
+}
+
+/** What has come back, and what the next answer has to say of it. @returns all that it has to say */
+async function recordOpening(
+  parts: ContainerParts,
+  session: Session,
+  {
+    saved,
+    restored,
+    notes,
+    threadId,
+  }: {
+    saved: SavedState | null;
+    restored: Restored | null;
+    notes: readonly string[];
+    threadId: string;
+  },
+): Promise<string[]> {
+  const { db, config, events, now } = parts;
+  const at = now();
+  const told = await db.transaction(async (transaction) => {
+    const expired = saved ? null : await takeExpiredNews(transaction, threadId, at);
+    const reason = saved?.endReason ?? 'lost';
+    const all = [
+      // What somebody has asked for is told in the answer to that.
+      ...(restored && reason !== 'restored'
+        ? [restoredNote(restored.savedAt, restored.files, reason, at)]
+        : []),
+      ...(expired?.savedAt ? [expiredNote(expired.savedAt, at, config.savedStateDays)] : []),
+      ...notes,
+    ];
+    if (saved) await reviveSave(transaction, saved.id);
+    if (all.length > 0) await setNotes(transaction, session.id, all);
+    return all;
+  });
+  await writeContainerState(parts, threadId);
+  if (restored) {
+    const { from, savedAt } = restored;
+    const { containerId } = session;
+    events.tell('container:restored', { containerId, threadId, from, savedAt: savedAt.toISOString() });
+  }
+  return told;
+}
+
+/**
+ * The same for a container that has been prepared before: its upstream may be out of reach by now. Without its volume
+ * nothing of that is left, and it is opened anew.
+ */
 export async function resumeContainer(
   parts: ContainerParts,
   owner: ThreadOwner,
   repository: Repository,
 ): Promise<OpenedContainer> {
-  if (!existsSync(mirrorPathOf(parts.mirrorsDir, repository.id)))
-    return openContainer(parts, owner, repository);
-  const [container, saved] = await Promise.all([
-    containerOf(parts, owner, repository),
-    currentSave(parts.db, owner.threadId),
-  ]);
-  const found = { container, saved, restored: null, notes: [] };
-  const session = await sessionOf(parts, owner, repository, found);
-  return { session, wasRunning: container.wasRunning, notes: session.notes };
+  const volume = volumeName(parts.installation, owner.threadId);
+  const hasAll =
+    existsSync(mirrorPathOf(parts.mirrorsDir, repository.id)) && (await hasVolume(parts.docker, volume));
+  if (!hasAll) return { ...(await openContainer(parts, owner, repository)), wasRunning: false };
+  const container = await containerOf(parts, owner, repository);
+  const session = await sessionOf(parts, owner, repository, container);
+  return { session, wasRunning: container.wasRunning, notes: session.notes, restored: null };
 }
 
 /** The thread's container, running: as it is, started or made. Its workspace is left as it is. */
@@ -154,62 +204,32 @@ export async function containerOf(
   }
 }
 
-type Found = {
-  container: Container;
-  saved: SavedState | null;
-  restored: Restored | null;
-  notes: readonly string[];
-};
-
 async function sessionOf(
   { db, config, events, log, now }: ContainerParts,
   { threadId, userId }: ThreadOwner,
   repository: Repository,
-  { container, saved, restored, notes }: Found,
+  container: Container,
 ): Promise<Session> {
   const known = await activeSession(db, threadId);
   if (known?.containerId === container.id) {
-    if (known.state !== 'active') {
-      await reopenSession(db, known.id, now());
-      if (saved) await reviveSave(db, saved.id);
-    }
-    return { ...known, state: 'active', notes: [...known.notes, ...notes] };
+    if (known.state !== 'active') await reopenSession(db, known.id, now());
+    return { ...known, state: 'active' };
   }
-  const at = now();
-  const session = await db.transaction(async (transaction) => {
-    const expired = saved ? null : await takeExpiredNews(transaction, threadId, at);
-    const told = [
-      ...(restored ? [restoredNote(restored.savedAt, restored.files, saved?.endReason ?? 'lost', at)] : []),
-      ...(expired?.savedAt ? [expiredNote(expired.savedAt, at, config.savedStateDays)] : []),
-      // Those that an answer was to say that never came.
-      ...(known?.notes ?? []),
-      ...notes,
-    ];
-    if (saved) await reviveSave(transaction, saved.id);
-    return openSession(
-      transaction,
-      {
-        containerId: container.id,
-        containerName: container.name,
-        volumeName: container.volumeName,
-        image: config.containerImage,
-        threadId,
-        userId,
-        repositoryId: repository.id,
-        notes: told,
-      },
-      { endReason: 'its container was gone', now: at },
-    );
-  });
+  const session = await openSession(
+    db,
+    {
+      containerId: container.id,
+      containerName: container.name,
+      volumeName: container.volumeName,
+      image: config.containerImage,
+      threadId,
+      userId,
+      repositoryId: repository.id,
+    },
+    { endReason: 'its container was gone', now: now() },
+  );
   log.info({ thread: threadId, container: container.name }, 'container created');
-  const of = { containerId: container.id, threadId };
-  events.tell('container:created', of);
-  if (restored) {
-    events.tell('container:restored', {
-      ...of,
-      from: restored.from,
-      savedAt: restored.savedAt.toISOString(),
-    });
-  }
-  return session;
+  events.tell('container:created', { containerId: container.id, threadId });
+  // Those that an answer was to say that never came.
+  return { ...session, notes: known?.notes ?? [] };
 }

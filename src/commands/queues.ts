@@ -51,9 +51,20 @@ export class ThreadQueues {
     return this.#enqueue(threadId, job);
   }
 
+  /**
+   * The same, if nothing of the thread runs or waits: that is looked at and its turn taken in one step, so that nobody who
+   * calls it ever waits behind a command.
+   *
+   * @returns null when something of the thread does run or wait
+   */
+  runIfIdle<T>(threadId: string, job: () => Promise<T>): Promise<T> | null {
+    return this.isBusy(threadId) ? null : this.run(threadId, job);
+  }
+
   /** True when a job of the thread runs or waits. */
   isBusy(threadId: string): boolean {
-    return this.#threads.has(threadId);
+    const queue = this.#threads.get(threadId);
+    return queue !== undefined && queue.size + queue.pending > 0;
   }
 
   /** Resolves when nothing waits and nothing runs. */

@@ -11,6 +11,8 @@ export type CommandParts = ExecuteParts &
   TellParts & {
     /** Does what a control word asks of the thread's container, and answers it. */
     runControl: (command: Command, repository: Repository) => Promise<void>;
+    /** Answers one that could not be done. */
+    tellControlFailure: (command: Command, error: Error) => Promise<void>;
     /** What waits for a part says so here: once, for however many commands. */
     states: { docker: PartState; database: PartState };
     /** Tests alone set this. */
@@ -57,7 +59,8 @@ export async function runCommand(parts: CommandParts, commandId: number): Promis
       if (parts.signal.aborted || isPassing(error)) throw error;
       if (!isForTheSender(error) && (faults += 1) < MOST_FAULTS) throw error;
       log.error({ err: error }, 'the command cannot be run or answered');
-      await tellFailure(parts, command, repository, error as Error, { executed, tries });
+      if (command.control) await parts.tellControlFailure(command, error as Error);
+      else await tellFailure(parts, command, repository, error as Error, { executed, tries });
     }
   }
 
@@ -66,7 +69,7 @@ export async function runCommand(parts: CommandParts, commandId: number): Promis
     isTold = true;
     try {
       const command: Command = await commandById(parts.db, commandId);
-      const isOpen = command.state === 'queued' || command.state === 'running';
+      const isOpen = command.control === null && (command.state === 'queued' || command.state === 'running');
       // One that was taken up after a restart may be running all the while.
       isTold = isOpen && !mayHaveBegun(command.attempt, tries);
       if (isTold) await tellDelay(parts, command, waitsFor);

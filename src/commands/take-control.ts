@@ -75,35 +75,43 @@ export async function takeControlWord(
  * @returns the id of the queued command, or null when it was answered
  */
 async function takeControl(
-  { db, config, now, answerControl }: ControlParts,
+  parts: ControlParts,
   message: MessageToAnswer & { facts: MessageFacts },
   thread: ControlledThread,
   control: ControlWord,
 ): Promise<number | null> {
+  for (;;) {
+    const outcome = await parts.answerControl(thread, control);
+    const taken = await record(parts, message, { thread, word: control.word, outcome });
+    if (taken === 'outdated') continue;
+    if (outcome.kind === 'answer') outcome.isDone();
+    return taken;
+  }
+}
+
+/** @returns `outdated` when the answer is not true any more: the container has gone in this very moment */
+async function record(
+  { db, config, now }: ControlParts,
+  message: MessageToAnswer & { facts: MessageFacts },
+  { thread, word, outcome }: { thread: ControlledThread; word: string; outcome: ControlOutcome },
+): Promise<number | null | 'outdated'> {
   const { facts } = message;
   const { threadId } = thread;
-  const outcome = await answerControl(thread, control);
   const tell = async (transaction: Db, notice: LifecycleNotice, kind: 'answer' | 'delay') => {
     const content = { ...renderLifecycleNotice(notice), kind };
     await answerMessage(transaction, config.botAddress, message, content, threadId, now());
   };
-  const queued = await db.transaction(async (transaction) => {
+  return db.transaction(async (transaction) => {
     if (outcome.kind === 'answer') {
-      const settled = { outcome: 'answered', reason: control.word, threadId } as const;
+      if (!(await outcome.record(transaction))) return 'outdated';
+      const settled = { outcome: 'answered', reason: word, threadId } as const;
       await settleMessage(transaction, message.id, settled, facts);
-      await outcome.record(transaction);
       await tell(transaction, outcome.notice, 'answer');
       return null;
     }
     await settleMessage(transaction, message.id, { outcome: 'command', reason: null, threadId }, facts);
     if (outcome.notice) await tell(transaction, outcome.notice, 'delay');
-    return queueCommand(transaction, {
-      threadId,
-      messageId: message.id,
-      script: `${control.word}\n`,
-      control: outcome.control,
-    });
+    const { control } = outcome;
+    return queueCommand(transaction, { threadId, messageId: message.id, script: `${word}\n`, control });
   });
-  if (outcome.kind === 'answer') outcome.isDone();
-  return queued;
 }

@@ -4,7 +4,7 @@ import { commandById, endCommand, type Command } from '../store/commands.ts';
 import type { Db } from '../store/database.ts';
 import { messageToAnswer } from '../store/messages.ts';
 import type { Repository } from '../store/repositories.ts';
-import { recordActivity } from '../store/sessions.ts';
+import { activeSession, recordActivity } from '../store/sessions.ts';
 import { answerMessage } from './answer-message.ts';
 import { mayHaveBegun, type Executed, type Tries } from './execute.ts';
 
@@ -80,9 +80,12 @@ export async function tellFailure(
     error: reason,
   };
   const state = mayHaveRun ? 'interrupted' : 'failed';
-  await tell(parts, command, facts, (transaction) =>
-    endCommand(transaction, command.id, { state, error: words }),
-  );
+  const session = await activeSession(parts.db, command.threadId);
+  await tell(parts, command, facts, async (transaction) => {
+    await endCommand(transaction, command.id, { state, error: words });
+    const at = { now: parts.now(), isUnsaved: mayHaveRun };
+    if (session) await recordActivity(transaction, session.id, at);
+  });
 }
 
 /** The command still waits to be started, through no fault of its own. It stays as it is. */
@@ -102,7 +105,12 @@ export async function tellDelay(parts: TellParts, command: Command, reason: stri
 /** Faults that the sender, or whoever runs Threadbox, can do something about. */
 export function isForTheSender(error: unknown): boolean {
   const { code } = error as { code?: string };
-  return code === 'REPOSITORY_UNAVAILABLE' || code === 'WORKSPACE' || code === 'RESTORE_FAILED';
+  return (
+    code === 'REPOSITORY_UNAVAILABLE' ||
+    code === 'WORKSPACE' ||
+    code === 'RESTORE_FAILED' ||
+    code === 'SAVE_FAILED'
+  );
 }
 
 const commonFacts = (command: Command, repository: Repository) => ({

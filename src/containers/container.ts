@@ -116,6 +116,7 @@ async function createOnNetwork(docker: Docker, spec: ContainerSpec, name: string
  * @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`
  */
 export async function stopContainer(docker: Docker, containerId: string): Promise<void> {
+  if (containerId === '') return;
   try {
     // PID 1 minds no signal but KILL, and what the commands left shall not hold up anybody for long.
     await docker.getContainer(containerId).stop({ t: STOP_SECONDS });
@@ -132,6 +133,7 @@ const STOP_SECONDS = 1;
  * @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`
  */
 export async function removeContainer(docker: Docker, containerId: string): Promise<void> {
+  if (containerId === '') return;
   const container = docker.getContainer(containerId);
   try {
     await container.remove({ force: true });

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type Docker from 'dockerode';
 import { ContainersError, engineError, statusOf } from './errors.ts';
-import { COMMAND_USER, type ExecRequest } from './exec.ts';
+import { COMMAND_USER, expectContainer, type ExecRequest } from './exec.ts';
 
 /**
  * Starts a process in a running container, as `startExec` does, with a standard input: what is written to the stream.
@@ -14,6 +14,7 @@ export async function startExecWithInput(
   containerId: string,
   { command, env, signal }: ExecRequest,
 ): Promise<Duplex> {
+  expectContainer(containerId);
   const abort = signal ? { abortSignal: signal } : {};
   try {
     const exec = await docker.getContainer(containerId).exec({

@@ -13,6 +13,11 @@ export type ExecRequest = {
   hasInput?: boolean;
 };
 
+/** Without an id the path of the request would name none, and the engine would send the driver to another host. */
+export function expectContainer(containerId: string): void {
+  if (containerId === '') throw new ContainersError('CONTAINER_GONE', 'There is no container');
+}
+
 /**
  * Starts a process in a running container, as the user of the commands.
  *
@@ -20,6 +25,7 @@ export type ExecRequest = {
  * @throws {ContainersError} `mayHaveStarted` is false where the process certainly was not
  */
 export async function startExec(docker: Docker, containerId: string, request: ExecRequest): Promise<Duplex> {
+  expectContainer(containerId);
   const { hasInput = false } = request;
   const abort = request.signal ? { abortSignal: request.signal } : {};
   let exec: Docker.Exec;

@@ -216,11 +216,11 @@ async function openCollection(
     if (!(error instanceof ContainersError)) throw error;
     if (error.code !== 'CONTAINER_GONE') throw withDoubt(error);
   }
+  const words = 'The container was removed while a command ran in it, or before that was known to have ended';
+  if (containerId === '') throw new ContainersError('CONTAINER_GONE', words, { mayHaveStarted: true });
   try {
     await docker.getContainer(containerId).start();
   } catch (error) {
-    const words =
-      'The container was removed while a command ran in it, or before that was known to have ended';
     // 409: it is about to be removed.
     if (statusOf(error) === 404 || statusOf(error) === 409) {
       throw new ContainersError('CONTAINER_GONE', words, { cause: error, mayHaveStarted: true });

@@ -12,9 +12,11 @@ export type Installed = {
   hasVolume: boolean;
 };
 
-/** The containers and workspace volumes of an installation, by thread. */
-export async function listInstalled(docker: Docker, instance: string): Promise<Installed[]> {
-  const filters = JSON.stringify({ label: [`threadbox.instance=${instance}`] });
+/** The containers and workspace volumes of an installation, by thread. @param only of this thread */
+export async function listInstalled(docker: Docker, instance: string, only?: string): Promise<Installed[]> {
+  const label = [`threadbox.instance=${instance}`];
+  if (only !== undefined) label.push(`threadbox.thread=${only}`);
+  const filters = JSON.stringify({ label });
   const [containers, { Volumes: volumes }] = await Promise.all([
     docker.listContainers({ all: true, filters }),
     docker.listVolumes({ filters }),

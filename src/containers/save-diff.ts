@@ -27,11 +27,25 @@ export async function diffSave(
   const git = (...args: string[]) => storeGit(['--git-dir', storePath, ...args], { signal });
   const from = (await base(git, mirrorPath, commit, signal)) ?? (await emptyTree(storePath, signal));
   const trees = [from, `${saved}:work`];
-  const numstat = await git('diff-tree', '-r', '-M', '--numstat', '-z', ...trees);
+  const added = await git('diff-tree', '-r', '--diff-filter=A', '--name-only', '-z', ...trees);
+  const paths = ['--', '.', ...secretFiles(added)];
+  const numstat = await git('diff-tree', '-r', '-M', '--numstat', '-z', ...trees, ...paths);
   const files = parseNumstat(numstat);
   if (files.length === 0) return { files, patch: null, isCut: false };
-  const patch = await atMost(['--git-dir', storePath, 'diff-tree', '-p', '-M', '--binary', ...trees], signal);
+  const patch = await atMost(
+    ['--git-dir', storePath, 'diff-tree', '-p', '-M', '--binary', ...trees, ...paths],
+    signal,
+  );
   return { files, patch, isCut: patch === null };
+}
+
+/** New `.env` files are saved although git ignores them; a mail is no place for what they hold. */
+function secretFiles(names: Buffer): string[] {
+  return names
+    .toString()
+    .split('\0')
+    .filter((name) => /(?:^|\/)\.env(?:\.[^/]*)?$/.test(name))
+    .map((name) => `:(top,exclude,literal)${name}`);
 }
 
 /** Where the work left what the upstream has. */

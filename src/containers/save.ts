@@ -9,15 +9,16 @@ import { scripts } from './inside.ts';
 import { readSave, type IncomingSave, type SaveFacts } from './save-facts.ts';
 import {
   admit,
+  baseCommit,
   ensureStore,
+  nameSave,
   openQuarantine,
-  refOf,
-  savedCommit,
-  withStore,
+  settle,
   type Quarantine,
 } from './saves-store.ts';
 import { isDirectoryName } from './script-env.ts';
 import { startStoreGit, storeGit, type StoreProcess } from './store-git.ts';
+import { inTurn, locked } from './store-writers.ts';
 
 /**
  * - `quick`: nothing of the user's is touched; of ignored files only `.env*` is saved.
@@ -76,11 +77,17 @@ const PACK_MAX_BYTES = 4 * 1024 ** 3;
 /** For the mark in the workspace that it is saved. */
 const MARK_MS = 10_000;
 
+/** In the words of inside/save.sh. */
+const NOT_READY = 'not ready';
+const NOTHING_TO_SAVE =
+  'There is nothing to save here: the workspace is not prepared. What was saved before stands';
+
 /**
  * Saves the work in a container's workspace into the thread's store: everything that cannot be had from the mirror.
  * When it returns, the saved state is verified: readable, and complete together with the mirror.
  *
- * @throws {ContainersError} `SAVE_FAILED` with the reason in words; `CONTAINER_GONE`, `DOCKER_UNREACHABLE`,
+ * @throws {ContainersError} `SAVE_FAILED` with the reason in words; `WORKSPACE_NOT_READY` where no work can be, because
+ *   the workspace was never prepared, or not restored as a whole; `CONTAINER_GONE`, `DOCKER_UNREACHABLE`,
  *   `DOCKER_REFUSED`. Or the reason of `signal`. What was saved before is as it was then
  */
 export async function saveWorkspace(
@@ -95,12 +102,15 @@ export async function saveWorkspace(
   const deadline = AbortSignal.timeout(timeoutMs);
   const signal = AbortSignal.any([request.signal, deadline]);
   try {
-    return await withStore(request.storePath, async () => {
+    return await inTurn(request.storePath, async () => {
       try {
         return await save(docker, containerId, { ...request, signal });
       } catch (error) {
         // What the save before left in the container is not whole any more: `git gc`, or a command that removed it.
-        if (!/cannot be packed|missing|error building trees|bad object/.test(wordsOf(error))) throw error;
+        if (
+          !/cannot be packed|missing|error building trees|bad object|nonexistent object/.test(wordsOf(error))
+        )
+          throw error;
         return await save(docker, containerId, { ...request, base: null, isAfresh: true, signal });
       }
     });
@@ -116,15 +126,30 @@ type Attempt = SaveRequest & { isAfresh?: boolean };
 
 async function save(docker: Docker, containerId: string, request: Attempt): Promise<SavedWork> {
   const { storePath, mirrorPath, signal } = request;
-  await ensureStore(storePath, mirrorPath);
   // Without its base a save carries everything again.
-  const base = request.base === null ? null : await savedCommit(storePath, request.base);
-  const stream = await startExecWithInput(docker, containerId, saveExec({ ...request, base }));
+  const base = await baseCommit(storePath, request);
+  const starting = startExecWithInput(docker, containerId, saveExec({ ...request, base }));
+  // The container begins while the store is opened.
+  starting.catch(() => undefined);
+  try {
+    return await locked(storePath, async () => {
+      await ensureStore(storePath, mirrorPath);
+      return take(await starting, { ...request, base }, signal);
+    });
+  } finally {
+    await starting.then(
+      (stream) => stream.destroy(),
+      () => undefined,
+    );
+  }
+}
+
+async function take(stream: Duplex, request: SaveRequest, signal: AbortSignal): Promise<SavedWork> {
   stream.on('error', () => undefined);
   const abort = () => stream.destroy();
   signal.addEventListener('abort', abort, { once: true });
   try {
-    const { facts, carriedBytes, ended } = await receive(stream, { ...request, base });
+    const { facts, carriedBytes, ended } = await receive(stream, request);
     // Heard or not: it is saved. Unheard, the next save finds that nothing has changed.
     stream.write('ok\n');
     await Promise.race([ended, pause(MARK_MS, undefined, { signal, ref: false })]);
@@ -132,7 +157,6 @@ async function save(docker: Docker, containerId: string, request: Attempt): Prom
     return { ...said, carriedBytes };
   } finally {
     signal.removeEventListener('abort', abort);
-    stream.destroy();
   }
 }
 
@@ -176,16 +200,18 @@ async function receive(
     const facts = await incoming.facts;
     if (!facts) {
       const { broken } = await incoming.ended;
-      throw failed(lastWords(incoming.words(), null) || 'the connection broke', broken);
+      const words = lastWords(incoming.words(), null);
+      if (words === NOT_READY) throw new ContainersError('WORKSPACE_NOT_READY', NOTHING_TO_SAVE);
+      throw failed(words || 'the connection broke', broken);
     }
     if (facts.isUnchanged) {
       if (facts.snapshot !== base) throw failed('what the container said of it makes no sense');
     } else {
       await indexed(indexing, incoming);
-      await verify(storePath, facts, { quarantine, signal });
+      await Promise.all([verify(storePath, facts, { quarantine, signal }), settle(quarantine)]);
       await admit(storePath, quarantine);
     }
-    await storeGit(['--git-dir', storePath, 'update-ref', refOf(savedStateId), facts.snapshot], { signal });
+    await nameSave(storePath, { savedStateId, snapshot: facts.snapshot, signal });
     return { facts, carriedBytes: incoming.carriedBytes(), ended: incoming.ended };
   } finally {
     await rm(quarantine.objects, { recursive: true, force: true });
@@ -193,8 +219,10 @@ async function receive(
 }
 
 function startIndexing(storePath: string, quarantine: Quarantine, signal: AbortSignal): StoreProcess {
+  // Once it is verified it is brought to the disk, all at once.
   const args = ['index-pack', '--stdin', '--fix-thin', `--max-input-size=${PACK_MAX_BYTES}`];
-  const indexing = startStoreGit(['--git-dir', storePath, ...args], { signal, quarantine });
+  const git = ['-c', 'core.fsync=none', '--git-dir', storePath];
+  const indexing = startStoreGit([...git, ...args], { signal, quarantine });
   indexing.stdout.resume();
   return indexing;
 }

@@ -1,26 +1,24 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { access, copyFile, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import {
+  access,
+  chmod,
+  copyFile,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { storeGit } from './store-git.ts';
+import { withStore } from './store-writers.ts';
 
 /** Where the saved states of a thread lie. The name of a thread is no name for a directory. */
 export function storePathOf(savesDir: string, threadId: string): string {
   return join(savesDir, `${createHash('sha256').update(threadId).digest('hex').slice(0, 32)}.git`);
-}
-
-const writers = new Map<string, Promise<unknown>>();
-
-/** One writer to a store at a time. There is one bot on a data directory. */
-export async function withStore<T>(storePath: string, work: () => Promise<T>): Promise<T> {
-  const before = writers.get(storePath) ?? Promise.resolve();
-  const mine = before.then(work, work);
-  const settled = mine.catch(() => undefined);
-  writers.set(storePath, settled);
-  try {
-    return await mine;
-  } finally {
-    if (writers.get(storePath) === settled) writers.delete(storePath);
-  }
 }
 
 /** Makes the store when it is missing, and clears away what a killed bot left in it. For its writer. */
@@ -28,11 +26,13 @@ export async function ensureStore(storePath: string, mirrorPath: string): Promis
   if (!(await exists(join(storePath, 'HEAD')))) {
     const part = `${storePath}.part`;
     await rm(part, { recursive: true, force: true });
-    await mkdir(join(storePath, '..'), { recursive: true, mode: 0o700 });
     const format = await formatOf(mirrorPath);
     await storeGit(['init', '--quiet', '--bare', '--template=', `--object-format=${format}`, '--', part]);
     await mkdir(join(part, 'objects', 'info'), { recursive: true });
-    await rm(storePath, { recursive: true, force: true });
+    // For its owner alone, with all that is in it.
+    await chmod(part, 0o700);
+    // It is no whole store any more, and may hold work all the same.
+    if (await exists(storePath)) await rename(storePath, `${storePath}.damaged-${Date.now()}`);
     await rename(part, storePath);
   }
   const alternates = join(storePath, 'objects', 'info', 'alternates');
@@ -77,6 +77,12 @@ export async function openQuarantine(storePath: string): Promise<Quarantine> {
   return { objects, alternates: join(storePath, 'objects') };
 }
 
+/** What is there outlives a power failure once this returns. */
+export async function settle({ objects }: Quarantine): Promise<void> {
+  const dir = join(objects, 'pack');
+  await Promise.all((await readdir(dir)).map((name) => sync(join(dir, name))));
+}
+
 /** Verified objects become part of the store. The index of a pack comes last: without it there is no pack. */
 export async function admit(storePath: string, { objects }: Quarantine): Promise<void> {
   const to = join(storePath, 'objects', 'pack');
@@ -85,11 +91,15 @@ export async function admit(storePath: string, { objects }: Quarantine): Promise
   for (const name of names.toSorted((a, b) => Number(a.endsWith('.idx')) - Number(b.endsWith('.idx')))) {
     await rename(join(objects, 'pack', name), join(to, name));
   }
-  const dir = await open(to, 'r');
+  await sync(to);
+}
+
+async function sync(path: string): Promise<void> {
+  const file = await open(path, 'r');
   try {
-    await dir.sync();
+    await file.sync();
   } finally {
-    await dir.close();
+    await file.close();
   }
 }
 
@@ -100,8 +110,50 @@ export function refOf(savedStateId: number): string {
   return `refs/saves/${savedStateId}`;
 }
 
+/** The state before, or one before that: no younger than so when it was put there. */
+const BEFORE_MS = 6 * 3600_000;
+
+/** Gives a verified save its name. An older one stays reachable beside it: should the new one be of the wrong thing. */
+export async function nameSave(
+  storePath: string,
+  { savedStateId, snapshot, signal }: { savedStateId: number; snapshot: string; signal: AbortSignal },
+): Promise<void> {
+  const ref = refOf(savedStateId);
+  const current = (await namedBy(storePath, ref)) ?? (await savedCommit(storePath, ref));
+  if (current === snapshot) return;
+  const updates = [`update ${ref} ${snapshot}\n`];
+  if (current !== null) {
+    const before = await stat(join(storePath, beforeRefOf(savedStateId))).catch(() => null);
+    if (!before || Date.now() - before.mtimeMs >= BEFORE_MS) {
+      updates.push(`update ${beforeRefOf(savedStateId)} ${current}\n`);
+    }
+  }
+  await storeGit(['--git-dir', storePath, 'update-ref', '--stdin'], { signal, input: updates.join('') });
+}
+
+function beforeRefOf(savedStateId: number): string {
+  return `${refOf(savedStateId)}-before`;
+}
+
 export async function hasSave(storePath: string, savedStateId: number): Promise<boolean> {
   return (await savedCommit(storePath, refOf(savedStateId))) !== null;
+}
+
+/** What a ref of ours names, without git: they lie there as files. */
+async function namedBy(storePath: string, ref: string): Promise<string | null> {
+  const text = await readFile(join(storePath, ref), 'utf8').catch(() => '');
+  return /^([0-9a-f]{40}|[0-9a-f]{64})\n$/.exec(text)?.[1] ?? null;
+}
+
+/** The same as a base of the next save: what the saved state has now was verified when it became that. */
+export async function baseCommit(
+  storePath: string,
+  { savedStateId, base }: { savedStateId: number; base: string | null },
+): Promise<string | null> {
+  const isThere = base !== null && (await exists(join(storePath, 'HEAD')));
+  if (!isThere) return null;
+  if (base === (await namedBy(storePath, refOf(savedStateId)))) return base;
+  return savedCommit(storePath, base);
 }
 
 /** @returns null when the store has no such commit, or is not there */
@@ -122,6 +174,7 @@ export async function dropSave(storePath: string, savedStateId: number): Promise
     await clearLeftovers(storePath);
     const git = (...args: string[]) => storeGit(['--git-dir', storePath, ...args]);
     await git('update-ref', '-d', ref);
+    await git('update-ref', '-d', beforeRefOf(savedStateId));
     const left = await git('for-each-ref', '--count=1', 'refs/saves');
     if (left.length === 0) {
       await rm(storePath, { recursive: true, force: true });
@@ -175,6 +228,7 @@ export async function exportSave(storePath: string, savedStateId: number, file: 
         '--all',
         ...(head === undefined ? [] : ['HEAD']),
       ]);
+      await chmod(`${part}/bundle`, 0o600);
       await copyFile(`${part}/bundle`, file);
     } finally {
       await rm(part, { recursive: true, force: true });

@@ -9,12 +9,18 @@ const MAX_OUTPUT_BYTES = 256 * 1024 * 1024;
  * git in a store of ours, where nothing but what is written here applies: no settings, no hooks, no environment. What
  * it reads there came out of a container.
  */
-const START = `
-umask 077
-exec env -i PATH="$PATH" LC_ALL=C GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null GIT_TERMINAL_PROMPT=0 \\
-  GIT_ALLOW_PROTOCOL=none GIT_NO_LAZY_FETCH=1 GIT_AUTHOR_NAME=Threadbox GIT_AUTHOR_EMAIL=threadbox@localhost \\
-  GIT_COMMITTER_NAME=Threadbox GIT_COMMITTER_EMAIL=threadbox@localhost "$@"
-`;
+const ENVIRONMENT = {
+  LC_ALL: 'C',
+  GIT_CONFIG_NOSYSTEM: '1',
+  GIT_CONFIG_GLOBAL: '/dev/null',
+  GIT_TERMINAL_PROMPT: '0',
+  GIT_ALLOW_PROTOCOL: 'none',
+  GIT_NO_LAZY_FETCH: '1',
+  GIT_AUTHOR_NAME: 'Threadbox',
+  GIT_AUTHOR_EMAIL: 'threadbox@localhost',
+  GIT_COMMITTER_NAME: 'Threadbox',
+  GIT_COMMITTER_EMAIL: 'threadbox@localhost',
+};
 
 const SETTINGS = [
   'core.hooksPath=/dev/null',
@@ -28,23 +34,17 @@ const SETTINGS = [
 ].flatMap((setting) => ['-c', setting]);
 
 /** A bot that is killed takes git with it, where the machine knows how. */
-const WITH_THE_BOT = ['setpriv', '--pdeathsig', 'KILL'];
-let canEndWithBot: boolean | undefined;
+const WITH_THE_BOT = ['setpriv', '--pdeathsig', 'KILL', '--'];
+const LOOK_AROUND = `${WITH_THE_BOT.join(' ')} true 2>/dev/null && printf yes; printf '\\n%s' "$PATH"`;
 
-function words(args: readonly string[], quarantine: StoreGitOptions['quarantine']): string[] {
-  canEndWithBot ??= spawnSync(WITH_THE_BOT[0] ?? '', [...WITH_THE_BOT.slice(1), 'true']).status === 0;
-  return [
-    ...(quarantine
-      ? [
-          `GIT_OBJECT_DIRECTORY=${quarantine.objects}`,
-          `GIT_ALTERNATE_OBJECT_DIRECTORIES=${quarantine.alternates}`,
-        ]
-      : []),
-    ...(canEndWithBot ? WITH_THE_BOT : []),
-    'git',
-    ...SETTINGS,
-    ...args,
-  ];
+type Surroundings = { path: string; prefix: readonly string[] };
+let surroundings: Surroundings | undefined;
+
+function lookAround(): Surroundings {
+  const [canEndWithBot, path = ''] = spawnSync('sh', ['-c', LOOK_AROUND], { encoding: 'utf8' }).stdout.split(
+    '\n',
+  );
+  return { path, prefix: canEndWithBot === 'yes' ? WITH_THE_BOT : [] };
 }
 
 export type StoreGitOptions = {
@@ -64,11 +64,20 @@ export type StoreProcess = {
 export function startStoreGit(args: readonly string[], options: StoreGitOptions = {}): StoreProcess {
   const { signal, quarantine } = options;
   signal?.throwIfAborted();
-  const git: ChildProcessByStdio<Writable, Readable, Readable> = spawn(
-    'sh',
-    ['-c', START, 'sh', ...words(args, quarantine)],
-    { detached: true, stdio: ['pipe', 'pipe', 'pipe'] },
-  );
+  surroundings ??= lookAround();
+  const [program, ...words] = [...surroundings.prefix, 'git', ...SETTINGS, ...args] as [string, ...string[]];
+  const git: ChildProcessByStdio<Writable, Readable, Readable> = spawn(program, words, {
+    env: {
+      ...ENVIRONMENT,
+      PATH: surroundings.path,
+      ...(quarantine && {
+        GIT_OBJECT_DIRECTORY: quarantine.objects,
+        GIT_ALTERNATE_OBJECT_DIRECTORIES: quarantine.alternates,
+      }),
+    },
+    detached: true,
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
   const kill = () => {
     try {
       if (git.pid !== undefined) process.kill(-git.pid, 'SIGKILL');

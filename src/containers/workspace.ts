@@ -75,6 +75,10 @@ export async function prepareWorkspace(
     ({ outcome, words } = await prepare());
   }
   if (outcome === 'ready' || outcome === 'empty') return outcome;
-  const reason = outcome === 'not-ours' ? '/workspace cannot be written to' : words || 'it broke off';
+  if (outcome !== 'not-ours' && words === '') {
+    // Every fault of its own has words: it was killed, or its container was.
+    throw new ContainersError('CONTAINER_GONE', 'The container went while its workspace was prepared');
+  }
+  const reason = outcome === 'not-ours' ? '/workspace cannot be written to' : words;
   throw new ContainersError('WORKSPACE', `The workspace cannot be prepared: ${reason}`);
 }

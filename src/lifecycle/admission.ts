@@ -1,24 +1,36 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { isDatabaseAway } from '../store/database.ts';
+import { engineFacts } from '../containers/engine-facts.ts';
 import { retryForEver } from '../retry.ts';
-import { activeSession, occupiedPlaces, sessionOfThread } from '../store/sessions.ts';
+import { occupiedPlaces } from '../store/places.ts';
+import { activeSession, sessionOfThread } from '../store/sessions.ts';
 import { chooseVictims } from './make-room.ts';
+import { noteFault } from './part-faults.ts';
 import type { LifecycleParts } from './parts.ts';
-import { isDockerAway, saveAndRemove } from './remove-container.ts';
+import { saveAndRemove } from './remove-container.ts';
 
 const BYTES_PER_CONTAINER = 1024 ** 3;
 const FEWEST_ON_HOST = 4;
 /** Somebody else's process may have made room. */
 const LOOK_AGAIN_MS = 5_000;
+/** A save after a command, or a warning, is over by then mostly. */
+const TOLD_AFTER_MS = 2_000;
+/** One that could not be removed is left alone for so long. */
+const LEFT_ALONE_MS = 60_000;
 
 /** Whose container it is to be. `onWait` is called once, when it has to wait for others. */
 type Newcomer = { userId: number; onWait: (waiting: WaitingFor) => Promise<void> };
 
 export type WaitingFor = { limit: 'user' | 'host'; maximum: number };
 
+/** What was decided: wait, or come in when these have gone. */
+type Decision = { waiting: WaitingFor } | { going: Promise<boolean>[] };
+
 /**
  * Who may have a container: so many of one user, so many on one host. Room is made by saving and removing the longest
  * idle ones; where all are busy, the newcomer waits.
+ *
+ * One newcomer at a time decides; but nothing is waited for in that turn that takes long, and never another thread's
+ * queue: its own command may be waiting for its turn here.
  */
 export class Admission {
   readonly #parts: LifecycleParts;
@@ -26,13 +38,15 @@ export class Admission {
   readonly #open = new Set<string>();
   /** Let in, with no session of their own yet. */
   readonly #reserved = new Map<string, number>();
+  /** Threads whose containers are being removed to make room: their places are given away already. */
+  readonly #leaving = new Set<string>();
+  /** Threads whose containers could not be removed, and until when they are left alone. */
+  readonly #leftAlone = new Map<string, number>();
   #turn: Promise<unknown> = Promise.resolve();
   #room = Promise.withResolvers<void>();
-  #maxOnHost: number | null;
 
   constructor(parts: LifecycleParts) {
     this.#parts = parts;
-    this.#maxOnHost = parts.config.hostMaxContainers;
     parts.events.on('container:created', ({ threadId }) => this.#open.add(threadId));
     parts.events.on('container:cleaned', ({ threadId }) => this.#open.delete(threadId));
     parts.events.on('container:save-failed', ({ threadId }) => this.#open.delete(threadId));
@@ -45,37 +59,51 @@ export class Admission {
    */
   async admit(threadId: string, whoAsks: () => Promise<Newcomer | null>): Promise<void> {
     if (this.#open.has(threadId)) return;
-    const { signal, states, log } = this.#parts;
+    const { signal, log } = this.#parts;
     const newcomer = await whoAsks();
     if (!newcomer) return;
-    const { userId, onWait } = newcomer;
+    let tellAt: number | null = null;
     let isTold = false;
     for (;;) {
-      const waiting = await retryForEver(() => this.#inTurn(() => this.#tryToAdmit(threadId, userId)), {
+      const waiting = await retryForEver(() => this.#tryToAdmit(threadId, newcomer.userId), {
         signal,
-        onFailure: (error) => {
-          if (isDatabaseAway(error)) states.database.isDown(error);
-          else if (isDockerAway(error)) states.docker.isDown(error);
-          else
-            log.error({ err: error, thread: threadId }, 'room for a container cannot be made; trying again');
-        },
+        onFailure: (error) =>
+          noteFault(this.#parts, error, 'room for a container cannot be made; trying again', {
+            thread: threadId,
+          }),
       });
       if (waiting === null) return;
-      if (!isTold) {
+      tellAt ??= performance.now() + TOLD_AFTER_MS;
+      if (!isTold && performance.now() >= tellAt) {
         isTold = true;
-        await onWait(waiting).catch((error: unknown) =>
-          log.warn({ err: error }, 'a sender could not be told to wait'),
-        );
+        await newcomer
+          .onWait(waiting)
+          .catch((error: unknown) => log.warn({ err: error }, 'a sender could not be told to wait'));
       }
-      await Promise.race([this.#room.promise, pause(LOOK_AGAIN_MS, undefined, { signal })]);
+      await this.#changeWithin(isTold ? LOOK_AGAIN_MS : Math.max(tellAt - performance.now(), 1));
     }
   }
 
-  /** The thread's job has ended: if it has made no container it needs no place, and others may look for room. */
+  /** The thread's job has ended: if it has made no container it needs no place. */
   release(threadId: string): void {
     this.#reserved.delete(threadId);
+    this.lookAgain();
+  }
+
+  /** Something has changed: whoever waits looks whether there is room for it. */
+  lookAgain(): void {
     this.#room.resolve();
     this.#room = Promise.withResolvers();
+  }
+
+  async #changeWithin(ms: number): Promise<void> {
+    const changed = new AbortController();
+    const signal = AbortSignal.any([this.#parts.signal, changed.signal]);
+    try {
+      await Promise.race([this.#room.promise, pause(ms, undefined, { signal })]);
+    } finally {
+      changed.abort();
+    }
   }
 
   async #inTurn<T>(job: () => Promise<T>): Promise<T> {
@@ -84,44 +112,85 @@ export class Admission {
     return mine;
   }
 
+  /** @returns null when it may come in */
   async #tryToAdmit(threadId: string, userId: number): Promise<WaitingFor | null> {
-    const { db, config } = this.#parts;
-    const session = await activeSession(db, threadId);
+    const session = await activeSession(this.#parts.db, threadId);
     if (session && session.state !== 'save_failed') {
       this.#open.add(threadId);
       return null;
     }
-    const places = await occupiedPlaces(db);
-    const held = new Set(places.map((place) => place.threadId));
-    const coming = [...this.#reserved]
-      .filter(([id]) => !held.has(id))
-      .map(([id, user]) => ({ threadId: id, userId: user, lastActivityAt: new Date(), isBusy: true }));
-    const maxPerUser = config.containerMaxPerUser;
-    const maxOnHost = await this.#hostLimit();
-    const sessions = [...places, ...coming];
-    const room = chooseVictims({ sessions, userId, threadId, maxPerUser, maxOnHost });
-    if ('wait' in room) {
-      return { limit: room.wait, maximum: room.wait === 'user' ? maxPerUser : maxOnHost };
+    for (;;) {
+      const decision = await this.#inTurn(() => this.#decide(threadId, userId));
+      if ('waiting' in decision) return decision.waiting;
+      let haveGone = false;
+      try {
+        haveGone = (await Promise.all(decision.going)).every(Boolean);
+      } finally {
+        if (!haveGone) this.#reserved.delete(threadId);
+      }
+      if (haveGone) return null;
     }
-    for (const victim of room.evict) await this.#evict(victim);
-    if (room.evict.length > 0) return this.#tryToAdmit(threadId, userId);
-    this.#reserved.set(threadId, userId);
-    return null;
   }
 
-  async #evict(threadId: string): Promise<void> {
+  /** Looks for room, and takes it: whoever decides next counts with that. */
+  async #decide(threadId: string, userId: number): Promise<Decision> {
+    const { db, config, queues } = this.#parts;
+    const maxPerUser = config.containerMaxPerUser;
+    const maxOnHost = await this.#hostLimit();
+    // As they are before the database is asked: what ends meanwhile must not be missing in both.
+    const [leaving, reserved] = [new Set(this.#leaving), new Map(this.#reserved)];
+    const places = await occupiedPlaces(db);
+    const held = new Set(places.map((place) => place.threadId));
+    const staying = places
+      .filter((place) => !leaving.has(place.threadId))
+      .map((place) => ({
+        ...place,
+        isBusy: place.isBusy || queues.isBusy(place.threadId) || this.#isLeftAlone(place.threadId),
+      }));
+    const coming = [...reserved]
+      .filter(([id]) => !held.has(id))
+      .map(([id, user]) => ({ threadId: id, userId: user, lastActivityAt: new Date(), isBusy: true }));
+    const sessions = [...staying, ...coming];
+    const room = chooseVictims({ sessions, userId, threadId, maxPerUser, maxOnHost });
+    if ('wait' in room) {
+      return { waiting: { limit: room.wait, maximum: room.wait === 'user' ? maxPerUser : maxOnHost } };
+    }
+    this.#reserved.set(threadId, userId);
+    return { going: room.evict.map((victim) => this.#evict(victim)) };
+  }
+
+  #isLeftAlone(threadId: string): boolean {
+    const until = this.#leftAlone.get(threadId) ?? 0;
+    if (until > performance.now()) return true;
+    this.#leftAlone.delete(threadId);
+    return false;
+  }
+
+  /** @returns false when it has become busy, or is kept for another reason */
+  async #evict(threadId: string): Promise<boolean> {
     const { db, queues } = this.#parts;
-    await queues.run(threadId, async () => {
+    const evicting = queues.runIfIdle(threadId, async () => {
       const session = await sessionOfThread(db, threadId);
-      if (session && !session.isBusy) await saveAndRemove(this.#parts, session, 'evicted');
+      if (!session || session.isBusy) return session === null;
+      await saveAndRemove(this.#parts, session, 'evicted');
+      const left = await activeSession(db, threadId);
+      const hasGone = left === null || left.state === 'save_failed';
+      if (!hasGone) this.#leftAlone.set(threadId, performance.now() + LEFT_ALONE_MS);
+      return hasGone;
     });
+    if (!evicting) return false;
+    this.#leaving.add(threadId);
+    try {
+      return await evicting;
+    } finally {
+      this.#leaving.delete(threadId);
+    }
   }
 
   async #hostLimit(): Promise<number> {
-    if (this.#maxOnHost === null) {
-      const { MemTotal: bytes } = (await this.#parts.docker.info()) as { MemTotal: number };
-      this.#maxOnHost = Math.max(FEWEST_ON_HOST, Math.floor(bytes / BYTES_PER_CONTAINER));
-    }
-    return this.#maxOnHost;
+    const { docker, config } = this.#parts;
+    if (config.hostMaxContainers !== null) return config.hostMaxContainers;
+    const { memoryBytes } = await engineFacts(docker);
+    return Math.max(FEWEST_ON_HOST, Math.floor(memoryBytes / BYTES_PER_CONTAINER));
   }
 }

@@ -11,9 +11,9 @@ import {
   type QueuedControl,
 } from '../store/commands.ts';
 import type { Db } from '../store/database.ts';
-import { currentSave, keepLonger } from '../store/saved-states.ts';
+import { currentSave, expiringSaves, keepLonger } from '../store/saved-states.ts';
 import { extendSession, sessionOfThread } from '../store/sessions.ts';
-import { extendedUntil, goesAt } from './idle-policy.ts';
+import { endsAt, extendedUntil } from './idle-policy.ts';
 import { idleFacts, timeoutOf } from './idle-time.ts';
 import { keptMs, type LifecycleParts } from './parts.ts';
 
@@ -28,13 +28,15 @@ export type ControlOutcome =
   | {
       kind: 'answer';
       notice: LifecycleNotice;
-      record: (transaction: Db) => Promise<void>;
+      /** @returns false when the answer is not true any more */
+      record: (transaction: Db) => Promise<boolean>;
       isDone: () => void;
     }
   | { kind: 'queue'; control: QueuedControl; notice: LifecycleNotice | null };
 
 const MOST_LOGGED = 15;
 const HOUR_MS = 3600_000;
+const DIFF_MS = 15_000;
 
 /** Never waits for a command that runs. */
 export async function answerControl(
@@ -74,13 +76,13 @@ const ANSWERS: Readonly<Record<Exclude<ControlWord['word'], 'extend'>, Answer>> 
   },
   keep: async (parts, { threadId, repositoryName }) => {
     const { db, now } = parts;
-    const saved = await currentSave(db, threadId);
-    if (!saved?.expiresAt) return justSay({ kind: 'nothing-there', word: 'keep', repositoryName });
-    const expiresAt = new Date(Math.max(saved.expiresAt.getTime(), now().getTime() + keptMs(parts)));
+    const ends = (await expiringSaves(db, threadId)).map((saved) => saved.expiresAt?.getTime() ?? 0);
+    if (ends.length === 0) return justSay({ kind: 'nothing-there', word: 'keep', repositoryName });
+    const expiresAt = new Date(Math.max(...ends, now().getTime() + keptMs(parts)));
     return {
       kind: 'answer',
       notice: { kind: 'keep', expiresAt, now: now() },
-      record: async (transaction) => void (await keepLonger(transaction, threadId, expiresAt)),
+      record: async (transaction) => (await keepLonger(transaction, threadId, expiresAt)) !== null,
       isDone: () => undefined,
     };
   },
@@ -91,7 +93,7 @@ const ANSWERS: Readonly<Record<Exclude<ControlWord['word'], 'extend'>, Answer>> 
 };
 
 function justSay(notice: LifecycleNotice): ControlOutcome {
-  return { kind: 'answer', notice, record: () => Promise.resolve(), isDone: () => undefined };
+  return { kind: 'answer', notice, record: () => Promise.resolve(true), isDone: () => undefined };
 }
 
 async function extend(
@@ -99,7 +101,7 @@ async function extend(
   { threadId, repositoryName }: ControlledThread,
   durationMs: number | null,
 ): Promise<ControlOutcome> {
-  const { db, config, events, now } = parts;
+  const { db, events, now } = parts;
   const session = await sessionOfThread(db, threadId);
   if (!session || session.state !== 'active') {
     const saved = await currentSave(db, threadId);
@@ -109,17 +111,11 @@ async function extend(
     // Its container has gone, or is about to: it comes back, in the thread's queue.
     return { kind: 'queue', control: { word: 'extend', durationMs }, notice: null };
   }
-  const { until, isCapped, keepUntil } = extension(parts, session, durationMs);
+  const { until, keepUntil, notice } = extension(parts, session, durationMs);
+  if (keepUntil === 'unchanged') return justSay(notice);
   return {
     kind: 'answer',
-    notice: {
-      kind: 'extended',
-      until,
-      isCapped,
-      capHours: config.containerExtendMaxMs / HOUR_MS,
-      wasRestored: null,
-      now: now(),
-    },
+    notice,
     record: (transaction) => extendSession(transaction, session.id, now(), keepUntil),
     isDone: () =>
       events.tell('container:extended', {
@@ -130,24 +126,40 @@ async function extend(
   };
 }
 
-/** Until when a session is kept by an `extend` now. `keepUntil` is null when only its timer is set back. */
+/**
+ * What an `extend` of a session comes to now.
+ *
+ * @returns `keepUntil`: null when only its timer is set back; `unchanged` when it is as far as it can go
+ */
 export function extension(
   parts: LifecycleParts,
   session: Parameters<typeof idleFacts>[0],
   durationMs: number | null,
-): { until: Date; isCapped: boolean; keepUntil: Date | null } {
+): { until: Date; keepUntil: Date | null | 'unchanged'; notice: LifecycleNotice } {
+  const { config, now } = parts;
   const facts = idleFacts(session, parts);
   const asked = extendedUntil({
-    now: parts.now(),
+    now: now(),
     durationMs,
     lastCommandAt: facts.lastCommandAt,
     idleTimeoutMs: facts.idleTimeoutMs,
-    capMs: parts.config.containerExtendMaxMs,
+    capMs: config.containerExtendMaxMs,
   });
-  const isPlain = durationMs === null && !asked.isCapped;
+  const capHours = config.containerExtendMaxMs / HOUR_MS;
+  const held = endsAt(facts);
+  if (asked.isCapped && asked.until <= held) {
+    return {
+      until: held,
+      keepUntil: 'unchanged',
+      notice: { kind: 'at-limit', until: held, capHours, now: now() },
+    };
+  }
   // Nothing that holds already is taken back.
-  const until = new Date(Math.max(asked.until.getTime(), goesAt(facts).getTime()));
-  return { until, isCapped: asked.isCapped, keepUntil: isPlain ? null : until };
+  const until = asked.until > held ? asked.until : held;
+  const isPlain = durationMs === null && !asked.isCapped;
+  const { isCapped } = asked;
+  const notice = { kind: 'extended', until, isCapped, capHours, wasRestored: null, now: now() } as const;
+  return { until, keepUntil: isPlain ? null : until, notice };
 }
 
 async function status(parts: LifecycleParts, threadId: string): Promise<LifecycleNotice> {
@@ -170,8 +182,13 @@ async function status(parts: LifecycleParts, threadId: string): Promise<Lifecycl
         }
       : null,
     queued: open.filter(({ state }) => state === 'queued').map(({ script }) => script),
-    container: !session ? 'none' : session.state === 'save_failed' ? 'stopped' : 'running',
-    goesAt: session?.state === 'active' && !session.isBusy ? goesAt(idleFacts(session, parts)) : null,
+    container:
+      !session || session.state === 'removing'
+        ? 'none'
+        : session.state === 'save_failed'
+          ? 'stopped'
+          : 'running',
+    goesAt: session?.state === 'active' && !session.isBusy ? endsAt(idleFacts(session, parts)) : null,
     lastCommand: ended
       ? {
           command: ended.script,
@@ -200,6 +217,13 @@ async function diff(parts: LifecycleParts, threadId: string): Promise<LifecycleN
     savedStateId: saved.id,
     commit: saved.commitHash,
   };
-  const { files, patch, isCut } = await diffSave(of, parts.signal);
-  return { kind: 'diff', files, patch, isCut };
+  // All other mail waits meanwhile.
+  const signal = AbortSignal.any([parts.signal, AbortSignal.timeout(DIFF_MS)]);
+  try {
+    const { files, patch, isCut } = await diffSave(of, signal);
+    return { kind: 'diff', files, patch, isCut };
+  } catch (error) {
+    if (parts.signal.aborted || !signal.aborted) throw error;
+    return { kind: 'diff', files: [], patch: null, isCut: true };
+  }
 }

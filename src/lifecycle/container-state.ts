@@ -1,6 +1,7 @@
 import type { Db } from '../store/database.ts';
+import { activeThreads } from '../store/places.ts';
 import { currentSave, listSavedStates } from '../store/saved-states.ts';
-import { activeThreads, sessionOfThread } from '../store/sessions.ts';
+import { sessionOfThread } from '../store/sessions.ts';
 import type { SharedState } from '../store/shared-state.ts';
 
 type StateParts = { db: Db; sharedState: SharedState; now: () => Date };
@@ -33,12 +34,16 @@ export async function writeContainerState(
   );
 }
 
-/** All of it anew, when Redis was flushed. */
+/** What could not be written before; and all of it anew when Redis was flushed, or the bot has started. */
 export async function rebuildContainerStates(parts: StateParts): Promise<void> {
-  if (await parts.sharedState.isComplete()) return;
-  const saved = (await listSavedStates(parts.db)).map(({ threadId }) => threadId);
-  for (const threadId of new Set([...saved, ...(await activeThreads(parts.db))])) {
-    await writeContainerState(parts, threadId);
+  const { db, sharedState } = parts;
+  const isComplete = await sharedState.isComplete();
+  if (isComplete === null) return;
+  const threads = new Set(sharedState.unwritten());
+  if (!isComplete) {
+    for (const { threadId } of await listSavedStates(db)) threads.add(threadId);
+    for (const threadId of await activeThreads(db)) threads.add(threadId);
   }
-  parts.sharedState.markComplete();
+  for (const threadId of threads) await writeContainerState(parts, threadId);
+  if (!isComplete) sharedState.markComplete();
 }

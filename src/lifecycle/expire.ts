@@ -1,16 +1,17 @@
 import { statfs } from 'node:fs/promises';
 import { removeVolume } from '../containers/container.ts';
-import { repositoryById } from '../store/repositories.ts';
+import { engineFacts } from '../containers/engine-facts.ts';
 import {
-  forgetVolume,
   markAnnounced,
   markExpired,
   savesToAnnounce,
   savesToClean,
   savesWithVolumes,
-  type SavedState,
-} from '../store/saved-states.ts';
+} from '../store/expiring-saves.ts';
+import { repositoryById } from '../store/repositories.ts';
+import { forgetVolume, type SavedState } from '../store/saved-states.ts';
 import { cleanSave } from './clean-save.ts';
+import { isStoreAway, noteFault } from './part-faults.ts';
 import { keptMs, type LifecycleParts } from './parts.ts';
 import { tellOwner } from './tell-owner.ts';
 
@@ -23,29 +24,76 @@ export async function expireSaves(parts: LifecycleParts): Promise<void> {
   // One that is kept for a day only would be announced when it is made.
   const aheadMs = Math.min(DAY_MS, keptMs(parts) / 7);
   const soon = new Date(now().getTime() + aheadMs);
-  for (const saved of await savesToAnnounce(db, soon, MOST_AT_ONCE)) await announce(parts, saved);
+  await forEach(parts, {
+    find: (portion) => savesToAnnounce(db, soon, portion),
+    attend: (saved) => announce(parts, saved, aheadMs),
+    fault: 'the end of a saved state could not be announced',
+  });
   await markExpired(db, now());
-  for (const saved of await savesToClean(db, { limit: MOST_AT_ONCE })) {
-    if (parts.queues.isBusy(saved.threadId)) continue;
-    await parts.queues.run(saved.threadId, () => cleanSave(parts, saved));
+  await forEach(parts, {
+    find: (portion) => savesToClean(db, portion),
+    attend: async (saved) => {
+      // Busy: the next sweep takes it, or the command itself.
+      const cleaning = parts.queues.runIfIdle(saved.threadId, () => cleanSave(parts, saved));
+      await cleaning;
+      return cleaning !== null;
+    },
+    fault: 'a saved state that is over could not be removed',
+  });
+}
+
+/**
+ * Attends to what is found, in portions. One that cannot be attended to stops nobody else.
+ *
+ * @param how `attend`: false when it is found again all the same
+ */
+async function forEach(
+  parts: LifecycleParts,
+  how: {
+    find: (portion: { limit: number; skip: number }) => Promise<SavedState[]>;
+    attend: (saved: SavedState) => Promise<boolean>;
+    fault: string;
+    isEnough?: () => Promise<boolean>;
+  },
+): Promise<void> {
+  for (let skip = 0; ;) {
+    const found = await how.find({ limit: MOST_AT_ONCE, skip });
+    for (const saved of found) {
+      if (await how.isEnough?.()) return;
+      parts.signal.throwIfAborted();
+      let isDone = false;
+      try {
+        isDone = await how.attend(saved);
+      } catch (error) {
+        if (parts.signal.aborted || isStoreAway(error)) throw error;
+        noteFault(parts, error, how.fault, { thread: saved.threadId, savedState: saved.id });
+      }
+      if (!isDone) skip += 1;
+    }
+    if (found.length < MOST_AT_ONCE) return;
   }
 }
 
-async function announce(parts: LifecycleParts, saved: SavedState): Promise<void> {
+async function announce(parts: LifecycleParts, saved: SavedState, aheadMs: number): Promise<boolean> {
   const { db, now } = parts;
   const { name: repositoryName } = await repositoryById(db, saved.repositoryId);
-  await db.transaction(async (transaction) => {
-    if (!(await markAnnounced(transaction, saved.id, now()))) return;
-    await tellOwner(parts, transaction, saved.threadId, {
-      kind: 'expiring',
-      repositoryName,
-      savedAt: saved.savedAt as Date,
-      expiresAt: saved.expiresAt as Date,
-      filesModified: saved.filesModified,
-      now: now(),
-    });
+  const expiresAt = await db.transaction(async (transaction) => {
+    const at = await markAnnounced(transaction, saved.id, { now: now(), aheadMs });
+    if (at) {
+      await tellOwner(parts, transaction, saved.threadId, {
+        kind: 'expiring',
+        repositoryName,
+        isAside: saved.state === 'aside',
+        savedAt: saved.savedAt as Date,
+        expiresAt: at,
+        filesModified: saved.filesModified,
+        now: now(),
+      });
+    }
+    return at;
   });
-  parts.wakeOutbox();
+  if (expiresAt) parts.wakeOutbox();
+  return expiresAt !== null;
 }
 
 /**
@@ -53,27 +101,32 @@ async function announce(parts: LifecycleParts, saved: SavedState): Promise<void>
  * where the engine's disk is one of this machine's.
  */
 export async function makeDiskRoom(parts: LifecycleParts): Promise<void> {
-  const { db, docker, log, config } = parts;
-  for (const saved of await savesWithVolumes(db, { limit: MOST_AT_ONCE })) {
-    if (parts.queues.isBusy(saved.threadId)) continue;
-    if ((await freeBytes(parts)) >= config.workspaceMinFreeBytes) return;
-    await parts.queues.run(saved.threadId, async () => {
-      const [still] = await savesWithVolumes(db, { threadId: saved.threadId, limit: 1 });
-      if (!still?.volumeName) return;
-      await removeVolume(docker, still.volumeName);
-      await forgetVolume(db, still.id);
-      log.info(
-        { thread: saved.threadId },
-        'a kept workspace was dropped for want of disk room; its save stays',
-      );
-    });
-  }
+  const { db, config } = parts;
+  await forEach(parts, {
+    find: (portion) => savesWithVolumes(db, portion),
+    attend: async ({ threadId }) => {
+      const dropping = parts.queues.runIfIdle(threadId, () => dropVolume(parts, threadId));
+      return dropping !== null && (await dropping);
+    },
+    fault: 'a kept workspace could not be dropped for want of disk room',
+    isEnough: async () => (await freeBytes(parts)) >= config.workspaceMinFreeBytes,
+  });
+}
+
+/** In the thread's queue; by then much may have changed, so it is looked up anew there. */
+async function dropVolume({ db, docker, log }: LifecycleParts, threadId: string): Promise<boolean> {
+  const [still] = await savesWithVolumes(db, { threadId, limit: 1 });
+  if (!still?.volumeName) return false;
+  await removeVolume(docker, still.volumeName);
+  await forgetVolume(db, still.id);
+  log.info({ thread: threadId }, 'a kept workspace was dropped for want of disk room; its save stays');
+  return true;
 }
 
 async function freeBytes({ docker, log }: LifecycleParts): Promise<number> {
-  const { DockerRootDir: root } = (await docker.info()) as { DockerRootDir: string };
+  const { rootDir } = await engineFacts(docker);
   try {
-    const { bavail, bsize } = await statfs(root);
+    const { bavail, bsize } = await statfs(rootDir);
     return bavail * bsize;
   } catch (error) {
     log.debug({ err: error }, 'the disk of the Docker Engine cannot be measured from here');

@@ -51,6 +51,14 @@ export function goesAt({
   return new Date(Math.max(lastActivityAt.getTime() + idleTimeoutMs, keepUntil?.getTime() ?? 0));
 }
 
+/** The same, where a warning came late: nobody loses the time it announced. */
+export function endsAt(facts: IdleFacts): Date {
+  const endMs = goesAt(facts).getTime();
+  const graceMs = graceOf(facts);
+  const warnedAtMs = validWarning(facts, endMs, graceMs);
+  return new Date(warnedAtMs === null ? endMs : Math.max(endMs, warnedAtMs + graceMs));
+}
+
 /** A repository's own setting goes before the user's, the user's before the server's. */
 export function effectiveTimeoutMs(
   repositoryMs: number | null,

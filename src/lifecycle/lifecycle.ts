@@ -6,13 +6,12 @@ import { retryForEver } from '../retry.ts';
 import { commandById, type Command } from '../store/commands.ts';
 import { messageToAnswer } from '../store/messages.ts';
 import type { Repository } from '../store/repositories.ts';
-import { checkSessionsNow, sessionOfThread } from '../store/sessions.ts';
+import { sessionOfThread } from '../store/sessions.ts';
 import { Admission, type WaitingFor } from './admission.ts';
-import { adoptStrays } from './adopt.ts';
 import { answerControl } from './answer-control.ts';
 import type { LifecycleEvents } from './events.ts';
 import type { LifecycleParts } from './parts.ts';
-import { runControl } from './run-control.ts';
+import { runControl, tellControlFailure } from './run-control.ts';
 import { saveAgain, startSweep } from './sweep.ts';
 
 export type Lifecycle = {
@@ -21,6 +20,7 @@ export type Lifecycle = {
   around: (threadId: string, commandId: number, run: () => Promise<{ hasNewWork: boolean }>) => QueuedJob;
   answerControl: ControlParts['answerControl'];
   runControl: (command: Command, repository: Repository) => Promise<void>;
+  tellControlFailure: (command: Command, error: Error) => Promise<void>;
   /** One sweep now, to its end. For the tests and the bench; it goes on by itself otherwise. */
   sweep: () => Promise<void>;
   close: () => Promise<void>;
@@ -31,7 +31,7 @@ const NEEDS_NO_ROOM: ReadonlySet<string> = new Set(['save', 'stop', 'fresh']);
 
 export function startLifecycle(parts: LifecycleParts): Lifecycle {
   const admission = new Admission(parts);
-  const sweep = startSweep(parts, () => takeStock(parts));
+  const sweep = startSweep(parts);
   return {
     events: parts.events,
     around: (threadId, commandId, run) => {
@@ -43,21 +43,18 @@ export function startLifecycle(parts: LifecycleParts): Lifecycle {
         },
         finish: async () => {
           admission.release(threadId);
-          if (hasNewWork) await saveAfterCommand(parts, threadId);
+          if (!hasNewWork) return;
+          await saveAfterCommand(parts, threadId);
+          admission.lookAgain();
         },
       };
     },
     answerControl: (thread, control) => answerControl(parts, thread, control),
     runControl: (command, repository) => runControl(parts, command, repository),
+    tellControlFailure: (command, error) => tellControlFailure(parts, command, error),
     sweep: () => sweep.now(),
     close: () => sweep.close(),
   };
-}
-
-/** Once, at the start: what was due meanwhile, under settings that may be others now; and what a crash has left. */
-async function takeStock(parts: LifecycleParts): Promise<void> {
-  await checkSessionsNow(parts.db);
-  await adoptStrays(parts);
 }
 
 async function saveAfterCommand(parts: LifecycleParts, threadId: string): Promise<void> {

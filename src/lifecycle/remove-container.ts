@@ -1,18 +1,25 @@
 import { containerOf } from '../commands/open-container.ts';
-import { hasVolume, removeContainer, stopContainer } from '../containers/container.ts';
+import { hasVolume, stopContainer } from '../containers/container.ts';
 import { ContainersError, statusOf } from '../containers/errors.ts';
 import type { SavedWork } from '../containers/save.ts';
 import { repositoryById } from '../store/repositories.ts';
-import { currentSave, ensureCurrentSave, retireSave, type EndReason } from '../store/saved-states.ts';
-import { endSession, markRemoving, markSaveFailed, type DueSession } from '../store/sessions.ts';
+import { ensureCurrentSave, retireSave, type EndReason, type SavedState } from '../store/saved-states.ts';
+import { markRemoving, markSaveFailed, type DueSession } from '../store/sessions.ts';
 import { writeContainerState } from './container-state.ts';
+import { finishRemoval } from './finish-removal.ts';
 import { idleMinutes } from './idle-time.ts';
 import { keptMs, type LifecycleParts } from './parts.ts';
+import { isEngineAway, isStoreAway } from './part-faults.ts';
 import { saveThread } from './save-thread.ts';
-import { tellSaveFailed } from './tell-owner.ts';
+import { tellOwner, tellSaveFailed } from './tell-owner.ts';
 
-/** What was saved of a container that is gone now; `work` is null when it had gone before, with all that was in it. */
-type Removed = { savedAt: Date | null; expiresAt: Date; work: SavedWork | null };
+/** What is kept of a container that is gone now. */
+type Removed = {
+  saved: SavedState;
+  expiresAt: Date;
+  /** null when container and volume had gone before, with what was not saved by then. */
+  work: SavedWork | null;
+};
 
 const FIRST_RETRY_MS = 60_000;
 const LONGEST_RETRY_MS = 3600_000;
@@ -23,52 +30,75 @@ const LONGEST_RETRY_MS = 3600_000;
  *
  * @returns null when the container is kept: it could not be saved (then it is stopped, and its owner told), or was
  *   extended meanwhile
- * @throws {ContainersError} DOCKER_UNREACHABLE: to be tried again, nothing is lost
+ * @throws when the database is away, or the bot stops: to be tried again, nothing is lost
  */
 export async function saveAndRemove(
   parts: LifecycleParts,
   session: DueSession,
-  reason: EndReason,
+  reason: 'idle' | 'evicted' | 'stopped',
 ): Promise<Removed | null> {
-  const { db, docker, events, log, now } = parts;
-  let work: SavedWork | null = null;
-  if (session.state !== 'removing') {
-    const there = await runningAgain(parts, session);
-    try {
-      if (there !== null) {
-        work = (await saveThread(parts, { ...session, containerId: there }, 'final')).work;
-      }
-    } catch (error) {
-      if (parts.signal.aborted || isDockerAway(error)) throw error;
-      await saveHasFailed(parts, { ...session, containerId: there ?? session.containerId }, error as Error);
-      return null;
-    }
+  if (session.state === 'removing') {
+    await remove(parts, session, reason);
+    return null;
   }
-  const expiresAt = new Date(now().getTime() + keptMs(parts));
-  const volumeName = (await hasVolume(docker, session.volumeName)) ? session.volumeName : null;
-  const { id: savedStateId } = await ensureCurrentSave(db, session);
-  const isStill = await db.transaction(async (transaction) => {
-    // An `extend` is answered at once, also while this goes on: it wins.
-    const unless = reason === 'stopped' ? null : session;
-    if (!(await markRemoving(transaction, session.id, unless))) return false;
-    const endReason = work || session.state === 'removing' ? reason : 'lost';
-    await retireSave(transaction, savedStateId, { expiresAt, volumeName, endReason });
-    return true;
-  });
-  if (!isStill) return null;
+  let work: SavedWork | null = null;
+  let isThere = false;
+  try {
+    const containerId = await runningAgain(parts, session);
+    isThere = containerId !== null;
+    if (containerId !== null) {
+      work = (await saveThread(parts, { ...session, containerId }, 'final'))?.work ?? null;
+    }
+  } catch (error) {
+    if (parts.signal.aborted || isStoreAway(error)) throw error;
+    await saveHasFailed(parts, session, error as Error);
+    return null;
+  }
+  const endReason = isThere ? reason : 'lost';
+  const kept = await recordRemoval(parts, session, { reason, endReason });
+  if (!kept) return null;
   await writeContainerState(parts, session.threadId);
-  // By its name: after a crash in between it may be another one than the session knows.
-  await removeContainer(docker, session.containerName);
-  await endSession(db, session.id, reason, now());
-  await writeContainerState(parts, session.threadId);
-  const minutes = idleMinutes(session, now());
+  await remove(parts, session, reason);
+  return { ...kept, work };
+}
+
+/** All that is needed of it is recorded. */
+async function remove(parts: LifecycleParts, session: DueSession, reason: string): Promise<void> {
+  const { events, log, now } = parts;
   const { threadId, containerId, containerName } = session;
+  await finishRemoval(parts, session);
+  await writeContainerState(parts, threadId);
+  const minutes = idleMinutes(session, now());
   log.info({ thread: threadId, container: containerName, reason, idleMinutes: minutes }, 'container removed');
   const of = { containerId, threadId, idleMinutes: minutes };
   if (reason === 'evicted') events.tell('container:evicted', of);
   events.tell('container:cleaned', of);
-  const saved = await currentSave(db, threadId);
-  return { savedAt: saved?.savedAt ?? null, expiresAt, work };
+}
+
+/** From here on the container may go. @returns null when it was extended meanwhile */
+async function recordRemoval(
+  parts: LifecycleParts,
+  session: DueSession,
+  { reason, endReason }: { reason: string; endReason: EndReason },
+): Promise<Pick<Removed, 'saved' | 'expiresAt'> | null> {
+  const { db, docker, now } = parts;
+  const expiresAt = new Date(now().getTime() + keptMs(parts));
+  const volumeName = (await hasVolume(docker, session.volumeName)) ? session.volumeName : null;
+  const saved = await ensureCurrentSave(db, session);
+  const isRecorded = await db.transaction(async (transaction) => {
+    // An `extend` is answered at once, also while this goes on: it wins.
+    const unless = reason === 'stopped' ? {} : { unless: session };
+    if (!(await markRemoving(transaction, session.id, { reason, ...unless }))) return false;
+    await retireSave(transaction, saved.id, { expiresAt, volumeName, endReason });
+    if (endReason === 'lost' && reason !== 'stopped') {
+      const { repositoryName, threadId } = session;
+      const facts = { repositoryName, savedAt: saved.savedAt, now: now() };
+      await tellOwner(parts, transaction, threadId, { kind: 'lost', ...facts });
+    }
+    return true;
+  });
+  if (endReason === 'lost') parts.wakeOutbox();
+  return isRecorded ? { saved, expiresAt } : null;
 }
 
 /**
@@ -97,25 +127,35 @@ export async function runningAgain(parts: LifecycleParts, session: DueSession): 
   return id;
 }
 
+/** An engine that is restarted is away for a moment: nobody is told before so many tries have failed. */
+const TRIES_WITHOUT_DOCKER = 3;
+
 /** The container is stopped, not removed, and its owner told; the sweep tries again, after growing pauses. */
 async function saveHasFailed(parts: LifecycleParts, session: DueSession, error: Error): Promise<void> {
   const { db, docker, events, log, now } = parts;
   const { threadId, containerId, saveFailures } = session;
-  const pauseMs = Math.min(FIRST_RETRY_MS * 2 ** saveFailures, LONGEST_RETRY_MS);
+  const isAway = isEngineAway(error);
+  const pauseMs = isAway ? FIRST_RETRY_MS : Math.min(FIRST_RETRY_MS * 2 ** saveFailures, LONGEST_RETRY_MS);
   const retryAt = new Date(now().getTime() + pauseMs);
   const reason = error.message.replaceAll('\0', '').slice(0, 2_000);
-  log.error({ err: error, thread: threadId, container: session.containerName }, 'the work cannot be saved');
-  await stopContainer(docker, session.containerName);
+  const isGivenUp = !isAway || saveFailures + 1 >= TRIES_WITHOUT_DOCKER;
+  if (isAway) parts.states.docker.isDown(error);
+  else {
+    log.error({ err: error, thread: threadId, container: session.containerName }, 'the work cannot be saved');
+    await stopContainer(docker, session.containerName).catch((fault: unknown) => {
+      log.warn(
+        { err: fault, thread: threadId },
+        'the container whose work cannot be saved cannot be stopped',
+      );
+    });
+  }
   await db.transaction(async (transaction) => {
-    await markSaveFailed(transaction, session.id, { error: reason, retryAt, isStopped: true });
+    await markSaveFailed(transaction, session.id, { error: reason, retryAt, isStopped: isGivenUp });
     // Once for each time it begins to fail: what goes on for days is no news.
-    if (session.state !== 'save_failed')
+    if (isGivenUp && session.state !== 'save_failed') {
       await tellSaveFailed(parts, transaction, session, { reason, retryAt });
+    }
   });
   parts.wakeOutbox();
-  events.tell('container:save-failed', { containerId, threadId, reason });
-}
-
-export function isDockerAway(error: unknown): boolean {
-  return error instanceof ContainersError && error.code === 'DOCKER_UNREACHABLE';
+  if (isGivenUp) events.tell('container:save-failed', { containerId, threadId, reason });
 }

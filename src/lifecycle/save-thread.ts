@@ -1,4 +1,5 @@
 import { atMost } from '../commands/queues.ts';
+import { ContainersError } from '../containers/errors.ts';
 import { mirrorPathOf } from '../containers/mirror.ts';
 import { saveWorkspace, type SavedWork, type SaveKind } from '../containers/save.ts';
 import { storePathOf } from '../containers/saves-store.ts';
@@ -18,13 +19,14 @@ export type ThreadSave = { id: number; work: SavedWork; savedAt: Date };
  * Saves the workspace of a thread whose container runs. Called in the thread's queue.
  *
  * @param kind see {@link SaveKind}
+ * @returns null when nothing was prepared in its workspace: then the saved state before stands
  * @throws {ContainersError} what `saveWorkspace` throws; the saved state before stays as it was then
  */
 export async function saveThread(
   parts: LifecycleParts,
   session: Pick<DueSession, 'id' | 'containerId' | 'threadId' | 'userId' | 'repositoryId' | 'repositoryName'>,
   kind: SaveKind,
-): Promise<ThreadSave> {
+): Promise<ThreadSave | null> {
   const { db, docker, events, signal, now } = parts;
   const { threadId, containerId, repositoryId, repositoryName } = session;
   const [current, repository] = await Promise.all([
@@ -32,21 +34,28 @@ export async function saveThread(
     repositoryById(db, repositoryId),
   ]);
   const savedAt = now();
-  const work = await oneOfFew(() =>
-    saveWorkspace(docker, containerId, {
-      threadId,
-      repositoryName,
-      kind,
-      style: repository.restore,
-      storePath: storePathOf(parts.savesDir, threadId),
-      mirrorPath: mirrorPathOf(parts.mirrorsDir, repositoryId),
-      savedStateId: current.id,
-      base: current.snapshot,
-      ignoredMaxBytes: parts.config.saveIgnoredMaxBytes,
-      now: savedAt,
-      signal,
-    }),
-  );
+  let work: SavedWork;
+  try {
+    work = await oneOfFew(() =>
+      saveWorkspace(docker, containerId, {
+        threadId,
+        repositoryName,
+        kind,
+        style: repository.restore,
+        storePath: storePathOf(parts.savesDir, threadId),
+        mirrorPath: mirrorPathOf(parts.mirrorsDir, repositoryId),
+        savedStateId: current.id,
+        base: current.snapshot,
+        ignoredMaxBytes: parts.config.saveIgnoredMaxBytes,
+        now: savedAt,
+        signal,
+      }),
+    );
+  } catch (error) {
+    if (!(error instanceof ContainersError) || error.code !== 'WORKSPACE_NOT_READY') throw error;
+    await markSaved(db, session.id);
+    return null;
+  }
   await db.transaction(async (transaction) => {
     await recordSave(transaction, current.id, work, savedAt);
     await markSaved(transaction, session.id);

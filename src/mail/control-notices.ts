@@ -1,7 +1,7 @@
 import { durationInWords, plural } from './amounts.ts';
 import { atMoment, momentInWords } from './moments.ts';
-import { example, reply, words, type Tellers, type Told } from './notice-blocks.ts';
-import { visibleLine } from './visible-text.ts';
+import { example, list, quote, reply, words, type Tellers, type Told } from './notice-blocks.ts';
+import { visibleLine, visibleText } from './visible-text.ts';
 import { leftOutBlocks, shortHash, workInWords } from './work-in-words.ts';
 
 /** What is answered to a control word that did something, or could not. */
@@ -34,7 +34,10 @@ export type ControlNotice =
       now: Date;
     }
   | { kind: 'fresh'; savedAt: Date | null; now: Date; keptDays?: number }
-  | { kind: 'restored'; savedAt: Date; filesRestored: number; now: Date }
+  | { kind: 'restored'; savedAt: Date; filesRestored: number; isSwapped: boolean; now: Date }
+  | { kind: 'would-lose'; word: string; leftOut: readonly string[] }
+  | { kind: 'at-limit'; until: Date; capHours: number; now: Date }
+  | { kind: 'not-done'; word: string; reason: string; isUnderWay: boolean }
   | { kind: 'help'; repositoryName: string | null; idleMinutes: number }
   | { kind: 'keep'; expiresAt: Date; now: Date }
   | { kind: 'later'; word: string; ahead: number }
@@ -74,12 +77,44 @@ export const CONTROL_TELLERS: Tellers<ControlNotice> = {
             reply('restore'),
           ],
   }),
-  restored: ({ savedAt, filesRestored, now }) => ({
+  restored: ({ savedAt, filesRestored, isSwapped, now }) => ({
     title: `Your work of ${momentInWords(savedAt, now)} is back: ${plural(filesRestored, 'file')}`,
+    blocks: isSwapped
+      ? [
+          words('What was there until now is put aside in its place. To swap the two again, reply with:'),
+          reply('restore'),
+          words('Or reply with your next command, which goes on from here.'),
+        ]
+      : [words('Reply with your next command, which goes on from here.')],
+  }),
+  'would-lose': ({ word, leftOut }) => ({
+    title: 'Something would be lost: is that meant?',
     blocks: [
-      words('What was there until now is put aside in its place. To swap the two again, reply with:'),
-      reply('restore'),
-      words('Or reply with your next command, which goes on from here.'),
+      words('Nothing was done yet. This is too large to be saved, and would be gone with the workspace:'),
+      list(leftOut, 200),
+      words('To go on all the same, reply with this one word:'),
+      reply(visibleLine(word, 20)),
+      words('Or reply with a command that brings it somewhere else first.'),
+    ],
+  }),
+  'at-limit': ({ until, capHours, now }) => ({
+    title: `It stays until ${momentInWords(until, now)}, and cannot be kept longer`,
+    blocks: [
+      words(
+        `A container is kept for ${durationInWords(capHours * 3_600_000)} after the last command at the most. Your work is saved when it goes, and comes back with your next command; any command starts the time anew.`,
+      ),
+    ],
+  }),
+  'not-done': ({ word, reason, isUnderWay }) => ({
+    title: `"${visibleLine(word, 20)}" could not be done${isUnderWay ? ' to its end' : ''}`,
+    blocks: [
+      words('Nothing is lost. This is what stood in the way:'),
+      quote(visibleText(reason.slice(0, 500)).trim()),
+      words(
+        isUnderWay
+          ? 'It is finished by itself as soon as it can be; there is no need to send the word again. Your next command goes on from there.'
+          : 'Everything is as it was. Try again later; if it stays like this, ask whoever runs this Threadbox.',
+      ),
     ],
   }),
   help,
@@ -182,7 +217,7 @@ function nothingThere({ word, repositoryName }: Extract<ControlNotice, { kind: '
   const next =
     word === 'keep'
       ? 'Saved work is kept by itself for as long as its container is there, and for days after.'
-      : 'Your next command starts one, with all that was saved.';
+      : 'Your next command starts one.';
   return {
     title: `${title} ${name}`,
     blocks: [

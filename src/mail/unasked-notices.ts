@@ -2,7 +2,7 @@ import { plural } from './amounts.ts';
 import { atMoment, momentInWords } from './moments.ts';
 import { fine, quote, reply, words, type Tellers, type Told } from './notice-blocks.ts';
 import { visibleLine } from './visible-text.ts';
-import { workInWords } from './work-in-words.ts';
+import { leftOutBlocks, workInWords } from './work-in-words.ts';
 
 /** What is told without anybody having asked. */
 export type UnaskedNotice =
@@ -15,12 +15,16 @@ export type UnaskedNotice =
       /** `null`: could not be looked up. */
       filesModified: number | null;
       unpushedCommits: number;
+      /** What is too large to be saved. */
+      leftOut: readonly string[];
       keptDays: number;
       now: Date;
     }
   | {
       kind: 'expiring';
       repositoryName: string;
+      /** It was put aside by `fresh` or `restore`. */
+      isAside: boolean;
       savedAt: Date;
       expiresAt: Date;
       filesModified: number;
@@ -35,11 +39,12 @@ export type UnaskedNotice =
       retryAt: Date;
       now: Date;
     }
+  | { kind: 'lost'; repositoryName: string; savedAt: Date | null; now: Date }
   | { kind: 'no-room'; limit: 'user' | 'host'; maximum: number };
 
 export const UNASKED_TELLERS: Tellers<UnaskedNotice> = {
   'idle-warning': (notice) => {
-    const { goesAt, minutesRemaining, filesModified, unpushedCommits, keptDays, now } = notice;
+    const { goesAt, minutesRemaining, filesModified, unpushedCommits, leftOut, keptDays, now } = notice;
     const work = filesModified === null ? null : workInWords(filesModified, unpushedCommits);
     const saved =
       filesModified === null
@@ -54,28 +59,47 @@ export const UNASKED_TELLERS: Tellers<UnaskedNotice> = {
         words('To keep the container, reply with this one word:'),
         reply('extend'),
         words('For two hours: extend 2h'),
+        ...leftOutBlocks(leftOut, 'the workspace itself, which is kept while there is space for it'),
         words(
-          `Or do nothing. Nothing is lost: your next command, within ${plural(keptDays, 'day')}, finds everything as you left it.`,
+          `Or do nothing. ${leftOut.length === 0 ? 'Nothing is lost: your' : 'Your'} next command, within ${plural(keptDays, 'day')}, finds ${leftOut.length === 0 ? 'all your files' : 'the rest'} again. Programs that still run in the background are ended.`,
         ),
         fine(`Thread ${visibleLine(notice.threadId)}`),
       ],
     };
   },
-  expiring: ({ repositoryName, savedAt, expiresAt, filesModified, now }) => {
+  expiring: ({ repositoryName, isAside, savedAt, expiresAt, filesModified, now }) => {
     const work = workInWords(filesModified, 0);
     return {
-      title: `Your saved work in ${visibleLine(repositoryName, 80)} expires ${atMoment(expiresAt, now)}`,
+      title: `${isAside ? 'The work you put aside' : 'Your saved work'} in ${visibleLine(repositoryName, 80)} expires ${atMoment(expiresAt, now)}`,
       blocks: [
         words(
           `It is of ${momentInWords(savedAt, now)}${work === null ? '' : `: ${work}`}. To keep it for longer, reply with this one word:`,
         ),
         reply('keep'),
-        words('Or with your next command, which goes on from there.'),
-        words('If you need it no more, do nothing. A later command starts from the repository.'),
+        ...(isAside
+          ? [
+              words('To go on from there instead:'),
+              reply('restore'),
+              words('If you need it no more, do nothing.'),
+            ]
+          : [
+              words('Or with your next command, which goes on from there.'),
+              words('If you need it no more, do nothing. A later command starts from the repository.'),
+            ]),
       ],
     };
   },
   'save-failed': (notice) => (notice.forWhom === 'owner' ? failedForOwner(notice) : failedForAdmin(notice)),
+  lost: ({ repositoryName, savedAt, now }) => ({
+    title: `The container of ${visibleLine(repositoryName, 80)} was gone, and its workspace with it`,
+    blocks: [
+      words(
+        savedAt === null
+          ? 'Somebody has removed them, or the machine was lost. Nothing had been changed since the repository was fetched, or it had not been saved yet.'
+          : `Somebody has removed them, or the machine was lost. Your work of ${momentInWords(savedAt, now)} is saved, and comes back with your next command; what happened after that is gone.`,
+      ),
+    ],
+  }),
   'no-room': ({ limit, maximum }) => ({
     title: 'Your command is waiting for room',
     blocks: [
@@ -94,7 +118,7 @@ function failedForOwner({ threadId, repositoryName, reason, retryAt, now }: Save
     title: `Your work in ${visibleLine(repositoryName, 80)} could not be saved yet`,
     blocks: [
       words(
-        `Nothing is lost: the container is stopped, not removed, with everything in it. Saving is tried again ${atMoment(retryAt, now)}. This is what stood in the way:`,
+        `Nothing is lost: the container is kept, with everything in it. Saving is tried again ${atMoment(retryAt, now)}. This is what stood in the way:`,
       ),
       quote(reason),
       words(
@@ -110,7 +134,7 @@ function failedForAdmin({ threadId, repositoryName, reason, retryAt, now }: Save
     title: `A save failed in ${visibleLine(repositoryName, 80)}`,
     blocks: [
       words(
-        `The work of the thread ${visibleLine(threadId)} could not be saved. Its container is stopped and kept, and its owner has been told. This is the reason:`,
+        `The work of the thread ${visibleLine(threadId)} could not be saved. Its container is kept, and its owner has been told. This is the reason:`,
       ),
       quote(reason),
       words(

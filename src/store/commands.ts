@@ -9,6 +9,8 @@ export type QueuedControl = {
   durationMs: number | null;
   /** Of `fresh` and `restore`, once they have begun. */
   plan?: SwapPlan;
+  /** It was answered by the question whether it is meant. */
+  hasAsked?: boolean;
 };
 
 /** Saved states by their ids: which one is put away, and which one takes its place. */
@@ -105,6 +107,27 @@ export async function planSwap(db: Db, id: number, plan: SwapPlan): Promise<void
   await db('commands')
     .where({ id })
     .update({ control: db.raw(`control || ?::jsonb`, [JSON.stringify({ plan })]) });
+}
+
+export async function noteAsked(db: Db, id: number): Promise<void> {
+  await db('commands')
+    .where({ id })
+    .update({ control: db.raw(`control || '{"hasAsked": true}'`) });
+}
+
+/** True when the thread's command before this one was the same word, and was answered by a question. */
+export async function hasAskedBefore(
+  db: Db,
+  { id, threadId }: Pick<Command, 'id' | 'threadId'>,
+  word: string,
+): Promise<boolean> {
+  const [before] = await db('commands')
+    .select<{ control: QueuedControl | null }[]>('control')
+    .where({ thread_id: threadId })
+    .where('id', '<', id)
+    .orderBy('id', 'desc')
+    .limit(1);
+  return before?.control?.word === word && before.control.hasAsked === true;
 }
 
 /** @throws when it has ended already: whoever ended it has answered it, too */

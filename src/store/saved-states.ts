@@ -1,7 +1,7 @@
 import type { Db } from './database.ts';
 
 /** Why a container went: told when its work comes back. */
-export type EndReason = 'idle' | 'evicted' | 'stopped' | 'lost';
+export type EndReason = 'idle' | 'evicted' | 'stopped' | 'lost' | 'restored';
 
 /** Everything kept of a thread's workspace. */
 export type SavedState = {
@@ -25,7 +25,7 @@ export type SavedState = {
   endReason: EndReason | null;
 };
 
-const columns = {
+export const savedStateColumns = {
   id: 'saved_states.id',
   threadId: 'saved_states.thread_id',
   userId: 'saved_states.user_id',
@@ -43,7 +43,7 @@ const columns = {
   endReason: 'saved_states.end_reason',
 };
 
-const savedStates = (db: Db) => db('saved_states').select<SavedState[]>(columns);
+const savedStates = (db: Db) => db('saved_states').select<SavedState[]>(savedStateColumns);
 
 /** What the thread goes on with. */
 export async function currentSave(db: Db, threadId: string): Promise<SavedState | null> {
@@ -119,26 +119,48 @@ export async function reviveSave(db: Db, id: number): Promise<void> {
 }
 
 /** Put away by `fresh` or `restore`; kept until it expires. Its volume is not kept. */
-export async function putAside(db: Db, id: number, expiresAt: Date): Promise<void> {
-  await db('saved_states')
-    .where({ id, state: 'current' })
-    .update({ state: 'aside', expires_at: expiresAt, volume_name: null, announced_at: null });
+export async function putAside(
+  db: Db,
+  id: number,
+  { expiresAt, now }: { expiresAt: Date; now: Date },
+): Promise<void> {
+  await db('saved_states').where({ id, state: 'current' }).update({
+    state: 'aside',
+    aside_at: now,
+    expires_at: expiresAt,
+    volume_name: null,
+    announced_at: null,
+  });
 }
 
-/** The newest that was put away. */
+/** The one that was put away last. */
 export async function newestAside(db: Db, threadId: string): Promise<SavedState | null> {
   const [row] = await savedStates(db)
     .where({ thread_id: threadId, state: 'aside' })
     .whereNotNull('snapshot')
-    .orderBy('id', 'desc')
+    .orderBy([
+      { column: 'aside_at', order: 'desc' },
+      { column: 'id', order: 'desc' },
+    ])
     .limit(1);
   return row ?? null;
 }
 
+/** @throws when it is not put aside any more: it has expired meanwhile */
 export async function bringBack(db: Db, id: number): Promise<void> {
-  await db('saved_states')
+  const changed = await db('saved_states')
     .where({ id, state: 'aside' })
-    .update({ state: 'current', expires_at: null, end_reason: null, announced_at: null });
+    .update({ state: 'current', expires_at: null, end_reason: 'restored', announced_at: null });
+  if (changed === 0) throw new Error(`The saved state ${id} is not put aside any more`);
+}
+
+/** Those of a thread that will expire: with no container that has them. */
+export async function expiringSaves(db: Db, threadId: string): Promise<SavedState[]> {
+  return savedStates(db)
+    .where({ thread_id: threadId })
+    .whereIn('state', ['current', 'aside'])
+    .whereNotNull('snapshot')
+    .whereNotNull('expires_at');
 }
 
 /** What `keep` does. @returns the new end, or null when nothing of the thread is about to expire */
@@ -150,49 +172,6 @@ export async function keepLonger(db: Db, threadId: string, until: Date): Promise
     .update({ expires_at: db.raw('greatest(expires_at, ?)', [until]), announced_at: null })
     .returning<{ expires_at: Date }[]>('expires_at');
   return rows.length === 0 ? null : new Date(Math.max(...rows.map(({ expires_at: at }) => at.getTime())));
-}
-
-/** Those that expire before then, and whose owner has not heard of it. */
-export async function savesToAnnounce(db: Db, before: Date, limit: number): Promise<SavedState[]> {
-  return savedStates(db)
-    .where({ state: 'current' })
-    .whereNotNull('snapshot')
-    .where('expires_at', '<=', before)
-    .whereNull('announced_at')
-    .orderBy('expires_at')
-    .limit(limit);
-}
-
-/** In a transaction with the announcement. @returns false when it was announced, kept or revived meanwhile */
-export async function markAnnounced(db: Db, id: number, now: Date): Promise<boolean> {
-  const changed = await db('saved_states')
-    .where({ id, state: 'current' })
-    .whereNotNull('expires_at')
-    .whereNull('announced_at')
-    .update({ announced_at: now });
-  return changed > 0;
-}
-
-/** From now on they are over, whatever still lies there of them. */
-export async function markExpired(db: Db, now: Date): Promise<void> {
-  await db('saved_states')
-    .whereIn('state', ['current', 'aside'])
-    .where('expires_at', '<=', now)
-    .update({ state: 'expired' });
-}
-
-/** Those that are over, with what they keep still to be removed: of one thread, or of all. */
-export async function savesToClean(db: Db, of: { threadId?: string; limit: number }): Promise<SavedState[]> {
-  return savedStates(db)
-    .whereIn('state', ['expired', 'deleted'])
-    .whereNull('cleaned_at')
-    .where(of.threadId === undefined ? {} : { thread_id: of.threadId })
-    .orderBy('id')
-    .limit(of.limit);
-}
-
-export async function markCleaned(db: Db, id: number, now: Date): Promise<void> {
-  await db('saved_states').where({ id }).update({ cleaned_at: now, volume_name: null });
 }
 
 /** The thread's last state that expired with nobody told; it is told from now on. */
@@ -211,21 +190,6 @@ export async function takeExpiredNews(db: Db, threadId: string, now: Date): Prom
   return newest;
 }
 
-/** With kept volumes that a verified save stands behind, the oldest first. @param of one thread, or all */
-export async function savesWithVolumes(
-  db: Db,
-  of: { threadId?: string; limit: number },
-): Promise<SavedState[]> {
-  return savedStates(db)
-    .where({ state: 'current' })
-    .where(of.threadId === undefined ? {} : { thread_id: of.threadId })
-    .whereNotNull('volume_name')
-    .whereNotNull('snapshot')
-    .whereNotNull('expires_at')
-    .orderBy('saved_at')
-    .limit(of.limit);
-}
-
 export async function forgetVolume(db: Db, id: number): Promise<void> {
   await db('saved_states').where({ id }).update({ volume_name: null });
 }
@@ -241,17 +205,4 @@ export async function listSavedStates(db: Db): Promise<ListedSave[]> {
     .whereIn('saved_states.state', ['current', 'aside'])
     .whereNotNull('saved_states.snapshot')
     .orderBy('saved_states.saved_at', 'desc');
-}
-
-/**
- * Lets them expire now: the bot removes what they keep with its next sweep.
- *
- * @returns how many there were; those whose container is there are not among them
- */
-export async function expireNow(db: Db, threadId: string): Promise<number> {
-  return db('saved_states')
-    .where({ thread_id: threadId })
-    .whereIn('state', ['current', 'aside'])
-    .whereNotNull('expires_at')
-    .update({ expires_at: new Date(0), expired_told_at: db.fn.now() });
 }

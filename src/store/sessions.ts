@@ -17,6 +17,8 @@ export type Session = {
   state: SessionState;
   /** False: a command changed something that is not saved yet. */
   isSaved: boolean;
+  /** While `removing`: its volume goes with it. */
+  dropsVolume: boolean;
   /** What the next answer has to say besides. */
   notes: string[];
 };
@@ -28,6 +30,7 @@ const columns = {
   volumeName: 'volume_name',
   state: 'state',
   isSaved: 'is_saved',
+  dropsVolume: 'drops_volume',
   notes: 'notes',
 };
 
@@ -42,7 +45,7 @@ export async function activeSession(db: Db, threadId: string): Promise<Session |
 /** Ends the thread's session, if there is one, and opens the next: a thread never has two. */
 export async function openSession(
   db: Db,
-  session: Pick<Session, 'containerId' | 'containerName' | 'volumeName' | 'notes'> & {
+  session: Pick<Session, 'containerId' | 'containerName' | 'volumeName'> & {
     image: string;
     threadId: string;
     userId: number;
@@ -63,24 +66,35 @@ export async function openSession(
         thread_id: session.threadId,
         user_id: session.userId,
         repository_id: session.repositoryId,
-        notes: session.notes,
         created_at: now,
         last_activity_at: now,
         last_command_at: now,
         check_at: now,
       })
       .returning<{ id: number }[]>('id');
-    const { containerId, containerName, volumeName, notes } = session;
+    const { containerId, containerName, volumeName } = session;
     const { id } = row as { id: number };
-    return { id, containerId, containerName, volumeName, notes, state: 'active', isSaved: true };
+    const asNew = { state: 'active', isSaved: true, dropsVolume: false } as const;
+    return { id, containerId, containerName, volumeName, ...asNew, notes: [] };
   });
 }
 
 /** Its container is used again: the removal that was under way, or the save that failed, is off for now. */
 export async function reopenSession(db: Db, id: number, now: Date): Promise<void> {
+  await db('container_sessions').where({ id, is_active: true }).update({
+    state: 'active',
+    end_reason: null,
+    last_activity_at: now,
+    warned_at: null,
+    check_at: now,
+  });
+}
+
+/** What the next answer has to say besides, all of it. */
+export async function setNotes(db: Db, id: number, notes: readonly string[]): Promise<void> {
   await db('container_sessions')
-    .where({ id, is_active: true })
-    .update({ state: 'active', last_activity_at: now, warned_at: null, check_at: now });
+    .where({ id })
+    .update({ notes: [...notes] });
 }
 
 /**
@@ -100,14 +114,19 @@ export async function recordActivity(
       last_command_at: now,
       warned_at: null,
       notes: [],
-      ...(isUnsaved && { is_saved: false }),
+      ...(isUnsaved && { is_saved: false, check_at: now }),
     });
 }
 
-/** What `extend` does. @param keepUntil null: only the timer is set back */
-export async function extendSession(db: Db, id: number, now: Date, keepUntil: Date | null): Promise<void> {
-  await db('container_sessions')
-    .where({ id, is_active: true })
+/**
+ * What `extend` does.
+ *
+ * @param keepUntil null: only the timer is set back
+ * @returns false when the container has gone meanwhile, or is about to
+ */
+export async function extendSession(db: Db, id: number, now: Date, keepUntil: Date | null): Promise<boolean> {
+  const changed = await db('container_sessions')
+    .where({ id, state: 'active' })
     .update({
       warned_at: null,
       check_at: now,
@@ -115,6 +134,7 @@ export async function extendSession(db: Db, id: number, now: Date, keepUntil: Da
         ? { last_activity_at: now }
         : { keep_until: db.raw('greatest(keep_until, ?)', [keepUntil]) }),
     });
+  return changed > 0;
 }
 
 /** All that it has is in its saved state. */
@@ -140,43 +160,62 @@ export async function markSaveFailed(
 /**
  * Said before the container is removed.
  *
- * @param unless what was known when its end was decided: an `extend` since then wins; null: it goes in any case
+ * @param how `unless`: what was known when its end was decided: an `extend` since then wins
  * @returns false when it is not to be removed
  */
 export async function markRemoving(
   db: Db,
   id: number,
-  unless: Pick<DueSession, 'lastActivityAt' | 'keepUntil'> | null,
+  how: {
+    reason: string;
+    dropsVolume?: boolean;
+    unless?: Pick<DueSession, 'lastActivityAt' | 'keepUntil'>;
+  },
 ): Promise<boolean> {
   const session = db('container_sessions').where({ id, is_active: true });
-  if (unless !== null) {
+  const { reason, unless, dropsVolume = false } = how;
+  if (unless) {
     // PostgreSQL counts microseconds, a Date milliseconds.
     void session
       .whereRaw(`date_trunc('milliseconds', last_activity_at) = ?`, [unless.lastActivityAt])
       .whereRaw(`date_trunc('milliseconds', keep_until) is not distinct from ?`, [unless.keepUntil]);
   }
-  return (await session.update({ state: 'removing' })) > 0;
+  const change = { state: 'removing', end_reason: reason, drops_volume: dropsVolume };
+  return (await session.update(change)) > 0;
 }
 
-export async function endSession(db: Db, id: number, reason: string, now: Date): Promise<void> {
+/** Its container has gone; why was said before. */
+export async function endSession(db: Db, id: number, now: Date): Promise<void> {
   await db('container_sessions')
     .where({ id, is_active: true })
-    .update({ is_active: false, state: 'ended', ended_at: now, end_reason: reason });
+    .update({ is_active: false, state: 'ended', ended_at: now });
 }
 
-/** In a transaction with the warning itself. @returns false when a command was quicker, or a warning is out already */
-export async function markWarned(db: Db, id: number, now: Date, checkAt: Date): Promise<boolean> {
+/**
+ * In a transaction with the warning itself.
+ *
+ * @param seen the warning that was known, and does not count any more: the end was moved since
+ * @returns false when a command was quicker, or a warning is out already
+ */
+export async function markWarned(
+  db: Db,
+  id: number,
+  { now, checkAt, seen }: { now: Date; checkAt: Date; seen: Date | null },
+): Promise<boolean> {
   const changed = await db('container_sessions')
-    .where({ id, is_active: true })
-    .whereNull('warned_at')
+    .where({ id, state: 'active' })
+    .whereRaw(`date_trunc('milliseconds', warned_at) is not distinct from ?`, [seen])
     .whereNotExists(openCommandsOf(db))
     .update({ warned_at: now, check_at: checkAt });
   return changed > 0;
 }
 
-/** Nothing is due for it before then. */
-export async function checkSessionAt(db: Db, id: number, at: Date): Promise<void> {
-  await db('container_sessions').where({ id, is_active: true }).update({ check_at: at });
+/** Nothing is due for it before then. @param seen when it was to be looked at; if that was changed since, it stays so */
+export async function checkSessionAt(db: Db, id: number, at: Date, seen: Date): Promise<void> {
+  await db('container_sessions')
+    .where({ id, is_active: true })
+    .whereRaw(`date_trunc('milliseconds', check_at) = ?`, [seen])
+    .update({ check_at: at });
 }
 
 /** Something they depend on has changed: the next sweep looks at them. */
@@ -189,7 +228,7 @@ export async function checkSessionsNow(
     .update({ check_at: new Date(0) });
 }
 
-const openCommandsOf = (db: Db) =>
+export const openCommandsOf = (db: Db) =>
   db('commands')
     .select(db.raw('1'))
     .whereRaw('commands.thread_id = container_sessions.thread_id')
@@ -206,6 +245,7 @@ export type DueSession = Session & {
   lastCommandAt: Date;
   keepUntil: Date | null;
   warnedAt: Date | null;
+  checkAt: Date;
   saveFailures: number;
   userTimeoutMs: number | null;
   repositoryTimeoutMs: number | null;
@@ -224,6 +264,7 @@ const dueColumns = {
   lastCommandAt: 'container_sessions.last_command_at',
   keepUntil: 'container_sessions.keep_until',
   warnedAt: 'container_sessions.warned_at',
+  checkAt: 'container_sessions.check_at',
   saveFailures: 'container_sessions.save_failures',
   userTimeoutMs: 'users.idle_timeout_ms',
   repositoryTimeoutMs: 'repositories.idle_timeout_ms',
@@ -236,12 +277,13 @@ const withOwners = (db: Db) =>
     .select<DueSession[]>(dueColumns)
     .where('container_sessions.is_active', true);
 
-/** Those to be looked at now, that no command runs in and none waits for. */
-export async function dueSessions(db: Db, now: Date, limit: number): Promise<DueSession[]> {
+/** Those to be looked at now, that no command runs in and none waits for. @param after the last one of the portion before */
+export async function dueSessions(db: Db, now: Date, limit: number, after = 0): Promise<DueSession[]> {
   return withOwners(db)
     .where('container_sessions.check_at', '<=', now)
+    .where('container_sessions.id', '>', after)
     .whereNotExists(openCommandsOf(db))
-    .orderBy('container_sessions.check_at')
+    .orderBy('container_sessions.id')
     .limit(limit);
 }
 
@@ -254,24 +296,4 @@ export async function sessionOfThread(
     .select(db.raw('exists ? as "isBusy"', [openCommandsOf(db)]))
     .where('container_sessions.thread_id', threadId);
   return (row as (DueSession & { isBusy: boolean }) | undefined) ?? null;
-}
-
-export type OccupiedPlace = { threadId: string; userId: number; lastActivityAt: Date; isBusy: boolean };
-
-/** Every session that has, or may have, a running container. */
-export async function occupiedPlaces(db: Db): Promise<OccupiedPlace[]> {
-  return db('container_sessions')
-    .select<OccupiedPlace[]>({
-      threadId: 'thread_id',
-      userId: 'user_id',
-      lastActivityAt: 'last_activity_at',
-    })
-    .select(db.raw('exists ? as "isBusy"', [openCommandsOf(db)]))
-    .where({ is_active: true })
-    .whereNot({ state: 'save_failed' });
-}
-
-/** The threads whose session is not over. */
-export async function activeThreads(db: Db): Promise<string[]> {
-  return db('container_sessions').where({ is_active: true }).pluck('thread_id');
 }

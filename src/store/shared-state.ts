@@ -32,6 +32,10 @@ const EVENTS_CHANNEL = 'threadbox:events';
 export class SharedState {
   readonly #redis: Redis;
   readonly #part: ReturnType<typeof watchPart>;
+  /** Threads whose last write did not get there: what stands there of them may be wrong. */
+  readonly #unwritten = new Set<string>();
+  /** What an earlier process could not write, nobody remembers. */
+  #hasWrittenAll = false;
 
   constructor(redisUrl: string, log: Log) {
     this.#part = watchPart('Redis', log);
@@ -47,27 +51,38 @@ export class SharedState {
   }
 
   setContainerState(state: ContainerState, expiresInSeconds = STATE_KEPT_SECONDS): void {
-    void this.#attempt(() =>
+    void this.#write(state.threadId, () =>
       this.#redis.set(stateKey(state.threadId), JSON.stringify(state), 'EX', expiresInSeconds),
     );
   }
 
   dropContainerState(threadId: string): void {
-    void this.#attempt(() => this.#redis.del(stateKey(threadId)));
+    void this.#write(threadId, () => this.#redis.del(stateKey(threadId)));
   }
 
-  /** False when Redis was flushed, or is new. True when it cannot be asked: there is nothing to be done about it now. */
-  async isComplete(): Promise<boolean> {
-    let isThere = true;
+  /** Of these threads the last write failed: they are to be written anew. */
+  unwritten(): string[] {
+    return [...this.#unwritten];
+  }
+
+  /**
+   * False when all is to be written anew: Redis was flushed, or is new, or this process has not written all of it yet.
+   * null when it cannot be asked: there is nothing to be done about it now.
+   */
+  async isComplete(): Promise<boolean | null> {
+    let isThere: boolean | null = null;
     await this.#attempt(async () => {
       isThere = (await this.#redis.exists(COMPLETE_KEY)) === 1;
     });
-    return isThere;
+    return isThere === null ? null : isThere && this.#hasWrittenAll;
   }
 
   /** All that PostgreSQL knows was written. */
   markComplete(): void {
-    void this.#attempt(() => this.#redis.set(COMPLETE_KEY, 'yes'));
+    void this.#attempt(async () => {
+      await this.#redis.set(COMPLETE_KEY, 'yes');
+      this.#hasWrittenAll = true;
+    });
   }
 
   /** Tells other processes what happened, as `{"event": name, ...data}` on the channel `threadbox:events`. */
@@ -79,12 +94,20 @@ export class SharedState {
     this.#redis.disconnect();
   }
 
-  async #attempt(send: () => Promise<unknown>): Promise<void> {
+  async #write(threadId: string, send: () => Promise<unknown>): Promise<void> {
+    if (await this.#attempt(send)) this.#unwritten.delete(threadId);
+    else this.#unwritten.add(threadId);
+  }
+
+  /** @returns false when it failed */
+  async #attempt(send: () => Promise<unknown>): Promise<boolean> {
     try {
       await send();
       this.#part.isUp();
+      return true;
     } catch (error) {
       this.#part.isDown(error as Error);
+      return false;
     }
   }
 }

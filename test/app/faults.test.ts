@@ -46,7 +46,7 @@ const counted =
   'echo run >> /workspace/runs; echo begins; while [ ! -e /workspace/go ]; do sleep 0.05; done; echo ends';
 async function begun(threadId: string): Promise<string> {
   const container = await containerOf(threadId);
-  await until(async () => (await inContainer(container, 'cat /workspace/runs')).includes('run'));
+  await until(async () => (await inContainer(container, 'cat /workspace/runs')) === 'run\n');
   return container;
 }
 const runsIn = (container: string): Promise<string> => inContainer(container, 'cat /workspace/runs');

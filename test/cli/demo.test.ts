@@ -38,11 +38,13 @@ test('--once plays the conversation, leaves with 0, and nothing is left behind',
   const { code, out, err } = await threadbox(['demo', '--once', '--dir', demoDir()]);
   assert.equal(err, '');
   assert.equal(code, 0);
-  assert.equal(out.match(/┌─ You write/g)?.length, 4);
-  assert.equal(out.match(/┌─ Answer after \d+\.\d s/g)?.length, 4);
+  assert.equal(out.match(/┌─ You write/g)?.length, 6);
+  assert.equal(out.match(/┌─ Answer after \d+\.\d s/g)?.length, 6);
+  assert.match(out, /┌─ The bot writes after[^]*│ Your container goes at[^]*│ Kept until/);
+  assert.match(out, /\nThe container is saved and removed\.\n[^]*│ Your work of .* was restored/);
   assert.match(out, /│ Exit code 3 after/i);
   assert.match(out, /│ Nothing was run\. Did you mean my-react-app\?/);
-  assert.match(out, /\n4 mails, 4 answers, each as it should be\.\n$/);
+  assert.match(out, /\n7 scenes, each as it should be\.\n$/);
   // oxlint-disable-next-line no-control-regex -- where nobody watches, nothing is painted
   assert.doesNotMatch(out, /\u001b/);
   assert.deepEqual(await leftInDocker(), []);

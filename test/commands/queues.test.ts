@@ -165,3 +165,32 @@ test('something else is done in a thread when its turn has come, and its outcome
     { name: 'AbortError' },
   );
 });
+
+test('what is only to be done in an idle thread is refused at once in a busy one, and keeps an idle one to itself', async () => {
+  const queues = new ThreadQueues(1);
+  const gate = Promise.withResolvers<void>();
+  const events: string[] = [];
+  const say = (word: string) => Promise.resolve(void events.push(word));
+  queues.add('a', { prepare: () => gate.promise, run: () => say('command') }, noFault);
+  assert.equal(
+    queues.runIfIdle('a', () => say('never')),
+    null,
+  );
+  gate.resolve();
+  await until(() => !queues.isBusy('a'));
+  const first = Promise.withResolvers<void>();
+  const mine = queues.runIfIdle('a', async () => {
+    await first.promise;
+    await say('mine');
+  });
+  queues.add('a', { run: () => say('next') }, noFault);
+  assert.equal(
+    queues.runIfIdle('a', () => say('never')),
+    null,
+  );
+  first.resolve();
+  await mine;
+  await queues.onIdle();
+  assert.deepEqual(events, ['command', 'mine', 'next']);
+  assert.equal(await queues.runIfIdle('a', () => Promise.resolve(7)), 7);
+});

@@ -169,10 +169,12 @@ const states: readonly State[] = [
   },
 ];
 
-describe('a state of a repository comes back', () => {
+/** Most of the time something is waited for. */
+const LANES = 2;
+
+describe('a state of a repository comes back', { concurrency: LANES }, () => {
   let rig: SaveRig;
-  let one: Workspace;
-  let two: Workspace;
+  const free: [Workspace, Workspace][] = [];
   let count = 0;
   const closers: (() => unknown)[] = [];
   const scope = { after: (close: () => unknown) => void closers.unshift(close) } as Scope;
@@ -181,26 +183,30 @@ describe('a state of a repository comes back', () => {
   });
   before(async () => {
     rig = await startSaveRig(scope, { url: await richUpstream(scope) });
-    [one, two] = await Promise.all([rig.open({ isEmpty: true }), rig.open({ isEmpty: true })]);
+    const open = () => Promise.all([rig.open({ isEmpty: true }), rig.open({ isEmpty: true })]);
+    free.push(...(await Promise.all(Array.from({ length: LANES }, open))));
   });
   for (const state of states) {
     for (const kind of state.kinds ?? (['quick'] as const)) {
-      it(`${state.name} (${kind})`, async () => {
-        count += 1;
-        await Promise.all([one.wipe(), two.wipe()]);
-        await one.prepare();
+      it(`${state.name} (${kind})`, async (t) => {
+        const id = (count += 1);
+        const [one, two] = free.pop() as [Workspace, Workspace];
+        t.after(() => free.push([one, two]));
+        const [, outcome] = await Promise.all([
+          one.wipe().then(() => one.prepare()),
+          two.wipe().then(() => two.prepare(true)),
+        ]);
+        assert.equal(outcome, 'empty');
         await one.sh(state.script);
         const beforeSave = await one.sh(MANIFEST);
-        const saved = await one.save(count, { kind, ...state.more });
+        const saved = await one.save(id, { kind, ...state.more });
         if (state.leftOut) assert.match(saved.leftOut.join('\n'), state.leftOut);
         else assert.deepEqual(saved.leftOut, []);
-        assert.equal(await one.sh(MANIFEST), beforeSave, 'saving changes nothing');
-        assert.equal(await two.prepare(true), 'empty');
-        await two.restore(count);
-        assert.equal(await two.prepare(true), 'ready');
+        const [afterSave] = await Promise.all([one.sh(MANIFEST), two.restore(id)]);
+        assert.equal(afterSave, beforeSave, 'saving changes nothing');
         const again = state.isUnlike
           ? saved
-          : await two.save(count + 1000, { kind, ...state.more, base: saved.snapshot });
+          : await two.save(id + 1000, { kind, ...state.more, base: saved.snapshot });
         assert.equal(again.snapshot, saved.snapshot, 'what came back is what was saved');
         assert.equal(await two.sh(MANIFEST), beforeSave);
         if (state.next === undefined) return;

@@ -7,8 +7,11 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { connectDocker } from '../../src/containers/client.ts';
+import { removeContainer, stopContainer } from '../../src/containers/container.ts';
+import { startExecWithInput } from '../../src/containers/exec-input.ts';
+import { startExec } from '../../src/containers/exec.ts';
 import { hasSave } from '../../src/containers/saves-store.ts';
-import { docker, dockerHost, temporaryDir } from './rig.ts';
+import { docker, dockerCli, dockerHost, temporaryDir } from './rig.ts';
 import { leftovers, richUpstream, startSaveRig, type SaveRig } from './save-rig.ts';
 
 const closers: (() => unknown)[] = [];
@@ -86,7 +89,31 @@ describe('a save that fails', () => {
     assert.deepEqual(await leftovers(rig.storePath), []);
   });
 
-  it('for a container that has gone, or a corrupt repository', async () => {
+  it('because the workspace was not prepared, or not restored as a whole, leaves what was saved', async () => {
+    const one = await rig.open();
+    await one.sh('echo 1 >x');
+    const id = nextId();
+    const { snapshot } = await one.save(id);
+    const two = await rig.open({ isEmpty: true });
+    const refused = () =>
+      assert.rejects(two.save(id, { kind: 'final', base: snapshot }), {
+        code: 'WORKSPACE_NOT_READY',
+        message: /nothing to save/,
+      });
+    await refused();
+    assert.equal(await two.prepare(true), 'empty');
+    await refused();
+    await two.restore(id);
+    assert.equal((await two.save(id, { base: snapshot })).snapshot, snapshot);
+    await two.wipe();
+    await refused();
+    // It makes nothing that the next one could take for a workspace.
+    const left = await dockerCli('exec', '-w', '/', two.container.id, 'ls', '-A', '/workspace');
+    assert.equal(left, '');
+    assert.equal(await hasSave(rig.storePath, id), true);
+  });
+
+  it('for a container that nobody knows, or that has gone, or a corrupt repository', async () => {
     const one = await rig.open();
     await one.sh(
       'echo 1 >x; git add x; git commit -qm X; find .git/objects -type f -path "*/??/*" -exec chmod u+w {} + -exec truncate -s 3 {} +',
@@ -95,13 +122,18 @@ describe('a save that fails', () => {
       code: 'SAVE_FAILED',
       message: /corrupt|damaged|bad object|unable|unavailable|loose object/,
     });
+    const nobody = { command: ['true'], env: {} };
+    await assert.rejects(startExec(docker, '', nobody), { code: 'CONTAINER_GONE' });
+    await assert.rejects(startExecWithInput(docker, '', nobody), { code: 'CONTAINER_GONE' });
+    await stopContainer(docker, '');
+    await removeContainer(docker, '');
     await docker.getContainer(one.container.id).remove({ force: true });
     await assert.rejects(one.save(nextId()), { code: 'CONTAINER_GONE' });
   });
 
   it('for a bot that is killed leaves nothing in the way of the next one', async () => {
     const one = await rig.open();
-    await one.sh('head -c 60000000 /dev/urandom >data');
+    await one.sh('head -c 30000000 /dev/urandom >data');
     const script = `
       import { connectDocker } from '${join(import.meta.dirname, '../../src/containers/client.ts')}';
       import { saveWorkspace } from '${join(import.meta.dirname, '../../src/containers/save.ts')}';
@@ -117,7 +149,7 @@ describe('a save that fails', () => {
     await ended;
     await writeFile(join(rig.storePath, 'packed-refs.lock'), '');
     const saved = await one.save(nextId());
-    assert.ok(saved.carriedBytes > 60_000_000);
+    assert.ok(saved.carriedBytes > 30_000_000);
     assert.deepEqual(await leftovers(rig.storePath), []);
     assert.equal(await hasSave(rig.storePath, 77_777), false);
   });

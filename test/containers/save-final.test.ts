@@ -1,18 +1,24 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { after, before, beforeEach, describe, it } from 'node:test';
 import { git } from './rig.ts';
-import { richUpstream, startSaveRig, THREAD_ID, type SaveRig } from './save-rig.ts';
+import { richUpstream, startSaveRig, THREAD_ID, type SaveRig, type Workspace } from './save-rig.ts';
 
 const closers: (() => unknown)[] = [];
 const scope = { after: (close: () => unknown) => void closers.unshift(close) } as Parameters<
   typeof startSaveRig
 >[0];
 let rig: SaveRig;
+let one: Workspace;
+let two: Workspace;
 let lastId = 0;
 const nextId = () => (lastId += 1);
 
 before(async () => {
   rig = await startSaveRig(scope, { url: await richUpstream(scope) });
+  [one, two] = await Promise.all([rig.open({ isEmpty: true }), rig.open({ isEmpty: true })]);
+});
+beforeEach(async () => {
+  await Promise.all([one.wipe().then(() => one.prepare()), two.wipe().then(() => two.prepare(true))]);
 });
 after(async () => {
   for (const close of closers) await close();
@@ -22,7 +28,6 @@ const store = (...args: string[]) => git(rig.storePath, ...args).trim();
 
 describe('a final save', () => {
   it("makes the guide's commit, and it comes back as HEAD of a clean work tree", async () => {
-    const one = await rig.open();
     await one.sh(
       'git switch -qc topic; echo 1 >new; echo 2 >>README.md; rm run.sh; git add new; echo more >>new',
     );
@@ -34,8 +39,6 @@ describe('a final save', () => {
     assert.equal(saved.unpushedCommits, 1);
     assert.deepEqual(saved.leftOut, []);
     assert.equal(store('rev-parse', `refs/saves/${id}`), saved.snapshot);
-    const two = await rig.open({ isEmpty: true });
-    await two.prepare(true);
     await two.restore(id);
     assert.equal(
       await two.sh('git log -1 --format="%H %an <%ae>%n%B"; git status --porcelain --branch; cat new'),
@@ -128,14 +131,11 @@ This commit was automatically created when the container was cleaned up.
   ];
   for (const [name, script, { committed, leftOut, check }] of cases) {
     it(`with ${name}`, async () => {
-      const one = await rig.open();
       await one.sh(script);
       const id = nextId();
       const saved = await one.save(id, { kind: 'final' });
       assert.equal(saved.hasCommitted, committed);
       assert.match(saved.leftOut.join('\n'), leftOut ?? /^$/);
-      const two = await rig.open({ isEmpty: true });
-      assert.equal(await two.prepare(true), 'empty');
       const { notes } = await two.restore(id);
       if (/FIFO/.test(name)) assert.match(notes.join('\n'), /fifo/);
       await two.sh(check ?? 'true');

@@ -8,10 +8,11 @@ import { storePathOf } from '../../src/containers/saves-store.ts';
 import type { Docker } from '../../src/containers/client.ts';
 import { ensureContainer, type Container } from '../../src/containers/container.ts';
 import { volumeName } from '../../src/containers/names.ts';
+import { readFrames, startExec } from '../../src/containers/exec.ts';
 import { ensureMirror } from '../../src/containers/mirror.ts';
 import { removeInstallation } from '../../src/containers/remove-installation.ts';
 import { prepareWorkspace } from '../../src/containers/workspace.ts';
-import { docker, dockerCli, never, silent, temporaryDir, upstream } from './rig.ts';
+import { docker, never, silent, temporaryDir, upstream } from './rig.ts';
 
 type Scope = Parameters<typeof temporaryDir>[0];
 
@@ -79,8 +80,7 @@ export async function startSaveRig(scope: Scope, { url }: { url?: string } = {})
         image,
         mirrorPath,
       });
-      const inside = (dir: string, script: string) =>
-        dockerCli('exec', '-u', '1000:1000', '-w', dir, container.id, 'bash', '-ec', script);
+      const inside = (dir: string, script: string) => runInside(container.id, dir, script);
       const workspace: Workspace = {
         container,
         sh: (script) => inside('/workspace/my-app', script),
@@ -122,6 +122,17 @@ export async function startSaveRig(scope: Scope, { url }: { url?: string } = {})
       return workspace;
     },
   };
+}
+
+/** Half as long as the command line of Docker takes. */
+async function runInside(containerId: string, dir: string, script: string): Promise<string> {
+  const command = ['bash', '-c', `cd "$0" && bash -ec "$1" && printf '\\0ok' >&2`, dir, script];
+  const stream = await startExec(docker, containerId, { command, env: {} });
+  const said: [Buffer[], Buffer[]] = [[], []];
+  for await (const { isError, data } of readFrames(stream)) said[isError ? 1 : 0].push(Buffer.from(data));
+  const [out, words] = said.map((chunks) => Buffer.concat(chunks).toString()) as [string, string];
+  if (!words.endsWith('\0ok')) throw new Error(`A script failed: ${script}\n${words}`);
+  return out + words.slice(0, -3);
 }
 
 /** A richer upstream: two branches that conflict, an annotated tag, an executable, a link, rules for ignored files. */

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { access, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { access, mkdir, readdir, rm, utimes } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { describe, it } from 'node:test';
 import { hasVolume, removeContainer, removeVolume, stopContainer } from '../../src/containers/container.ts';
 import { parseSaveFacts } from '../../src/containers/save-facts.ts';
 import { dropSave, exportSave, hasSave, storePathOf } from '../../src/containers/saves-store.ts';
+import { takeLock } from '../../src/lock.ts';
 import { docker, git, temporaryDir } from './rig.ts';
 import { richUpstream, startSaveRig } from './save-rig.ts';
 
@@ -61,6 +63,60 @@ describe('the store of a thread', () => {
     ]);
     assert.equal(execFileSync('stat', ['-c', '%a', rig.storePath], { encoding: 'utf8' }), '700\n');
     assert.deepEqual((await readdir(rig.storePath)).toSorted(), ['HEAD', 'config', 'objects', 'refs']);
+  });
+
+  it('keeps an older state beside each, which goes with it', async (t) => {
+    const rig = await startSaveRig(t);
+    const one = await rig.open();
+    let base: string | null = null;
+    const saved: string[] = [];
+    const before = join(rig.storePath, 'refs', 'saves', '1-before');
+    for (const round of ['a', 'b', 'c', 'd']) {
+      await one.sh(`echo ${round} >x`);
+      if (round === 'd') await utimes(before, new Date(), new Date(Date.now() - 7 * 3600_000));
+      base = (await one.save(1, { base })).snapshot;
+      saved.push(base);
+      if (round === 'c')
+        assert.equal(git(rig.storePath, 'rev-parse', 'refs/saves/1-before'), `${saved[0]}\n`);
+    }
+    assert.equal(git(rig.storePath, 'show', 'refs/saves/1-before:work/x'), 'c\n');
+    assert.equal(git(rig.storePath, 'rev-parse', 'refs/saves/1'), `${saved[3]}\n`);
+    await dropSave(rig.storePath, 1);
+    await assert.rejects(access(rig.storePath));
+  });
+
+  it('that is damaged is put aside', async (t) => {
+    const rig = await startSaveRig(t);
+    const one = await rig.open();
+    await one.sh('echo 1 >x');
+    const { snapshot } = await one.save(1);
+    await rm(join(rig.storePath, 'HEAD'));
+    await one.save(1, { base: snapshot });
+    assert.equal(await hasSave(rig.storePath, 1), true);
+    const beside = await readdir(dirname(rig.storePath));
+    const aside = beside.find((name) => /\.git\.damaged-\d+$/.test(name)) ?? 'none';
+    await access(join(dirname(rig.storePath), aside, 'refs', 'saves', '1'));
+  });
+
+  it('is left alone while another process writes', async (t) => {
+    const rig = await startSaveRig(t);
+    const one = await rig.open();
+    await one.sh('echo 1 >x');
+    await one.save(1);
+    const lock = await takeLock(`${rig.storePath}.lock`, { kind: 'exclusive', waitMs: 0 });
+    const theirs = join(rig.storePath, 'incoming-0123456789ab');
+    await mkdir(theirs);
+    const dir = await temporaryDir(t);
+    let hasEnded = false;
+    const ending = Promise.all([one.save(2), exportSave(rig.storePath, 1, join(dir, 'a.bundle'))]).finally(
+      () => (hasEnded = true),
+    );
+    await pause(500);
+    assert.equal(hasEnded, false);
+    await access(theirs);
+    await lock?.release();
+    await ending;
+    await assert.rejects(access(theirs));
   });
 
   it('a saved state is exported as one file that git can clone', async (t) => {

@@ -46,12 +46,16 @@ test('a word for a thread that never ran anything, or a word to no repository, i
 });
 
 test('save says what is saved; diff has it as a patch that applies; log lists what ran', async () => {
-  await stage.ask('echo "# Changed" > README.md; echo new > new.txt', inThread('look'));
+  await stage.ask(
+    'echo "# Changed" > README.md; echo new > new.txt; echo .env > .gitignore; echo SECRET=1 > .env',
+    inThread('look'),
+  );
   const saved = await stage.ask('save', inThread('look'));
-  assert.match(saved.text, /^Saved: 2 changed files|^Saved: 2 files/);
+  assert.match(saved.text, /^Saved: 3 files changed/);
   const diff = await stage.ask('diff', inThread('look'));
   assert.match(diff.text, /README\.md {2}\+1 -1/);
   assert.match(diff.text, /new\.txt {2}\+1 -0/);
+  assert.doesNotMatch(diff.text, /\.env/);
   const log = await stage.ask('log', inThread('look'));
   assert.match(log.text, /echo "# Changed"/);
   const raw = await stage.bot.app

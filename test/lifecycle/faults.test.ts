@@ -117,6 +117,8 @@ test('an expiring state is announced, kept by keep, and once expired the reposit
   assert.equal(await volumeIsThere(session?.volume_name), true);
   stage.forward(6 * 24 * 60);
   await stage.sweep();
+  stage.forward(24 * 60 + 1);
+  await stage.sweep();
   assert.equal(await volumeIsThere(session?.volume_name), false);
   const again = await stage.ask('ls', at('expiry'));
   ranWith(again.text, /^README\.md$/m);

@@ -40,10 +40,28 @@ test('with Docker away nothing is removed and nothing lost; afterwards the remov
   await troubledSweep();
   assert.equal(await stateOf('away'), 'active');
   await proxy.mend();
+  stage.forward(2);
   await stage.sweep();
   assert.equal(await stateOf('away'), 'ended');
   assert.equal(await stage.mailsLike(/could not be saved/), 0);
   ranWith((await stage.ask('cat work.txt', at('away'))).text, 'work');
+});
+
+test('with Docker away for minutes the owner hears that the work cannot be saved, once; later it is saved and removed', async () => {
+  await stage.ask('echo work > work.txt', at('long'));
+  await warned('long');
+  await proxy.cut();
+  for (let minute = 0; minute < 5; minute += 1) {
+    await troubledSweep();
+    stage.forward(2);
+  }
+  assert.equal(await stateOf('long'), 'save_failed');
+  await stage.mailLike(/^Your work in sample could not be saved yet[^]*Docker does not answer[^]*#long/);
+  await proxy.mend();
+  await stage.sweep();
+  assert.equal(await stateOf('long'), 'ended');
+  assert.equal(await stage.mailsLike(/could not be saved yet[^]*#long/), 1);
+  ranWith((await stage.ask('cat work.txt', at('long'))).text, 'work');
 });
 
 test('Docker going in the middle of a save leaves the save before it as it was, and no half of the new one', async () => {

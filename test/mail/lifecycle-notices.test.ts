@@ -1,11 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  expiredNote,
-  renderLifecycleNotice,
-  restoredNote,
-  type LifecycleNotice,
-} from '../../src/mail/lifecycle-notices.ts';
+import { renderLifecycleNotice, type LifecycleNotice } from '../../src/mail/lifecycle-notices.ts';
 import { REPLY_MARKER, typedText } from '../../src/mail/reply-text.ts';
 import { at, now, samples } from './lifecycle-samples.ts';
 
@@ -19,7 +14,7 @@ const wordings: [notice: LifecycleNotice, ...says: RegExp[]][] = [
     /Nothing has run in my-react-app for a while\. Your work is saved first: 3 files changed, 2 commits not pushed\.\n/,
     /reply with this one word:\n\n {4}extend\n/,
     /\nFor two hours: extend 2h\n/,
-    /Nothing is lost: your next command, within 7 days, finds everything as you left it\.\n/,
+    /Nothing is lost: your next command, within 7 days, finds all your files again\. Programs that still run in the background are ended\.\n/,
     /\nThread john@example\.com-my-react-app\n/,
   ],
   [
@@ -39,6 +34,42 @@ const wordings: [notice: LifecycleNotice, ...says: RegExp[]][] = [
     /^Your container goes on Tue 24 Nov, 00:02 UTC, in/,
   ],
   [
+    { ...samples['idle-warning'], leftOut: ['dump.sql (700 MB)'] },
+    /Too large for the saved state, and so only in the workspace itself[^]*dump\.sql \(700 MB\)[^]*finds the rest again/,
+  ],
+  [
+    samples.lost,
+    /^The container of my-react-app was gone, and its workspace with it\n/,
+    /Your work of .* is saved, and comes back with your next command; what happened after that is gone\./,
+  ],
+  [{ ...samples.lost, savedAt: null }, /Nothing had been changed since the repository was fetched, or/],
+  [
+    samples['would-lose'],
+    /^Something would be lost: is that meant\?\n/,
+    /Nothing was done yet\./,
+    /dump\.sql \(700 MB\)/,
+    /\n {4}fresh\n/,
+  ],
+  [
+    samples['at-limit'],
+    /^It stays until 16:27 UTC, and cannot be kept longer\n/,
+    /kept for 12 h after the last command/,
+  ],
+  [
+    samples['not-done'],
+    /^"fresh" could not be done\n/,
+    /Nothing is lost\.[^]*volume is in use[^]*Everything is as it was\./,
+  ],
+  [
+    { ...samples['not-done'], isUnderWay: true },
+    /^"fresh" could not be done to its end\n/,
+    /finished by itself[^]*no need to send the word again/,
+  ],
+  [
+    { ...samples.restored, isSwapped: false },
+    /is back: \d+ files?\n\nReply with your next command, which goes on from here\.\n/,
+  ],
+  [
     samples.expiring,
     /^Your saved work in my-react-app expires on Tue 24 Nov, 14:32 UTC\n/,
     /It is of Tue 17 Nov, 14:32 UTC: 3 files changed\./,
@@ -48,7 +79,7 @@ const wordings: [notice: LifecycleNotice, ...says: RegExp[]][] = [
   [
     samples['save-failed'],
     /^Your work in my-react-app could not be saved yet\n/,
-    /Nothing is lost: the container is stopped, not removed/,
+    /Nothing is lost: the container is kept, with everything in it\./,
     /tried again at 14:37 UTC/,
     / {2}git says: fatal: .*No space left on device\n/,
   ],
@@ -56,7 +87,7 @@ const wordings: [notice: LifecycleNotice, ...says: RegExp[]][] = [
     { ...samples['save-failed'], forWhom: 'admin' },
     /^A save failed in my-react-app\n/,
     /thread john@example\.com-my-react-app could not be saved\./,
-    /Its container is stopped and kept/,
+    /Its container is kept/,
     /tried again at 14:37 UTC/,
   ],
   [
@@ -264,26 +295,4 @@ test('a very long list of commands shows the first of them', () => {
   const { text } = renderLifecycleNotice({ kind: 'log', commands, now });
   assert.match(text, /^The last 30 commands\n/);
   assert.match(text, /\n {2}and 20 more\n/);
-});
-
-test('the first answer after a restore says in one line from when, and how many files', () => {
-  assert.equal(
-    restoredNote(yesterday, 12, 'idle', now),
-    'Your work of Sun 22 Nov, 09:05 UTC was restored: 12 files.',
-  );
-  assert.equal(
-    restoredNote(at('09:05:00'), 1, 'stopped', now),
-    'Your work of 09:05 UTC was restored: 1 file.',
-  );
-  assert.match(restoredNote(yesterday, 2, 'evicted', now), /: 2 files\. Its container had made room/);
-  assert.match(restoredNote(yesterday, 2, 'lost', now), /what happened after that time is not in it\.$/);
-  assert.match(restoredNote(yesterday, 0, 'idle', now), /was restored: no files were changed in it\.$/);
-});
-
-test('after the end of a saved state, it is said that it has expired', () => {
-  assert.equal(
-    expiredNote(new Date('2025-11-10T14:32:00Z'), now),
-    'The saved state of Mon 10 Nov 2025, 14:32 UTC has expired after 7 days; this started from the repository.',
-  );
-  assert.match(expiredNote(yesterday, now, 1), /after 1 day;/);
 });

@@ -13,6 +13,7 @@ type Of<Kind extends LifecycleNotice['kind']> = Extract<LifecycleNotice, { kind:
 export const samples = {
   'idle-warning': {
     kind: 'idle-warning',
+    leftOut: [],
     repositoryName,
     threadId,
     goesAt: at('14:32:00'),
@@ -25,6 +26,7 @@ export const samples = {
   expiring: {
     kind: 'expiring',
     repositoryName,
+    isAside: false,
     savedAt: new Date('2026-11-17T14:32:00Z'),
     expiresAt: new Date('2026-11-24T14:32:00Z'),
     filesModified: 3,
@@ -68,7 +70,17 @@ export const samples = {
     now,
   },
   fresh: { kind: 'fresh', savedAt: now, now },
-  restored: { kind: 'restored', savedAt: new Date('2026-11-22T09:05:00Z'), filesRestored: 12, now },
+  lost: { kind: 'lost', repositoryName: 'my-react-app', savedAt: at('13:00'), now },
+  'would-lose': { kind: 'would-lose', word: 'fresh', leftOut: ['dump.sql (700 MB)'] },
+  'at-limit': { kind: 'at-limit', until: at('16:27'), capHours: 12, now },
+  'not-done': { kind: 'not-done', word: 'fresh', reason: 'volume is in use', isUnderWay: false },
+  restored: {
+    kind: 'restored',
+    isSwapped: true,
+    savedAt: new Date('2026-11-22T09:05:00Z'),
+    filesRestored: 12,
+    now,
+  },
   help: { kind: 'help', repositoryName, idleMinutes: 45 },
   keep: { kind: 'keep', expiresAt: inAWeek, now },
   later: { kind: 'later', word: 'stop', ahead: 1 },

@@ -7,6 +7,7 @@ import { pino } from 'pino';
 import { startEmbedded, type Embedded } from '../../src/embedded/embedded.ts';
 import { lastCommands, listOpenCommands, planSwap, queueCommand } from '../../src/store/commands.ts';
 import { migrate, openDatabase, type Db } from '../../src/store/database.ts';
+import * as expiring from '../../src/store/expiring-saves.ts';
 import { addRepository, listRepositories, setRepository } from '../../src/store/repositories.ts';
 import * as saves from '../../src/store/saved-states.ts';
 import * as sessions from '../../src/store/sessions.ts';
@@ -50,12 +51,14 @@ async function ownedThread(name = 'app', label = ''): Promise<Owned> {
   return { threadId: id, userId: user.id, repositoryId: repository.id };
 }
 
-const open = (owned: Owned, containerId = 'c1') =>
-  sessions.openSession(
-    db,
-    { ...owned, containerId, containerName: 'n', volumeName: 'v', image: 'i', notes: ['a note'] },
-    { endReason: 'gone', now: NOON },
-  );
+async function open(owned: Owned): Promise<{ id: number }> {
+  const session = { ...owned, containerId: 'c1', containerName: 'n', volumeName: 'v', image: 'i' };
+  const { id } = await sessions.openSession(db, session, { endReason: 'gone', now: NOON });
+  await sessions.setNotes(db, id, ['a note']);
+  return { id };
+}
+
+const warned = (seen: Date | null) => ({ now: later(40), checkAt: later(45), seen });
 
 async function commandOf({ threadId }: Owned): Promise<number> {
   const [row] = await db('messages')
@@ -72,7 +75,7 @@ test('a session is due when its time to be looked at has come, unless a command 
   assert.deepEqual([due.userAddress, due.repositoryName, due.isSaved], ['john@example.com', 'app', true]);
   assert.deepEqual(due.lastActivityAt, NOON);
 
-  await sessions.checkSessionAt(db, id, later(40));
+  await sessions.checkSessionAt(db, id, later(40), NOON);
   assert.deepEqual(await sessions.dueSessions(db, later(39), 10), []);
   assert.equal((await sessions.dueSessions(db, later(40), 10)).length, 1);
   await commandOf(owned);
@@ -83,8 +86,10 @@ test('a session is due when its time to be looked at has come, unless a command 
 test('a command that ends sets the idle time back, and what its answer told is told', async () => {
   const owned = await ownedThread();
   const { id } = await open(owned);
-  assert.ok(await sessions.markWarned(db, id, later(40), later(45)));
-  assert.equal(await sessions.markWarned(db, id, later(40), later(45)), false);
+  assert.ok(await sessions.markWarned(db, id, warned(null)));
+  assert.equal(await sessions.markWarned(db, id, warned(null)), false);
+  // One that does not count any more, as the end was moved since.
+  assert.ok(await sessions.markWarned(db, id, warned(later(40))));
   await sessions.recordActivity(db, id, { now: later(41), isUnsaved: true });
   const session = await sessions.sessionOfThread(db, owned.threadId);
   assert.deepEqual([session?.warnedAt, session?.lastActivityAt], [null, later(41)]);
@@ -97,7 +102,7 @@ test('nobody is warned while a command waits', async () => {
   const owned = await ownedThread();
   const { id } = await open(owned);
   await commandOf(owned);
-  assert.equal(await sessions.markWarned(db, id, NOON, later(5)), false);
+  assert.equal(await sessions.markWarned(db, id, warned(null)), false);
 });
 
 test('an extend that comes while the removal is being prepared wins', async () => {
@@ -106,17 +111,19 @@ test('an extend that comes while the removal is being prepared wins', async () =
   const seen = await sessions.sessionOfThread(db, owned.threadId);
   assert.ok(seen);
   await sessions.extendSession(db, seen.id, later(44), null);
-  assert.equal(await sessions.markRemoving(db, seen.id, seen), false);
+  assert.equal(await sessions.markRemoving(db, seen.id, { reason: 'idle', unless: seen }), false);
   const extended = await sessions.sessionOfThread(db, owned.threadId);
   assert.ok(extended);
   await sessions.extendSession(db, seen.id, later(44), later(120));
-  assert.equal(await sessions.markRemoving(db, seen.id, extended), false);
+  assert.equal(await sessions.markRemoving(db, seen.id, { reason: 'idle', unless: extended }), false);
   const kept = await sessions.sessionOfThread(db, owned.threadId);
   assert.ok(kept);
   assert.deepEqual(kept.keepUntil, later(120));
-  assert.equal(await sessions.markRemoving(db, seen.id, kept), true);
+  assert.equal(await sessions.markRemoving(db, seen.id, { reason: 'idle', unless: kept }), true);
   assert.equal((await sessions.activeSession(db, owned.threadId))?.state, 'removing');
-  await sessions.endSession(db, seen.id, 'idle', later(130));
+  // And from here on an extend comes too late.
+  assert.equal(await sessions.extendSession(db, seen.id, later(44), null), false);
+  await sessions.endSession(db, seen.id, later(130));
   assert.equal(await sessions.activeSession(db, owned.threadId), null);
 });
 
@@ -132,13 +139,13 @@ test('other timeouts of a repository or a user are seen with the next sweep', as
   const owned = await ownedThread();
   await registerUser(db, 'john@example.com', '');
   const { id } = await open(owned);
-  await sessions.checkSessionAt(db, id, later(40));
+  await sessions.checkSessionAt(db, id, later(40), NOON);
   assert.ok(await setRepository(db, 'APP', { idleTimeoutMs: 60_000, restore: 'uncommitted' }));
   const [byRepository] = await sessions.dueSessions(db, NOON, 10);
   assert.equal(byRepository?.repositoryTimeoutMs, 60_000);
   assert.equal((await listRepositories(db))[0]?.restore, 'uncommitted');
 
-  await sessions.checkSessionAt(db, id, later(40));
+  await sessions.checkSessionAt(db, id, later(40), new Date(0));
   assert.ok(await setUser(db, 'John@example.com', { idleTimeoutMs: 7_200_000 }));
   assert.equal((await sessions.dueSessions(db, NOON, 10))[0]?.userTimeoutMs, 7_200_000);
   assert.equal((await listUsers(db))[0]?.idleTimeoutMs, 7_200_000);
@@ -163,32 +170,46 @@ test('a saved state is current until it is put aside, comes back, or expires; no
   await saves.retireSave(db, first.id, { expiresAt: later(60), volumeName: 'v', endReason: 'idle' });
   const [listed] = await saves.listSavedStates(db);
   assert.deepEqual([listed?.commitHash, listed?.filesModified, listed?.leftOut], ['def', 3, ['big.bin']]);
-  assert.equal((await saves.savesWithVolumes(db, { limit: 5 })).length, 1);
+  assert.equal((await expiring.savesWithVolumes(db, { limit: 5 })).length, 1);
 
-  assert.equal((await saves.savesToAnnounce(db, later(60), 5)).length, 1);
-  assert.ok(await saves.markAnnounced(db, first.id, NOON));
-  assert.equal(await saves.markAnnounced(db, first.id, NOON), false);
-  assert.deepEqual(await saves.savesToAnnounce(db, later(60), 5), []);
+  const all = { limit: 5, skip: 0 };
+  const soon = { now: later(10), aheadMs: 60 * 60_000 };
+  assert.equal((await expiring.savesToAnnounce(db, later(60), all)).length, 1);
+  assert.deepEqual(await expiring.markAnnounced(db, first.id, soon), later(70));
+  assert.equal(await expiring.markAnnounced(db, first.id, soon), null);
+  assert.deepEqual(await expiring.savesToAnnounce(db, later(70), all), []);
   assert.deepEqual(await saves.keepLonger(db, owned.threadId, later(120)), later(120));
-  assert.equal((await saves.savesToAnnounce(db, later(120), 5)).length, 1);
+  assert.equal((await expiring.savesToAnnounce(db, later(120), all)).length, 1);
 
-  await saves.putAside(db, first.id, later(90));
+  await saves.putAside(db, first.id, { expiresAt: later(90), now: later(1) });
   assert.equal(await saves.currentSave(db, owned.threadId), null);
   const second = await saves.ensureCurrentSave(db, owned);
   assert.equal((await saves.newestAside(db, owned.threadId))?.id, first.id);
-  await saves.putAside(db, second.id, later(90));
+  await saves.putAside(db, second.id, { expiresAt: later(90), now: later(1) });
   await saves.bringBack(db, first.id);
   assert.equal((await saves.currentSave(db, owned.threadId))?.expiresAt, null);
   await saves.retireSave(db, first.id, { expiresAt: later(60), volumeName: 'v', endReason: 'idle' });
-  await saves.markExpired(db, later(60));
+  assert.ok(await expiring.markAnnounced(db, first.id, { now: NOON, aheadMs: 60 * 60_000 }));
+  await expiring.markExpired(db, later(60));
   assert.deepEqual(
-    (await saves.savesToClean(db, { threadId: owned.threadId, limit: 5 })).map(({ id }) => id),
+    (await expiring.savesToClean(db, { threadId: owned.threadId, limit: 5 })).map(({ id }) => id),
     [first.id],
   );
-  await saves.markCleaned(db, first.id, later(61));
-  assert.deepEqual(await saves.savesToClean(db, { limit: 5 }), []);
+  await expiring.markCleaned(db, first.id, later(61));
+  assert.deepEqual(await expiring.savesToClean(db, { limit: 5 }), []);
   assert.equal((await saves.takeExpiredNews(db, owned.threadId, later(61)))?.id, first.id);
   assert.equal(await saves.takeExpiredNews(db, owned.threadId, later(61)), null);
+});
+
+test('a time to be looked at that was set meanwhile stays; those that are due are found in portions', async () => {
+  const owned = await ownedThread();
+  const { id } = await open(owned);
+  const other = await open(await ownedThread('other', 'two'));
+  await setRepository(db, 'app', { idleTimeoutMs: 60_000 });
+  await sessions.checkSessionAt(db, id, later(40), NOON);
+  const ids = async (after?: number) =>
+    (await sessions.dueSessions(db, NOON, 1, after)).map((session) => session.id);
+  assert.deepEqual([await ids(), await ids(id), await ids(other.id)], [[id], [other.id], []]);
 });
 
 test('what a control word is about to do stays with it', async () => {

@@ -196,8 +196,8 @@ test('a thread has one active session at the most, and the guide can ask for it 
     repositoryId: thread.repositoryId,
   };
   const over = { endReason: 'gone', now: new Date() };
-  await openSession(db, { ...session, containerId: 'a', notes: [] }, over);
-  await openSession(db, { ...session, containerId: 'b', notes: [] }, over);
+  await openSession(db, { ...session, containerId: 'a' }, over);
+  await openSession(db, { ...session, containerId: 'b' }, over);
   assert.equal((await activeSession(db, thread.id))?.containerId, 'b');
   assert.equal((await db.raw('SELECT * FROM container_sessions WHERE is_active = true')).rowCount, 1);
   const idle = `SELECT * FROM container_sessions

@@ -53,6 +53,11 @@ find_changes() {
   [[ -d .git ]] || { changes_failed 'there is no git repository'; return; }
   [[ ! -e $base/index.lock ]] || rm -f "$base/index.lock"
   [[ ! -e $base/tracked-only ]] || which=-u
+  # Files as young as the index would all be made objects of again: the mirror has them.
+  if [[ -e $base/fresh ]]; then
+    limited_git /dev/null update-index -q --refresh --force-write-index
+    rm -f "$base"/fresh "$base"/index.lock
+  fi
   limited_git /dev/null add $which --ignore-errors -- .
   status=$?
   [[ $message != *'embedded git repository'* ]] || : >"$base/inner"

@@ -58,15 +58,18 @@ if [[ ! -e $target ]]; then
     git -C "$part" symbolic-ref HEAD "refs/heads/$_THREADBOX_BRANCH" || fail "$_THREADBOX_BRANCH is not the name of a branch"
   fi
   mv -T -- "$part" "$target" || fail 'the clone cannot be put in its place'
-  rm -rf -- "$base"/{tree,index,saved,save}
+  rm -rf -- "$base"/{tree,index,saved,save,fresh}
   [[ -z $_THREADBOX_HOLD ]] || { printf empty; exit; }
   rm -f -- "$base/restoring"
   is_new=yes
   # Where git converts no file on its way, a save knows the files already.
   attributes=$(git -C "$target" ls-files -z -- '*.gitattributes' | (cd "$target" && xargs -0 -r cat --))
-  if [[ ! $attributes =~ (crlf|filter|ident|encoding) && ! -e $HOME/.config/git/attributes &&
+  attributes=${attributes//text=auto} attributes=${attributes//-text}
+  if [[ ! $attributes =~ text|eol|crlf|filter|ident|encoding && ! -e $HOME/.config/git/attributes &&
     -f $target/.git/index && -z $(git -C "$target" config --get-regexp '^core\.(autocrlf|eol|attributesfile|symlinks)$') ]]; then
-    mkdir -p "$base/save" && cp -p -- "$target/.git/index" "$base/save/work.index"
+    is_plain=yes
+    mkdir -p "$base/save" && cp -p -- "$target/.git/index" "$base/save/work.index" && : >"$base/save/fresh"
+    : >"$base/fresh"
   fi
 fi
 
@@ -75,7 +78,9 @@ if [[ ! -e $base/tree && -d $target/.git ]]; then
   [[ ! -e $target/.git/index ]] || cp -p "$target/.git/index" "$base/index"
   cd "$target" && export GIT_INDEX_FILE=$base/index GIT_OBJECT_DIRECTORY=$base/objects
   export GIT_ALTERNATE_OBJECT_DIRECTORIES=$target/.git/objects
-  timeout -k 2 60 git -c core.hooksPath=/dev/null -c core.fsmonitor=false add -A --ignore-errors -- . >/dev/null 2>&1
+  # As it was checked out a moment ago, so it is.
+  [[ -n $is_plain ]] ||
+    timeout -k 2 60 git -c core.hooksPath=/dev/null -c core.fsmonitor=false add -A --ignore-errors -- . >/dev/null 2>&1
   rm -f "$base/index.lock"
   timeout -k 2 60 git write-tree >"$base/tree" 2>/dev/null
   # A fresh clone has nothing that would have to be saved.

@@ -76,18 +76,42 @@ if has modes; then
   done
 fi
 
-# The times in the index are those of the files that were: so that not every git looks into all of them.
-timeout -k 2 20 git -c core.hooksPath=/dev/null -c core.fsmonitor=false update-index -q --refresh &>/dev/null
-rm -f "$user_git/index.lock"
-rm -f -- "$base"/{tree,index,index.lock,tracked-only}
-[[ ! -f $user_git/index ]] || cp -p -- "$user_git/index" "$base/index"
-[[ ! -d $user_git ]] || (
-  export GIT_INDEX_FILE=$base/index GIT_OBJECT_DIRECTORY=$objects GIT_ALTERNATE_OBJECT_DIRECTORIES=$user_git/objects
-  # A filter of the repository's may hang, and waits for nobody.
-  timeout -k 2 10 git -c core.hooksPath=/dev/null -c core.fsmonitor=false add -A --ignore-errors -- . &>/dev/null
+# The times in the index are those of the files that were. Where git converts no file, those of the files that are now
+# are known already: so git need not look into each, neither here nor after the next command.
+take_times() {
+  local text staged index_file=$room/new.index
+  local -a names=()
+  [[ -f $user_git/index ]] && ! has inner || return
+  text=$({ git_work ls-files -z -- '*.gitattributes' | xargs -0 -r cat -- && cat -- "$user_git/info/attributes" "$HOME/.config/git/attributes"; } 2>/dev/null)
+  text=${text//text=auto} text=${text//-text}
+  [[ ! $text =~ text|eol|crlf|filter|ident|encoding ]] || return
+  [[ -z $(git config --get-regexp '^core\.(autocrlf|eol|attributesfile|symlinks|splitindex)$') ]] || return
+  cp -- "$user_git/index" "$room/user.index" && cp -p -- "$room/work.index" "$index_file" || return
+  [[ -z $(index_file=$room/user.index git_work ls-files --resolve-undo) ]] || return
+  # What an index names as its trees must be with the user's own objects.
+  staged=$(GIT_INDEX_FILE=$room/user.index git --git-dir="$user_git" -c core.fsmonitor=false write-tree) && git_work read-tree -m "$staged" || return
+  cmp -s <(index_content "$room/user.index") <(index_content "$index_file") || return
+  mapfile -d '' -t names < <(own git diff-tree -r --name-only --no-renames -z "$staged" "$save:work")
+  cp -- "$index_file" "$user_git/index" && cp -- "$index_file" "$base/index" && : >"$base/fresh" || return
+  ((${#names[@]} == 0)) || printf ':(top,literal)%s\0' "${names[@]}" | snapshot_by_git --pathspec-from-file=- --pathspec-file-nul
+} 2>/dev/null
+# With their settings, as find_changes does it. A filter of the repository's may hang, and waits for nobody.
+snapshot_by_git() {
+  local -x GIT_INDEX_FILE=$base/index GIT_OBJECT_DIRECTORY=$objects GIT_ALTERNATE_OBJECT_DIRECTORIES=$user_git/objects
+  timeout -k 2 10 git -c core.hooksPath=/dev/null -c core.fsmonitor=false add -A --ignore-errors "$@" &>/dev/null
   rm -f "$base/index.lock"
+  return 0
+}
+rm -f -- "$base"/{tree,index,index.lock,tracked-only,fresh}
+if ! take_times; then
+  timeout -k 2 20 git -c core.hooksPath=/dev/null -c core.fsmonitor=false update-index -q --refresh &>/dev/null
+  rm -f "$user_git/index.lock"
+  [[ ! -f $user_git/index ]] || cp -p -- "$user_git/index" "$base/index"
+  [[ ! -d $user_git ]] || snapshot_by_git -- .
+fi
+[[ ! -d $user_git ]] || GIT_INDEX_FILE=$base/index GIT_OBJECT_DIRECTORY=$objects GIT_ALTERNATE_OBJECT_DIRECTORIES=$user_git/objects \
   timeout -k 2 10 git write-tree >"$base/tree" 2>/dev/null
-)
+: >"$room/fresh"
 { cat -- "$base/tree" 2>/dev/null || :; } >"$base/saved" && : >"$base/ready" && rm -f -- "$base/restoring" || fail 'no room for the saved state'
 printf 'files %s\n' "$(own git diff-tree -r --name-only --no-renames "${cloned:-$(own git mktree </dev/null)}" "$save:work" | wc -l)"
 ! has left || blob left

@@ -5,6 +5,18 @@ their_git() {
     -c maintenance.auto=false "${@:2}"
 }
 
+# Asks git only where a setting may say so.
+find_user_ignore() {
+  local file text
+  user_ignore=
+  for file in "$user_git"/config{,.worktree} "$HOME"/.{gitconfig,config/git/config} "$base/gitconfig" /etc/gitconfig; do
+    [[ -f $file ]] && ! IFS= read -r -d '' text <"$file" || continue
+    [[ ${text,,} == *excludesfile* || ${text,,} == *include* ]] || continue
+    user_ignore=$(their_git 5 config --type=path --get core.excludesFile)
+    return
+  done
+}
+
 count_modified() {
   local lines
   # That is told by the snapshot, too, and nobody has asked git. So it is where a filter of the repository's hangs.
@@ -39,6 +51,9 @@ commit_work() {
   local item said tries
   [[ $modified != 0 ]] && ! is_in_progress || return
   remove_locks
+  # Most of the snapshot is made meanwhile: that needs the files alone.
+  (copy_index && snapshot_work) &>/dev/null &
+  ahead=$!
   # An empty repository inside would stop all of it.
   for item in "${inner[@]}"; do
     timeout 5 git -C "$target/$item" rev-parse --verify -q HEAD &>/dev/null || specs+=(":(top,exclude,literal)$item")

@@ -27,7 +27,10 @@ make_views() {
     printf '* -text !eol !crlf !filter !ident !working-tree-encoding\n' >"$room/$view.git/info/attributes" || return
     printf 'ref: refs/heads/none\n' >"$room/$view.git/HEAD" || return
   done
-  # Objects are carried by git, refs and index are listed.
+  write_exclude
+}
+# Objects are carried by git, refs and index are listed.
+write_exclude() {
   printf '%s\n' /objects/ /refs/ /packed-refs /index /logs/refs/remotes/ '*.lock' '/gc.pid*' '/fsmonitor--daemon*' \
     >"$room/state.git/info/exclude"
 }
@@ -56,3 +59,5 @@ git_state() {
   local -x GIT_WORK_TREE=$user_git GIT_INDEX_FILE=$room/state.index
   own git "$@"
 }
+# The index as git reads it: without times and sizes of files, which a mere `git status` brings up to date.
+index_content() { index_file=$1 git_work ls-files -s --debug | grep -o -E '^[^ ].*|flags: .*'; }

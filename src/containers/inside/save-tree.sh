@@ -63,10 +63,26 @@ add_forced() {
     kept git_work add -f --ignore-errors --pathspec-from-file=- --pathspec-file-nul 2>&1 >/dev/null
 }
 
+# Of files as young as the index git would make objects again, each time, though the mirror has them. What the user's
+# index knows of files that are as they were cloned has been looked at since; all others are read.
+learn_files() {
+  local tree times index_file=$room/seed.index
+  rm -f -- "$room/fresh"
+  mapfile -t times < <(stat -c %Y -- "$room/work.index" "$user_git/index")
+  if ((${#times[@]} == 2 && times[1] > times[0])) && [[ -z $(compgen -G "$user_git/sharedindex.*") ]] &&
+    cp -p -- "$user_git/index" "$index_file" && ! git_work ls-files -v | grep -q -v '^H ' &&
+    tree=$(index_file=$room/work.index kept git_work write-tree) && kept git_work read-tree -m "$tree"; then
+    mv -f -- "$index_file" "$room/work.index"
+  else
+    index_file=$room/work.index kept git_work update-index -q --refresh --force-write-index
+  fi
+} &>/dev/null
+
 # Sets work: the tree of the files.
 snapshot_work() {
   local -a specs=(:/)
   local item tries said
+  [[ ! -e $room/fresh ]] || learn_files
   skip_large || { words='the large files could not be looked at' && return 1; }
   add_forced >"$room/said" 2>&1
   said=$(<"$room/said")

@@ -8,7 +8,7 @@ kind=$_THREADBOX_KIND style=$_THREADBOX_STYLE mirror=$_THREADBOX_MIRROR last=$_T
 thread=$_THREADBOX_THREAD timestamp=$_THREADBOX_TIMESTAMP
 file_max=$_THREADBOX_FILE_MAX ignored_max=$_THREADBOX_IGNORED_MAX inner_max=$_THREADBOX_INNER_MAX afresh=$_THREADBOX_AFRESH
 unset -v ${!_THREADBOX_*}
-modified= committed=no
+modified= committed=no ahead= has_unpushed=yes
 
 leave_out() {
   local said=${1//[[:cntrl:]]/?}
@@ -34,26 +34,32 @@ take_place() {
   line=(${line##*) })
   [[ -f $base/save.pid ]] || rm -rf -- "$base/save.pid"
   printf '%s %s\n' "$PPID" "${line[19]}" >"$base/save.pid"
-  rm -rf -- "$base"/save/*.lock "$base"/objects/{,*/}tmp_obj_* "$base"/objects/pack/tmp_* /tmp/threadbox-save
+  shopt -s nullglob
+  line=("$base"/save/*.lock "$base"/objects/{,*/}tmp_obj_* "$base"/objects/pack/tmp_*)
+  shopt -u nullglob
+  [[ ${#line[@]} == 0 && ! -e /tmp/threadbox-save ]] || rm -rf -- "${line[@]}" /tmp/threadbox-save
 } 2>/dev/null
 
-# Sets head, branch, refs, and in parents and extras what must be carried: commits, and other objects.
+# Sets head, branch, refs, has_unpushed, and in parents and extras what must be carried: commits, and other objects.
 find_tips() {
   local hash name symbol type file line
-  local -a hashes=()
+  local -a hashes=() new=()
+  local -A seen=() tracked=()
   IFS= read -r line <"$user_git/HEAD" || { words='the repository is damaged: .git/HEAD' && return 1; }
   [[ $line != 'ref: refs/heads/'* ]] || branch=${line#ref: refs/heads/}
   [[ $line == ref:* ]] || head=$line
   while read -r hash name symbol; do
-    [[ $name != refs/remotes/* ]] || { remotes=yes && continue; }
+    [[ $name != refs/remotes/* ]] || { remotes=yes tracked[$hash]=yes && continue; }
     refs+=("$hash $name${symbol:+ $symbol}")
     hashes+=("$hash")
     [[ "ref: $name" != "$line" ]] || head=$hash
   done < <(own git for-each-ref --format='%(objectname) %(refname) %(symref)' 2>/dev/null)
   [[ -z $head ]] || hashes+=("$head")
+  has_unpushed=no
+  for hash in "${hashes[@]}"; do [[ -n ${tracked[$hash]} ]] || has_unpushed=yes; done
   # Reflogs, and operations in progress.
-  mapfile -t -O "${#hashes[@]}" hashes < <(find "$user_git/logs" -path "$user_git/logs/refs/remotes" -prune -o \
-    -type f -exec cut -d ' ' -f 2 -- {} + 2>/dev/null | sort -u)
+  [[ ! -d $user_git/logs ]] || mapfile -t -O "${#hashes[@]}" hashes < <(find "$user_git/logs" \
+    -path "$user_git/logs/refs/remotes" -prune -o -type f -exec cut -d ' ' -f 2 -- {} + 2>/dev/null)
   shopt -s nullglob
   for file in "$user_git"/{*_HEAD,AUTO_MERGE,BISECT_*,rebase-merge/*,rebase-apply/*,sequencer/*,worktrees/*/HEAD}; do
     [[ -f $file && $file != */FETCH_HEAD && $file != */patch ]] || continue
@@ -63,15 +69,17 @@ find_tips() {
   done
   shopt -u nullglob
   [[ -z $head ]] || parents+=("$head")
-  ((${#hashes[@]} > 0)) || return 0
+  for hash in "${known[@]}"; do seen[$hash]=yes; done
+  for hash in "${hashes[@]}"; do [[ -z $hash || -n ${seen[$hash]} ]] || { seen[$hash]=yes && new+=("$hash"); }; done
+  ((${#new[@]} > 0)) || return 0
+  # In this order, so that the same work is always the same commit.
   while read -r hash type; do
     case $type in
       commit) [[ $hash == "$head" ]] || parents+=("$hash") ;;
       tree | blob) extras+=("$type $hash") ;;
       tag) tags+=("$hash") ;;
     esac
-  done < <(printf '%s\n' "${hashes[@]}" | sort -u | comm -23 - <(sort -u "$room/known") |
-    own git cat-file --batch-check='%(objectname) %(objecttype)')
+  done < <(printf '%s\n' "${new[@]}" | sort | own git cat-file --batch-check='%(objectname) %(objecttype)')
   ((${#tags[@]} == 0)) || find_tagged
 }
 find_tagged() {
@@ -86,12 +94,14 @@ find_tagged() {
 
 # Objects that only the index names.
 find_staged() {
-  local item name index_file=$room/user.index
+  local item name unmerged=no index_file=$room/user.index
   [[ -f $room/user.index ]] || return 0
   while IFS= read -r -d '' item && IFS= read -r -d '' name; do
     item=($item)
+    [[ ${item[4]} != U ]] || unmerged=yes
     [[ ${item[1]} == 160000 || ${item[3]} =~ ^0+$ ]] || extras+=("blob ${item[3]}")
   done < <(git_work diff-index --cached --raw -z --no-renames --no-abbrev "${head:-$(own git mktree </dev/null)}" 2>"$room/words")
+  [[ $unmerged == yes ]] || return 0
   while IFS= read -r -d '' item; do
     item=($item)
     [[ ${item[0]} == 160000 ]] || extras+=("blob ${item[1]}")
@@ -118,37 +128,61 @@ snapshot_state() {
   entry tree "$tree" state
 }
 
+# A blob of what is read. They become objects all at once.
 blob_of() {
-  local hash
-  hash=$(own git hash-object -w --stdin 2>"$room/words") || { words=$(<"$room/words") && return 1; }
-  entry blob "$hash" "$1"
+  { cat >"$room/blob-$1"; } 2>"$room/words" || { words='No space left for what is saved' && return 1; }
+  blobs+=("$1")
+}
+write_blobs() {
+  local name
+  local -a hashes=() paths=()
+  for name in "${blobs[@]}"; do
+    if [[ $name == index ]]; then paths+=("$room/user.index"); else paths+=("$room/blob-$name"); fi
+  done
+  mapfile -t hashes < <(printf '%s\n' "${paths[@]}" | own git hash-object -w --no-filters --stdin-paths 2>"$room/words")
+  ((${#hashes[@]} == ${#blobs[@]})) || { words=$(<"$room/words") && return 1; }
+  for name in "${!blobs[@]}"; do entry blob "${hashes[name]}" "${blobs[name]}"; done
 }
 
 open_views() {
-  local file
-  rm -rf -- "$room"/{work,state}.git
-  if [[ $has_git == no ]]; then
-    make_views && mkdir "$room/work.git/refs"
+  local file stamp=
+  local -a shared=("$user_git"/sharedindex.*)
+  [[ ! -f $room/views ]] || read -r stamp <"$room/views"
+  if [[ $stamp == "1 $has_git" && -d $room/work.git && -d $room/state.git && ! -e ${shared[0]} ]]; then
+    write_exclude
     return
   fi
-  make_views && ln -sfn -t "$room/work.git" "$user_git"/{refs,packed-refs,shallow} &&
-    ln -sfn "$user_git/info/exclude" "$room/work.git/info/exclude" || return
-  for file in "$user_git"/sharedindex.*; do
-    [[ ! -f $file ]] || ln -sfn -t "$room/work.git" "$file" || return
-  done
+  rm -rf -- "$room"/{work,state}.git "$room/views"
+  make_views || return
+  if [[ $has_git == no ]]; then
+    mkdir "$room/work.git/refs" || return
+  else
+    ln -sfn -t "$room/work.git" "$user_git"/{refs,packed-refs,shallow} &&
+      ln -sfn "$user_git/info/exclude" "$room/work.git/info/exclude" || return
+    for file in "${shared[@]}"; do
+      [[ ! -f $file ]] || ln -sfn -t "$room/work.git" "$file" || return
+    done
+  fi
+  printf '1 %s\n' "$has_git" >"$room/views"
+}
+
+copy_index() {
+  [[ ! -e $room/user.index ]] || rm -rf -- "$room/user.index"
+  [[ $has_git == no || ! -f $user_git/index ]] || cp -- "$user_git/index" "$room/user.index" ||
+    { words='No space left for a copy of the index' && return 1; }
 }
 
 # Sets save.
 make_save() {
   local item tree
-  top=()
-  rm -f "$room/user.index"
-  [[ $has_git == no || ! -f $user_git/index ]] || cp -- "$user_git/index" "$room/user.index" || { words='No space left for a copy of the index' && return 1; }
-  git --git-dir="$mirror" for-each-ref --format='%(objectname)' >"$room/known" || { words='the mirror cannot be read' && return 1; }
-  head= branch= remotes=no refs=() parents=() extras=() tags=()
+  top=() blobs=()
+  copy_index || return
+  mapfile -t known < <(git --git-dir="$mirror" for-each-ref --format='%(objectname)' || echo failed)
+  [[ ${known[*]: -1} != failed ]] || { words='the mirror cannot be read' && return 1; }
+  head= branch= remotes=no has_unpushed=yes refs=() parents=() extras=() tags=()
   [[ $has_git == no ]] || { find_tips && find_staged && snapshot_state; } || return
   snapshot_work && entry tree "$work" work || return
-  [[ ! -f $room/user.index ]] || blob_of index <"$room/user.index" || return
+  [[ ! -f $room/user.index ]] || blobs+=(index)
   if ((${#extras[@]} > 0)); then
     tree=$(for item in "${extras[@]}"; do
       [[ $item == tree* ]] && item="040000 $item" || item="100644 $item"
@@ -164,6 +198,7 @@ make_save() {
   ((${#modes[@]} == 0)) || printf '%s\0' "${modes[@]}" | sort -z | blob_of modes || return
   ((${#left[@]} == 0)) || printf '%s\n' "${left[@]}" | sort -u | blob_of left || return
   printf '%s\n' 'threadbox-save 1' "head $head" "branch $branch" "remotes $remotes" "git $has_git" | blob_of meta || return
+  write_blobs || return
   tree=$(printf '%s\n' "${top[@]}" | own git mktree 2>"$room/words") || { words=$(<"$room/words") && return 1; }
   # Always the same for the same work: so what has not changed is recognised.
   save=$({
@@ -173,9 +208,6 @@ make_save() {
   } | own git hash-object -t commit -w --stdin 2>"$room/words") || { words=$(<"$room/words") && return 1; }
 }
 
-# The index as git reads it: without the times of files, which a mere `git status` brings up to date.
-index_content() { index_file=$1 git_work ls-files -s --debug | own grep -v -E '^  (ctime|mtime|dev|uid):'; }
-
 is_as_before() {
   [[ $save != "$last" ]] || return 0
   [[ $(own git diff-tree --name-only "$last" "$save") == index ]] || return
@@ -183,8 +215,11 @@ is_as_before() {
   [[ $(index_content "$room/last.index") == "$(index_content "$room/user.index")" ]]
 }
 
+# What was not prepared, or is restored at this moment, is not the work: it must not take the place of what was saved.
+[[ -f $base/ready && ! -e $base/restoring && -d $target ]] || fail 'not ready'
+# The engine makes the working directory of a container itself, as root and empty.
+[[ -O $target || -n $(ls -A -- "$target") ]] || fail 'not ready'
 # Work without a repository is work, too; and so that nobody has to be told, no work is a state like others.
-mkdir -p -- "$target" || fail 'the repository is not there'
 has_git=yes
 [[ -f $user_git/HEAD && -d $user_git/objects && ! -L $user_git ]] || has_git=no
 cd "$target" || fail 'the repository cannot be entered'
@@ -201,11 +236,13 @@ go_elsewhere() {
 [[ $afresh == no ]] || rm -f -- "$room"/*.index
 told=()
 open_views 2>/dev/null || go_elsewhere
-user_ignore=$(their_git 5 config --type=path --get core.excludesFile)
+find_user_ignore
 [[ $has_git == no ]] || count_modified
 if [[ $kind == final && $style == commit && $has_git == yes ]]; then
   look_through
+  looked=("${left[@]}")
   commit_work
+  [[ -z $ahead ]] || wait "$ahead"
 fi
 told+=("${left[@]}")
 rm -rf -- "$base/saved.new" 2>/dev/null
@@ -213,8 +250,8 @@ tree=
 [[ ! -f $base/tree ]] || read -r tree <"$base/tree"
 printf '%s\n' "$tree" 2>/dev/null >"$base/saved.new"
 [[ -z $last ]] || own git cat-file -e "$last^{tree}" 2>/dev/null || last=
-left=()
-look_through
+# The commit has changed nothing of that.
+if [[ -n $ahead ]]; then left=("${looked[@]}"); else left=() && look_through; fi
 if ! make_save; then
   # What is needed for a while may lie elsewhere.
   [[ $room == "$base/save" && ($words == *'No space left'* || $words == *'Disk quota'*) ]] || fail "${words:-it broke off}"
@@ -222,9 +259,12 @@ if ! make_save; then
   look_through
   make_save || fail "${words:-it broke off}"
 fi
-[[ -n $modified ]] || { modified=$(own git diff-tree -r --name-only "${head:-$(own git mktree </dev/null)}" "$work" | wc -l); }
+if [[ -z $modified ]]; then
+  mapfile -d '' -t modified < <(own git diff-tree -r --name-only -z "${head:-$(own git mktree </dev/null)}" "$work")
+  modified=${#modified[@]}
+fi
 unpushed=0
-[[ -z $head ]] || unpushed=$(own git rev-list --count "$head" --branches --not --remotes 2>/dev/null)
+[[ -z $head || $has_unpushed == no ]] || unpushed=$(own git rev-list --count "$head" --branches --not --remotes 2>/dev/null)
 unchanged=no
 [[ -z $last ]] || ! is_as_before || unchanged=yes save=$last
 printf '%s\n' 'threadbox-save 1' "save $save" "commit $head" "branch $branch" "modified $modified" "unpushed $unpushed" \
@@ -232,15 +272,20 @@ printf '%s\n' 'threadbox-save 1' "save $save" "commit $head" "branch $branch" "m
 for item in "${told[@]}" "${left[@]}"; do printf 'left %s\n' "$item"; done
 printf '\0'
 if [[ $unchanged == no ]]; then
-  # As if it came after the last one: so that what both hold is not carried, and the rest as differences.
-  carried=$save
-  [[ -z $last ]] || carried=$(own git commit-tree -p "$save" -p "$last" -m Carrier "$save^{tree}" 2>/dev/null) || carried=$save
-  { printf '%s\n' "$carried" --not; [[ -z $last ]] || printf '%s\n' "$last"; cat "$room/known"; } |
+  # As if it came after the last one: so that what both hold is not carried, and the rest as differences. Files are
+  # compared by their names, so the work lies where the upstream has it.
+  carrier=(-p "$save") bases=()
+  if [[ -n $last ]]; then
+    bases=("$last") carrier+=(-p "$last")
+    earlier=$(own git commit-tree -m Carrier "$last:work" 2>/dev/null) && bases+=("$earlier") && carrier+=(-p "$earlier")
+  fi
+  carried=$(own git commit-tree "${carrier[@]}" -m Carrier "$work" 2>/dev/null) || carried=$save
+  printf '%s\n' "$carried" --not "${bases[@]}" "${known[@]}" |
     own git pack-objects -q --revs --no-sparse --thin --stdout --delta-base-offset || fail 'the objects cannot be packed'
 fi
 IFS= read -r -t 600 -u 8 answer || exit 1
 [[ $answer == ok ]] || exit 1
 # Without room it counts as not saved: the next save finds that nothing has changed.
 [[ ! -s $base/saved.new ]] || mv -T -- "$base/saved.new" "$base/saved"
-rm -rf -- "$base/save.pid" /tmp/threadbox-save
+rm -rf -- "$base/save.pid" /tmp/threadbox-save "$room"/blob-*
 printf done

@@ -1,0 +1,24 @@
+import { ContainersError } from '../containers/errors.ts';
+import { isDatabaseAway } from '../store/database.ts';
+import type { LifecycleParts } from './parts.ts';
+
+/** Says what went wrong: for a part that is away, once for however many it stops. */
+export function noteFault(
+  { states, log }: Pick<LifecycleParts, 'states' | 'log'>,
+  error: unknown,
+  words: string,
+  facts: Readonly<Record<string, unknown>> = {},
+): void {
+  if (isEngineAway(error)) states.docker.isDown(error);
+  else if (isStoreAway(error)) states.database.isDown(error as Error);
+  else log.error({ ...facts, err: error }, words);
+}
+
+/** What git or Docker say may sound like a database that is away: "connection closed", "timeout". */
+export function isStoreAway(error: unknown): boolean {
+  return !(error instanceof ContainersError) && isDatabaseAway(error);
+}
+
+export function isEngineAway(error: unknown): error is ContainersError {
+  return error instanceof ContainersError && error.code === 'DOCKER_UNREACHABLE';
+}

@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict';
+import { rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { storePathOf } from '../../src/containers/saves-store.ts';
+import { sendToBot } from '../../src/cli/write-to-bot.ts';
+import { removeContainer, removeVolume } from '../../src/containers/container.ts';
+import { setRepository } from '../../src/store/repositories.ts';
+import { ALICE } from '../support/app.ts';
+import { engine } from '../support/engine.ts';
+import { ranWith } from '../support/ran-with.ts';
+import { until } from '../support/until.ts';
+import { openStage, type Stage } from './stage.ts';
+
+let stage: Stage;
+before(async () => {
+  stage = await openStage({ SAVE_IGNORED_MAX_BYTES: '100000' });
+});
+after(() => stage.close());
+
+const at = (label: string) => ({ subject: `[sample#${label}] Work` });
+const threadOf = (label: string) => `alice@example.com-sample#${label}`;
+const isSaved = (label: string) =>
+  until(async () => {
+    const session = await stage.session(threadOf(label));
+    return session?.is_saved && session;
+  });
+
+test('restore brings back what was put aside last, however often states were swapped', async () => {
+  await stage.ask('echo 1 > one.txt', at('swap'));
+  await stage.ask('fresh', at('swap'));
+  await stage.ask('echo 2 > two.txt', at('swap'));
+  await stage.ask('restore', at('swap'));
+  await stage.ask('fresh', at('swap'));
+  await stage.ask('echo 3 > three.txt', at('swap'));
+  await stage.ask('restore', at('swap'));
+  const back = await stage.ask('ls', at('swap'));
+  ranWith(back.text, 'README.md\none.txt');
+  assert.doesNotMatch(back.text, /was restored|container was gone/);
+});
+
+test('a swap whose volume cannot be removed at once is finished later, and mixes nothing', async () => {
+  await stage.ask('echo old > old.txt', at('held'));
+  const session = await isSaved('held');
+  const holder = await engine.createContainer({
+    Image: process.env['CONTAINER_IMAGE'] ?? '',
+    Entrypoint: ['sleep', 'infinity'],
+    Labels: { 'threadbox.instance': stage.bot.app.installation },
+    HostConfig: {
+      NetworkMode: 'none',
+      Mounts: [{ Type: 'volume', Source: session.volume_name, Target: '/held' }],
+    },
+  });
+  await holder.start();
+  const told = await stage.ask('fresh', at('held'));
+  assert.match(told.text, /^"fresh" could not be done to its end[^]*finished by itself/);
+  await stage.sweep();
+  await holder.remove({ force: true });
+  const next = await stage.ask('ls', at('held'));
+  ranWith(next.text, 'README.md');
+  await stage.ask('restore', at('held'));
+  ranWith((await stage.ask('cat old.txt', at('held'))).text, 'old');
+});
+
+test('what is too large to be saved does not go with fresh unless it is asked for twice', async () => {
+  await stage.ask('echo data > .gitignore; head -c 5000000 /dev/urandom > data', at('large'));
+  const asked = await stage.ask('fresh', at('large'));
+  assert.match(asked.text, /^Something would be lost: is that meant\?[^]*data/);
+  ranWith((await stage.ask('stat -c %s data', at('large'))).text, '5000000');
+  await stage.ask('fresh', at('large'));
+  assert.match((await stage.ask('fresh', at('large'))).text, /^Your next command starts from the repository/);
+  ranWith((await stage.ask('ls', at('large'))).text, 'README.md');
+});
+
+test('container and volume lost while the bot was down, in a command: the saved state stands and comes back', async () => {
+  await stage.ask('echo precious > precious.txt', at('down'));
+  const session = await isSaved('down');
+  const { subject } = at('down');
+  const body = 'while :; do sleep 0.05; done';
+  const sent = await sendToBot(stage.bot.userAt(ALICE), { to: stage.bot.botAddress, subject, body });
+  await stage.untilRuns('sleep 0.05', threadOf('down'));
+  await stage.bot.stop();
+  await removeContainer(engine, session.container_name);
+  await removeVolume(engine, session.volume_name);
+  await stage.bot.start();
+  await stage.mailLike(/while :; do sleep 0\.05; done[^]*(interrupted|not known)/i);
+  assert.ok(sent);
+  ranWith((await stage.ask('cat precious.txt', at('down'))).text, 'precious');
+});
+
+test('a state that cannot be restored stays as it is, whatever is done until it can', async () => {
+  await stage.ask('echo kept > kept.txt', at('broken'));
+  await stage.ask('stop', at('broken'));
+  const session = await stage.session(threadOf('broken'));
+  await removeVolume(engine, session?.volume_name ?? '');
+  const { app, dataDir } = stage.bot;
+  const store = storePathOf(join(dataDir, 'saves', app.installation), threadOf('broken'));
+  await rename(join(store, 'objects', 'pack'), join(store, 'pack-away'));
+  const told = await stage.ask('ls', at('broken'));
+  assert.match(told.text, /The saved state could not be restored/);
+  stage.forward(41);
+  await stage.sweep();
+  stage.forward(6);
+  await stage.sweep();
+  assert.equal(await stage.isThere(session?.container_name ?? ''), false);
+  await rename(join(store, 'pack-away'), join(store, 'objects', 'pack'));
+  ranWith((await stage.ask('cat kept.txt', at('broken'))).text, 'kept');
+});
+
+test('a longer timeout after a warning leads to a new warning, in its time', async () => {
+  await stage.ask('true', at('raised'));
+  stage.forward(41);
+  await stage.sweep();
+  const warnings = () => stage.mailsLike(new RegExp(`Thread ${threadOf('raised')}`));
+  await until(async () => (await warnings()) === 1);
+  await setRepository(stage.bot.app.db, 'sample', { idleTimeoutMs: 180 * 60_000 });
+  stage.forward(100);
+  await stage.sweep();
+  assert.equal((await stage.session(threadOf('raised')))?.is_active, true);
+  stage.forward(36);
+  await stage.sweep();
+  await until(async () => (await warnings()) === 2);
+  stage.forward(6);
+  await stage.sweep();
+  assert.equal((await stage.session(threadOf('raised')))?.is_active, false);
+  await setRepository(stage.bot.app.db, 'sample', { idleTimeoutMs: null });
+});
+
+test('an extend at the limit changes nothing, and says so', async () => {
+  await stage.ask('true', at('limit'));
+  assert.match((await stage.ask('extend 3 days', at('limit'))).text, /^Kept until /);
+  stage.forward(11 * 60);
+  const again = await stage.ask('extend 3 days', at('limit'));
+  assert.match(again.text, /^It stays until .*, and cannot be kept longer/);
+  stage.forward(60);
+  await stage.sweep();
+  stage.forward(6);
+  await stage.sweep();
+  assert.equal((await stage.session(threadOf('limit')))?.is_active, false);
+});

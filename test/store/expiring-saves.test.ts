@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, beforeEach, test } from 'node:test';
+import { pino } from 'pino';
+import { startEmbedded, type Embedded } from '../../src/embedded/embedded.ts';
+import { migrate, openDatabase, type Db } from '../../src/store/database.ts';
+import * as expiring from '../../src/store/expiring-saves.ts';
+import { addRepository, listRepositories } from '../../src/store/repositories.ts';
+import * as saves from '../../src/store/saved-states.ts';
+import * as sessions from '../../src/store/sessions.ts';
+import { ensureThread } from '../../src/store/threads.ts';
+import { ensureUser } from '../../src/store/users.ts';
+
+let dataDir: string;
+let embedded: Embedded;
+let db: Db;
+
+before(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), 'threadbox-expiring-'));
+  const want = { postgres: true, redis: false, mail: false };
+  embedded = await startEmbedded({ dataDir, want, log: pino({ level: 'silent' }) });
+  db = openDatabase(embedded.databaseUrl as string);
+  await migrate(db);
+});
+after(async () => {
+  await db.destroy();
+  await embedded.close();
+  await rm(dataDir, { recursive: true, force: true });
+});
+beforeEach(() => db.raw('truncate saved_states, container_sessions, threads, repositories, users cascade'));
+
+const NOON = new Date('2026-11-22T12:00:00Z');
+const later = (minutes: number): Date => new Date(NOON.getTime() + minutes * 60_000);
+
+async function ownedThread(name = 'app', label = '') {
+  const user = await ensureUser(db, 'john@example.com', 'John');
+  await addRepository(db, { name, url: 'https://git.example.com/x.git', branch: null, threadBy: null });
+  const repository = (await listRepositories(db)).find((one) => one.name === name);
+  assert.ok(repository);
+  const of = { userId: user.id, repositoryId: repository.id, label };
+  const { id } = await ensureThread(db, { id: `john@example.com-${name}${label}`, ...of });
+  return { threadId: id, userId: user.id, repositoryId: repository.id };
+}
+
+const DAY_MS = 86_400_000;
+const SAVED = {
+  snapshot: 'abc',
+  commit: null,
+  branch: null,
+  filesModified: 0,
+  unpushedCommits: 0,
+  leftOut: [],
+};
+
+test('no saved state expires before it was announced for a whole while, one put aside neither', async () => {
+  const owned = await ownedThread();
+  const soon = { now: later(0), aheadMs: DAY_MS };
+  const none = await saves.ensureCurrentSave(db, await ownedThread('never', 'saved'));
+  await saves.retireSave(db, none.id, { expiresAt: later(-60), volumeName: null, endReason: 'idle' });
+  const aside = await saves.ensureCurrentSave(db, owned);
+  await saves.recordSave(db, aside.id, SAVED, NOON);
+  await saves.putAside(db, aside.id, { expiresAt: later(-60), now: NOON });
+  const current = await saves.ensureCurrentSave(db, owned);
+  await saves.recordSave(db, current.id, SAVED, NOON);
+  await saves.retireSave(db, current.id, { expiresAt: later(-60), volumeName: null, endReason: 'idle' });
+
+  await expiring.markExpired(db, NOON);
+  assert.deepEqual(
+    (await expiring.savesToClean(db, { limit: 5 })).map(({ id }) => id),
+    [none.id],
+  );
+  const found = await expiring.savesToAnnounce(db, NOON, { limit: 5, skip: 0 });
+  assert.deepEqual(
+    found.map(({ id }) => id),
+    [aside.id, current.id],
+  );
+  for (const { id } of found) {
+    assert.deepEqual(await expiring.markAnnounced(db, id, soon), later(24 * 60));
+  }
+  await expiring.markExpired(db, later(24 * 60 - 1));
+  assert.equal((await expiring.savesToClean(db, { limit: 5 })).length, 1);
+  await expiring.markExpired(db, later(24 * 60));
+  assert.equal((await expiring.savesToClean(db, { limit: 5 })).length, 3);
+  assert.equal((await expiring.savesToClean(db, { limit: 5, skip: 1 })).length, 2);
+});
+
+test('what is deleted is over at once, is announced to nobody and told nobody later; what a container has stays', async () => {
+  const owned = await ownedThread();
+  const { id } = await saves.ensureCurrentSave(db, owned);
+  await saves.recordSave(db, id, SAVED, NOON);
+  assert.equal(await expiring.expireNow(db, owned.threadId), 0);
+  await saves.retireSave(db, id, { expiresAt: later(60), volumeName: 'v', endReason: 'idle' });
+  assert.equal(await expiring.expireNow(db, owned.threadId), 1);
+  assert.equal(await saves.currentSave(db, owned.threadId), null);
+  assert.deepEqual(await expiring.savesToAnnounce(db, later(90), { limit: 5, skip: 0 }), []);
+  assert.equal(await saves.takeExpiredNews(db, owned.threadId, later(90)), null);
+  assert.equal(await expiring.isVolumeToClean(db, 'v'), true);
+  await expiring.markCleaned(db, id, later(1));
+  assert.equal(await expiring.isVolumeToClean(db, 'v'), false);
+});
+
+test('the work of a thread with a session neither expires nor loses its volume', async () => {
+  const owned = await ownedThread();
+  const session = await sessions.openSession(
+    db,
+    { ...owned, containerId: 'c', containerName: 'n', volumeName: 'v', image: 'i' },
+    { endReason: '', now: NOON },
+  );
+  const { id } = await saves.ensureCurrentSave(db, owned);
+  await saves.recordSave(db, id, SAVED, NOON);
+  await saves.retireSave(db, id, { expiresAt: later(-60), volumeName: 'v', endReason: 'idle' });
+  assert.deepEqual(await expiring.savesWithVolumes(db, { limit: 5 }), []);
+  assert.deepEqual(await expiring.savesToAnnounce(db, NOON, { limit: 5, skip: 0 }), []);
+  await sessions.endSession(db, session.id, NOON);
+  assert.equal((await expiring.savesWithVolumes(db, { limit: 5 })).length, 1);
+  assert.equal((await expiring.savesToAnnounce(db, NOON, { limit: 5, skip: 0 })).length, 1);
+});
