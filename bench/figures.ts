@@ -12,17 +12,21 @@ export type Row = {
 /** Something measured `n` times, and as often the least that it could be. */
 export type Series = { values: readonly number[]; floors: readonly number[] };
 
+/** Below it a tenth is much. */
+const FEW = 10;
+
 /** @param better what is good for this figure: the worst is the other end */
 export function row(name: string, unit: string, { values, floors }: Series, better: 'less' | 'more'): Row {
   const middle = median(values);
   const floor = median(floors);
+  const digits = floor < FEW ? 2 : 1;
   return {
     name,
     unit,
-    median: rounded(middle),
-    worst: rounded(better === 'less' ? Math.max(...values) : Math.min(...values)),
+    median: rounded(middle, digits),
+    worst: rounded(better === 'less' ? Math.max(...values) : Math.min(...values), digits),
     n: values.length,
-    floor: rounded(floor),
+    floor: rounded(floor, digits),
     ratio: rounded(middle / floor, 3),
   };
 }
@@ -58,7 +62,7 @@ export function rowTable(rows: readonly Row[]): string {
   return table(
     ['', 'unit', 'median', 'worst', 'n', 'floor', 'above floor', 'ratio'],
     rows.map(({ name, unit, median: middle, worst, n, floor, ratio }) => {
-      return [name, unit, middle, worst, n, floor, rounded(middle - floor), ratio];
+      return [name, unit, middle, worst, n, floor, rounded(middle - floor, floor < FEW ? 2 : 1), ratio];
     }),
   );
 }

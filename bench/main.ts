@@ -1,10 +1,11 @@
-// `npm run bench [-- --json FILE]`: what it measures, and how to read it, is in docs/benchmarks.md.
+// `npm run bench [-- --only PART] [--json FILE]`: what it measures, and how to read it, is in docs/benchmarks.md.
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { untilSignal } from '../src/cli/signals.ts';
 import { Closers } from '../src/closers.ts';
 import { createLog } from '../src/log.ts';
 import { row, rowTable, type Row } from './figures.ts';
+import { openWorkshop, saveAndRestore } from './lifecycle.ts';
 import {
   emptyProgramMemory,
   firstOfRepository,
@@ -18,33 +19,60 @@ import {
 } from './measures.ts';
 import { startRig, type Rig } from './rig.ts';
 import { spanTable } from './spans.ts';
+import { sweep } from './sweep.ts';
 
 const CLOSE_DEADLINE_MS = 120_000;
 const REPOSITORY = 'sample';
 /** The threads that are made for (b) are those of (c). */
 const FEWEST_RUNS = THREADS;
 
-const USAGE = `npm run bench [-- --json FILE] [--runs N] [--rounds N]
+/** It takes a few milliseconds, and comes every minute for ever. */
+const SWEEPS = 500;
 
+const PARTS = ['mail', 'lifecycle'] as const;
+type Part = (typeof PARTS)[number];
+
+const USAGE = `npm run bench [-- --only PART] [--json FILE] [--runs N] [--rounds N]
+
+  --only PART   measures only a part: mail is (a) to (d), lifecycle (e) to (g)
   --json FILE   also writes the rows to FILE
-  --runs N      how often each mail is measured, ${FEWEST_RUNS} or more (${FEWEST_RUNS} if not given)
+  --runs N      how often each mail, save and restore is measured, ${FEWEST_RUNS} or more (${FEWEST_RUNS} if not given)
   --rounds N    how often 200 mails are sent at once (20 if not given; fewer for a quick look)
 `;
 
-/** @returns the rows, after they are printed */
-async function bench(runs: number, rounds: number, signal: AbortSignal, closers: Closers): Promise<Row[]> {
-  const newRepositories = Array.from({ length: runs }, (_, index) => `new-${index}`);
-  console.log('starting the mail server, PostgreSQL, Redis, a git server and the bot ...');
-  const rig = await startRig([REPOSITORY, ...newRepositories], closers, signal);
-  try {
-    return await measure(rig, newRepositories, rounds);
-  } catch (error) {
-    if (!signal.aborted) console.error(`\nThe end of the bot's log:\n${await rig.bot.lastWords()}`);
-    throw error;
-  }
-}
+type Options = { runs: number; rounds: number; signal: AbortSignal };
+/** `more`: what is to be printed below the rows. */
+type Measured = { rows: Row[]; more: string };
 
-async function measure(rig: Rig, newRepositories: readonly string[], rounds: number): Promise<Row[]> {
+const measureIn: Record<Part, (options: Options, closers: Closers) => Promise<Measured>> = {
+  async mail({ runs, rounds, signal }, closers) {
+    const newRepositories = Array.from({ length: runs }, (_, index) => `new-${index}`);
+    console.log('starting the mail server, PostgreSQL, Redis, a git server and the bot ...');
+    const rig = await startRig([REPOSITORY, ...newRepositories], closers, signal);
+    try {
+      return await measureMail(rig, newRepositories, rounds);
+    } catch (error) {
+      if (!signal.aborted) console.error(`\nThe end of the bot's log:\n${await rig.bot.lastWords()}`);
+      throw error;
+    }
+  },
+  async lifecycle({ runs, signal }, closers) {
+    console.log('making a project and its mirror ...');
+    const workshop = await openWorkshop(closers, signal);
+    const { removal, quick, removalAfterQuick, restore } = await saveAndRestore(workshop, runs, progress);
+    const due = await sweep(closers, SWEEPS);
+    const rows = [
+      row('(e) save at removal', 'ms', removal, 'less'),
+      row('(e) save after a command', 'ms', quick, 'less'),
+      row('(e) save at removal, after that', 'ms', removalAfterQuick, 'less'),
+      row('(f) restore', 'ms', restore, 'less'),
+      row('(g) sweep, 5 of 10,000 due', 'ms', due, 'less'),
+    ];
+    return { rows, more: '' };
+  },
+};
+
+async function measureMail(rig: Rig, newRepositories: readonly string[], rounds: number): Promise<Measured> {
   const runs = newRepositories.length;
   await getGoing(rig, REPOSITORY);
   const empty = await emptyProgramMemory(runs);
@@ -63,7 +91,23 @@ async function measure(rig: Rig, newRepositories: readonly string[], rounds: num
     row('(d) resident memory, under (c)', 'MB', { values: many.memory, floors: empty }, 'less'),
     row('(d) resident memory, after (c)', 'MB', { values: after, floors: empty }, 'less'),
   ];
-  console.log(`\n${rowTable(rows)}\n\n${spanTable(warm.spans)}\n`);
+  return { rows, more: spanTable(warm.spans) };
+}
+
+/** Nothing of one part is at work any more when the next begins. */
+async function bench(parts: readonly Part[], options: Options): Promise<Row[]> {
+  const measured: Measured[] = [];
+  for (const part of parts) {
+    const closers = new Closers();
+    try {
+      measured.push(await measureIn[part](options, closers));
+    } finally {
+      console.log('cleaning up ...');
+      await closers.close(CLOSE_DEADLINE_MS, createLog('warn'));
+    }
+  }
+  const rows = measured.flatMap((one) => one.rows);
+  console.log(`\n${[rowTable(rows), ...measured.map(({ more }) => more)].filter(Boolean).join('\n\n')}\n`);
   return rows;
 }
 
@@ -78,9 +122,17 @@ function wholeNumber(text: string, name: string, least: number): number {
   throw new Error(`--${name}: expected a whole number from ${least}, got ${text}`);
 }
 
+function partsOf(only: string | undefined): readonly Part[] {
+  if (only === undefined) return PARTS;
+  const wanted = PARTS.filter((part) => part === only);
+  if (wanted.length === 0) throw new Error(`--only: expected ${PARTS.join(' or ')}, got ${only}`);
+  return wanted;
+}
+
 async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
+      only: { type: 'string' },
       json: { type: 'string' },
       runs: { type: 'string', default: String(FEWEST_RUNS) },
       rounds: { type: 'string', default: '20' },
@@ -93,18 +145,15 @@ async function main(): Promise<number> {
   }
   const runs = wholeNumber(values.runs, 'runs', FEWEST_RUNS);
   const rounds = wholeNumber(values.rounds, 'rounds', 1);
+  const parts = partsOf(values.only);
   const stop = untilSignal();
-  const closers = new Closers();
   try {
-    const rows = await bench(runs, rounds, stop.signal, closers);
+    const rows = await bench(parts, { runs, rounds, signal: stop.signal });
     if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(rows, null, 2)}\n`);
     return 0;
   } catch (error) {
     if (!stop.signal.aborted) throw error;
     return 130;
-  } finally {
-    console.log('cleaning up ...');
-    await closers.close(CLOSE_DEADLINE_MS, createLog('warn'));
   }
 }
 

@@ -85,6 +85,9 @@ export async function startRig(
       REDIS_URL: embedded.redisUrl as string,
       DOCKER_HOST: dockerHost,
       CONTAINER_IMAGE: image,
+      // All its threads keep their containers.
+      CONTAINER_MAX_PER_USER: '1000',
+      HOST_MAX_CONTAINERS: '1000',
       DATA_DIR: join(dir, 'bot'),
     },
     join(dir, 'bot.log'),
