@@ -9,7 +9,7 @@ import { startSeparateBot, type SeparateBot } from '../support/separate-bot.ts';
 import { until } from '../support/until.ts';
 
 /** More of them by hand: LIFECYCLE_KILLS=100. */
-const KILLS = Number(process.env['LIFECYCLE_KILLS'] ?? 5);
+const KILLS = Number(process.env['LIFECYCLE_KILLS'] ?? 8);
 /** From the mail to the end of the removal that follows it. */
 const CYCLE_MS = 4_000;
 const THREAD = 'alice@example.com-sample';
