@@ -1,35 +1,23 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
-import { pino } from 'pino';
-import { startEmbedded, type Embedded } from '../../src/embedded/embedded.ts';
 import { lastCommands, listOpenCommands, planSwap, queueCommand } from '../../src/store/commands.ts';
-import { migrate, openDatabase, type Db } from '../../src/store/database.ts';
+import type { Db } from '../../src/store/database.ts';
 import * as expiring from '../../src/store/expiring-saves.ts';
 import { addRepository, listRepositories, setRepository } from '../../src/store/repositories.ts';
 import * as saves from '../../src/store/saved-states.ts';
 import * as sessions from '../../src/store/sessions.ts';
 import { ensureThread, storedThread } from '../../src/store/threads.ts';
 import { ensureUser, listUsers, registerUser, setUser } from '../../src/store/users.ts';
+import { startPrivateDatabase, type PrivateDatabase } from '../support/private-database.ts';
 
-let dataDir: string;
-let embedded: Embedded;
+let database: PrivateDatabase;
 let db: Db;
 
 before(async () => {
-  dataDir = await mkdtemp(join(tmpdir(), 'threadbox-store-'));
-  const want = { postgres: true, redis: false, mail: false };
-  embedded = await startEmbedded({ dataDir, want, log: pino({ level: 'silent' }) });
-  db = openDatabase(embedded.databaseUrl as string);
-  await migrate(db);
+  database = await startPrivateDatabase();
+  ({ db } = database);
 });
-after(async () => {
-  await db.destroy();
-  await embedded.close();
-  await rm(dataDir, { recursive: true, force: true });
-});
+after(() => database.close());
 beforeEach(() =>
   db.raw(
     'truncate outbox, saved_states, commands, container_sessions, messages, threads, repositories, users',

@@ -1,11 +1,6 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
-import { pino } from 'pino';
 import { migrations } from '../../migrations/index.ts';
-import { startEmbedded, type Embedded } from '../../src/embedded/embedded.ts';
 import { endCommand, listOpenCommands, queueCommand, recordAttempt } from '../../src/store/commands.ts';
 import { installationId, isDatabaseAway, migrate, openDatabase, type Db } from '../../src/store/database.ts';
 import * as messages from '../../src/store/messages.ts';
@@ -14,23 +9,16 @@ import { addRepository, listRepositories, removeRepository, shownUrl } from '../
 import { activeSession, openSession } from '../../src/store/sessions.ts';
 import { ensureThread } from '../../src/store/threads.ts';
 import { ensureUser, isRegistered, listUsers, registerUser, unregisterUser } from '../../src/store/users.ts';
+import { startPrivateDatabase, type PrivateDatabase } from '../support/private-database.ts';
 
-let dataDir: string;
-let embedded: Embedded;
+let database: PrivateDatabase;
 let db: Db;
 
 before(async () => {
-  dataDir = await mkdtemp(join(tmpdir(), 'threadbox-store-'));
-  const want = { postgres: true, redis: false, mail: false };
-  embedded = await startEmbedded({ dataDir, want, log: pino({ level: 'silent' }) });
-  db = openDatabase(embedded.databaseUrl as string);
-  await migrate(db);
+  database = await startPrivateDatabase();
+  ({ db } = database);
 });
-after(async () => {
-  await db.destroy();
-  await embedded.close();
-  await rm(dataDir, { recursive: true, force: true });
-});
+after(() => database.close());
 beforeEach(() =>
   db.raw(
     'truncate outbox, saved_states, commands, container_sessions, messages, mailboxes, threads, repositories, users restart identity',
@@ -79,7 +67,7 @@ async function received(uid: number): Promise<number> {
 
 test('migrating an up-to-date database changes nothing, also when two processes do it at once', async () => {
   const id = await installationId(db);
-  const other = openDatabase(embedded.databaseUrl as string);
+  const other = openDatabase(database.url);
   try {
     await Promise.all([migrate(db), migrate(other)]);
   } finally {
