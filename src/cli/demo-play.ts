@@ -63,7 +63,7 @@ export const FIRST_ACT: readonly Scene[] = [
 export const WARNING: Pick<Scene, 'title' | 'expected'> = {
   title: 'Nobody writes. After a while the bot does.',
   expected: {
-    'when the container goes': /^Your container goes at /,
+    'when the container goes': /^Your container goes (?:at|on) /,
     'how to keep it': /^ *extend$/m,
   },
 };
@@ -75,7 +75,7 @@ export const SECOND_ACT: Readonly<Record<'extend' | 'again', Scene>> = {
     subject: 'Re: [my-react-app] Try it out',
     body: 'extend',
     isReply: true,
-    expected: { 'until when it is kept': /^Kept until \d\d:\d\d UTC/ },
+    expected: { 'until when it is kept': /^Kept until .*\d\d:\d\d UTC$/m },
   },
   again: {
     title: 'A new command, in a new container. It finds its files again.',

@@ -32,7 +32,7 @@ test('status says what runs, since when, its last lines, what waits and what ran
   await stage.inside('touch /workspace/sample/go', threadOf('status'));
   await stage.mailLike(/waits its turn[^]*\nwaits its turn/);
   const idle = await stage.ask('status', inThread('status'));
-  assert.match(idle.text, /Container +kept until \d\d:\d\d UTC: \d\d min/);
+  assert.match(idle.text, /Container +kept until (?:\w{3} \d+ \w{3}, )?\d\d:\d\d UTC: \d\d min/);
 });
 
 test('a word for a thread that never ran anything, or a word to no repository, is answered; nothing runs', async () => {

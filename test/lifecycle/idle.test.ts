@@ -23,7 +23,7 @@ test('an idle container is warned of once, saved and removed; the next command f
   stage.forward(1.1);
   await stage.sweep();
   await stage.sweep();
-  const warning = await stage.mailLike(/^Your container goes at \d\d:\d\d UTC, in 4 minutes|, in 5 minutes/);
+  const warning = await stage.mailLike(/^Your container goes (?:at|on \w{3} \d+ \w{3},) \d\d:\d\d UTC, in [45] minutes/);
   assert.match(warning.text, /2 changed files|2 files changed/);
   assert.match(warning.text, /^ *extend$/m);
   assert.equal(warning.subject, first.subject);
@@ -40,7 +40,7 @@ test('an idle container is warned of once, saved and removed; the next command f
   const again = await stage.ask(
     'cat README.md "a new file"; git branch --list idea; git log -1 --format=%B; git status --short',
   );
-  assert.match(again.text, /^Your work of \d\d:\d\d UTC was restored: 2 files\.$/m);
+  assert.match(again.text, /^Your work of (?:\w{3} \d+ \w{3}, )?\d\d:\d\d UTC was restored: 2 files\.$/m);
   ranWith(again.text, /^changed\nnew\n {2}idea\nAuto-save: Container cleanup after idle timeout\n\n/m);
   assert.match(
     again.text,
@@ -77,7 +77,7 @@ test('extend in an answer to the warning, with the warning quoted below, keeps t
     subject: warning.subject,
     inReplyTo: warning,
   });
-  assert.match(answer.text, /^Kept until \d\d:\d\d UTC/);
+  assert.match(answer.text, /^Kept until (?:\w{3} \d+ \w{3}, )?\d\d:\d\d UTC/);
   stage.forward(39);
   await stage.sweep();
   assert.equal((await stage.session(thread))?.is_active, true);
