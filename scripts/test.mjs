@@ -9,7 +9,7 @@ await runScript(async () => {
   return await handOver([
     `${projectRoot}scripts/with-engine.mjs`,
     '--test',
-    '--test-concurrency=2',
+    '--test-concurrency=4',
     '--test-reporter=spec',
     ...given,
     ...(namesFiles ? [] : ['test/**/*.test.ts']),
