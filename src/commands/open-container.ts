@@ -4,6 +4,7 @@ import { ensureContainer, hasVolume, type Container } from '../containers/contai
 import { ensureMirror, mirrorPathOf } from '../containers/mirror.ts';
 import { volumeName } from '../containers/names.ts';
 import { restoreWorkspace } from '../containers/restore.ts';
+import { runnersOf } from '../containers/runner.ts';
 import { storePathOf } from '../containers/saves-store.ts';
 import { prepareWorkspace } from '../containers/workspace.ts';
 import type { Config } from '../config.ts';
@@ -70,17 +71,17 @@ export async function openContainer(
   repository: Repository,
 ): Promise<OpenedContainer> {
   const { db, docker, mirrorsDir, signal, log } = parts;
-  await clearTheWay(parts, owner.threadId);
   const fetching = ensureMirror({ mirrorsDir, repository, log, signal });
+  // Awaited below; what fails before that is told first.
+  fetching.catch(() => undefined);
+  await clearTheWay(parts, owner.threadId);
   // The container mounts the mirror's directory: only one that is there can be brought up to date beside it.
   if (!existsSync(mirrorPathOf(mirrorsDir, repository.id))) await fetching;
   const [mirror, container, saved] = await Promise.all([
     fetching,
-    containerOf(parts, owner, repository),
+    warmContainer(parts, owner, repository),
     currentSave(db, owner.threadId),
   ]);
-  // Recorded before anything else is done in it: whatever fails then, it is known, and goes in its time.
-  const session = await sessionOf(parts, owner, repository, container);
   const workspace = {
     repositoryName: repository.name,
     url: shownUrl(repository.url),
@@ -89,7 +90,13 @@ export async function openContainer(
     author: { name: owner.userName || owner.userAddress, address: owner.userAddress },
     holdForRestore: typeof saved?.snapshot === 'string',
   };
-  const outcome = await prepareWorkspace(docker, container.id, workspace, { signal });
+  const preparing = prepareWorkspace(docker, container.id, workspace, { signal });
+  // Whatever fails then, the container is known, and goes in its time.
+  const recording = sessionOf(parts, owner, repository, container);
+  // Both to their ends: the next try must not find somebody at work in it.
+  await Promise.allSettled([preparing, recording]);
+  const session = await recording;
+  const outcome = await preparing;
   let restored: Restored | null = null;
   const notes = [...session.notes, ...mirror.notes];
   if (outcome === 'empty' && saved?.snapshot) {
@@ -107,6 +114,14 @@ export async function openContainer(
   }
   const told = await recordOpening(parts, session, { saved, restored, notes, threadId: owner.threadId });
   return { session, wasRunning: container.wasRunning, notes: told, restored };
+}
+
+/** What will run the command is started while its workspace is still being prepared. */
+async function warmContainer(...of: Parameters<typeof containerOf>): Promise<Container> {
+  const [{ docker, signal }] = of;
+  const container = await containerOf(...of);
+  runnersOf(docker).warm(container.id, signal);
+  return container;
 }
 
 /** What was over before this command came is brought to its end first. */

@@ -74,9 +74,12 @@ export class Runner {
       this.#stream.destroy();
       return false;
     }
-    // An idle runner keeps nobody from ending.
-    (this.#stream as Partial<SocketParts>).unref?.();
     return true;
+  }
+
+  /** An idle runner keeps nobody from ending. */
+  rest(): void {
+    (this.#stream as Partial<SocketParts>).unref?.();
   }
 
   destroy(): void {
@@ -92,6 +95,8 @@ export class Runners {
   readonly #takeMs: number;
   readonly #all = new Set<Runner>();
   readonly #idle = new Map<string, Runner>();
+  /** On their way, for commands that are about to come. */
+  readonly #coming = new Map<string, Promise<void>>();
   #isClosed = false;
 
   constructor(docker: Docker, { takeMs = TAKE_MS } = {}) {
@@ -106,9 +111,29 @@ export class Runners {
    */
   async take(containerId: string, signal: AbortSignal): Promise<Runner> {
     signal.throwIfAborted();
+    await this.#coming.get(containerId);
     const idle = this.#idle.get(containerId);
     this.#idle.delete(containerId);
     if (idle && !idle.isLost) return idle;
+    return this.#start(containerId, signal);
+  }
+
+  /**
+   * Starts the runner of a container before there is a command for it: while its workspace is being prepared, say. What
+   * keeps it from starting is found out, and told, by the command.
+   */
+  warm(containerId: string, signal: AbortSignal): void {
+    if (this.#isClosed || this.#idle.has(containerId) || this.#coming.has(containerId)) return;
+    const coming = this.#start(containerId, signal)
+      .then(
+        (runner) => this.#keep(containerId, runner),
+        () => undefined,
+      )
+      .finally(() => this.#coming.delete(containerId));
+    this.#coming.set(containerId, coming);
+  }
+
+  async #start(containerId: string, signal: AbortSignal): Promise<Runner> {
     const stream = await startExecMakingRoom(this.#docker, containerId, {
       command: RUNNER_FROM_ENVIRONMENT,
       env: { _THREADBOX_RUN: scripts.runner, _THREADBOX_COMMAND: scripts.command },
@@ -128,9 +153,16 @@ export class Runners {
 
   /** Takes back a runner whose answer was read. */
   give(containerId: string, runner: Runner, answer: StreamedAnswer): void {
-    if (!runner.release(answer)) return;
-    if (this.#isClosed || this.#idle.has(containerId)) runner.destroy();
-    else this.#idle.set(containerId, runner);
+    if (runner.release(answer)) this.#keep(containerId, runner);
+  }
+
+  #keep(containerId: string, runner: Runner): void {
+    if (this.#isClosed || this.#idle.has(containerId)) {
+      runner.destroy();
+      return;
+    }
+    runner.rest();
+    this.#idle.set(containerId, runner);
   }
 
   /** Lets go of all of them. What they run goes on. */

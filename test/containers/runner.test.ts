@@ -70,6 +70,25 @@ describe('the runner of a container', () => {
     await comes(rig, '[ $(pgrep -cf ^threadbox-runner) = 1 ]');
   });
 
+  it('started ahead of the first command is the one that serves it, also when that comes sooner', async (t) => {
+    const rig = await startRig(t);
+    const { id } = rig.container;
+    runnersOf(docker).warm(id, never);
+    runnersOf(docker).warm(id, never);
+    const first = text(await rig.run(RUNNER));
+    assert.match(first, /^runner \d+\n$/);
+    await comes(rig, '[ $(pgrep -cf ^threadbox-runner) = 1 ]');
+    runnersOf(docker).warm(id, never);
+    assert.equal(text(await rig.run(RUNNER)), first);
+
+    const alone = await startCuttableEngine(t);
+    runnersOf(alone.client).warm(id, never);
+    closeRunners(alone.client);
+    await comes(rig, '[ $(pgrep -cf ^threadbox-runner) = 1 ]');
+    runnersOf(docker).warm('nothing-of-that-name', never);
+    assert.equal(text(await rig.run(RUNNER)), first);
+  });
+
   it('killed while it waits: the next command simply runs, once', async (t) => {
     const rig = await startRig(t);
     const first = text(await rig.run(RUNNER));
