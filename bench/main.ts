@@ -5,6 +5,7 @@ import { untilSignal } from '../src/cli/signals.ts';
 import { Closers } from '../src/closers.ts';
 import { createLog } from '../src/log.ts';
 import { row, rowTable, type Row } from './figures.ts';
+import { intake } from './intake.ts';
 import { openWorkshop, saveAndRestore } from './lifecycle.ts';
 import {
   emptyProgramMemory,
@@ -29,12 +30,15 @@ const FEWEST_RUNS = THREADS;
 /** It takes a few milliseconds, and comes every minute for ever. */
 const SWEEPS = 500;
 
-const PARTS = ['mail', 'lifecycle'] as const;
+/** Each takes a while. */
+const INTAKES = 5;
+
+const PARTS = ['mail', 'lifecycle', 'intake'] as const;
 type Part = (typeof PARTS)[number];
 
 const USAGE = `npm run bench [-- --only PART] [--json FILE] [--runs N] [--rounds N]
 
-  --only PART   measures only a part: mail is (a) to (d), lifecycle (e) to (g)
+  --only PART   measures only a part: mail is (a) to (d), lifecycle (e) to (g), intake (h)
   --json FILE   also writes the rows to FILE
   --runs N      how often each mail, save and restore is measured, ${FEWEST_RUNS} or more (${FEWEST_RUNS} if not given)
   --rounds N    how often 200 mails are sent at once (20 if not given; fewer for a quick look)
@@ -67,6 +71,16 @@ const measureIn: Record<Part, (options: Options, closers: Closers) => Promise<Me
       row('(e) save at removal, after that', 'ms', removalAfterQuick, 'less'),
       row('(f) restore', 'ms', restore, 'less'),
       row('(g) sweep, 5 of 10,000 due', 'ms', due, 'less'),
+    ];
+    return { rows, more: '' };
+  },
+  async intake({ signal }, closers) {
+    console.log('delivering 10,000 mails ...');
+    const taken = await intake(closers, INTAKES, signal, progress);
+    const empty = await emptyProgramMemory(INTAKES);
+    const rows = [
+      row('(h) a backlog of 10,000 mails', 'mails/s', taken, 'more'),
+      row('(h) resident memory meanwhile', 'MB', { values: taken.memory, floors: empty }, 'less'),
     ];
     return { rows, more: '' };
   },
@@ -125,7 +139,7 @@ function wholeNumber(text: string, name: string, least: number): number {
 function partsOf(only: string | undefined): readonly Part[] {
   if (only === undefined) return PARTS;
   const wanted = PARTS.filter((part) => part === only);
-  if (wanted.length === 0) throw new Error(`--only: expected ${PARTS.join(' or ')}, got ${only}`);
+  if (wanted.length === 0) throw new Error(`--only: expected one of ${PARTS.join(', ')}, got ${only}`);
   return wanted;
 }
 
