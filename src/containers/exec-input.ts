@@ -37,3 +37,34 @@ export async function startExecWithInput(
     throw new ContainersError('CONTAINER_GONE', message, { cause: error });
   }
 }
+
+export type ScriptRequest = {
+  /** How it is called in a list of processes. */
+  name: string;
+  script: string;
+  env: Readonly<Record<string, string>>;
+  timeoutMs: number;
+  signal: AbortSignal;
+};
+
+/** What the bot does not wait for any more has so long to end by itself. */
+const LATE_SECONDS = 5;
+
+/**
+ * Starts a script of inside/ that reads its standard input. It ends by itself soon after `timeoutMs`, whether the bot
+ * is still there or not.
+ *
+ * @throws what {@link startExecWithInput} throws
+ */
+export function startScript(
+  docker: Docker,
+  containerId: string,
+  { name, script, env, timeoutMs, signal }: ScriptRequest,
+): Promise<Duplex> {
+  const seconds = String(Math.ceil(timeoutMs / 1000) + LATE_SECONDS);
+  return startExecWithInput(docker, containerId, {
+    command: ['timeout', '-k', String(LATE_SECONDS), seconds, 'bash', '-c', 'eval "$_THREADBOX_RUN"', name],
+    env: { _THREADBOX_RUN: script, ...env },
+    signal,
+  });
+}

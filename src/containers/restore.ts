@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type Docker from 'dockerode';
 import { ContainersError } from './errors.ts';
-import { startExecWithInput } from './exec-input.ts';
+import { startScript } from './exec-input.ts';
 import { readFrames } from './exec.ts';
 import { lastWords } from './host-git.ts';
 import { scripts } from './inside.ts';
@@ -65,16 +65,15 @@ async function restore(
   const { storePath, mirrorPath, savedStateId, signal, timeoutMs } = request;
   const snapshot = await savedCommit(storePath, refOf(savedStateId));
   if (snapshot === null) throw failed('there is no such saved state');
-  // What the bot does not wait for any more ends, too.
-  const seconds = String(Math.ceil(timeoutMs / 1000) + 5);
-  const stream = await startExecWithInput(docker, containerId, {
-    command: ['timeout', '-k', '5', seconds, 'bash', '-c', 'eval "$_THREADBOX_RUN"', 'threadbox-restore'],
+  const stream = await startScript(docker, containerId, {
+    name: 'threadbox-restore',
+    script: scripts.restore,
     env: {
-      _THREADBOX_RUN: scripts.restore,
       _THREADBOX_REPOSITORY: request.repositoryName,
       _THREADBOX_MIRROR: mirrorPath,
       _THREADBOX_SAVE: snapshot,
     },
+    timeoutMs,
     signal,
   });
   stream.on('error', () => undefined);
@@ -113,7 +112,15 @@ async function send(
   const known = await storeGit(['--git-dir', mirrorPath, 'for-each-ref', '--format=%(objectname)'], {
     signal,
   });
-  const args = ['pack-objects', '-q', '--revs', '--no-sparse', '--thin', '--stdout', '--delta-base-offset'];
+  const args = [
+    'pack-objects',
+    '-q',
+    '--revs',
+    '--no-sparse',
+    '--window=0',
+    '--stdout',
+    '--delta-base-offset',
+  ];
   const packing = startStoreGit(['--git-dir', storePath, ...args], { signal });
   packing.stdin.end(`${snapshot}\n--not\n${known.toString()}`);
   try {

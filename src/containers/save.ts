@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import { ContainersError } from './errors.ts';
-import { startExecWithInput } from './exec-input.ts';
+import { startScript, type ScriptRequest } from './exec-input.ts';
 import { lastWords } from './host-git.ts';
 import { scripts } from './inside.ts';
 import { readSave, type IncomingSave, type SaveFacts } from './save-facts.ts';
@@ -14,6 +14,7 @@ import {
   nameSave,
   openQuarantine,
   settle,
+  tidyStore,
   type Quarantine,
 } from './saves-store.ts';
 import { isDirectoryName } from './script-env.ts';
@@ -128,13 +129,16 @@ async function save(docker: Docker, containerId: string, request: Attempt): Prom
   const { storePath, mirrorPath, signal } = request;
   // Without its base a save carries everything again.
   const base = await baseCommit(storePath, request);
-  const starting = startExecWithInput(docker, containerId, saveExec({ ...request, base }));
+  const starting = startScript(docker, containerId, saveScript({ ...request, base }));
   // The container begins while the store is opened.
   starting.catch(() => undefined);
   try {
     return await locked(storePath, async () => {
       await ensureStore(storePath, mirrorPath);
-      return take(await starting, { ...request, base }, signal);
+      const saved = await take(await starting, { ...request, base }, signal);
+      // The work is safe. What stays as it is now is tried again after the next save.
+      await tidyStore(storePath, { canWait: request.kind === 'final' }).catch(() => undefined);
+      return saved;
     });
   } finally {
     await starting.then(
@@ -160,14 +164,12 @@ async function take(stream: Duplex, request: SaveRequest, signal: AbortSignal): 
   }
 }
 
-function saveExec(request: Attempt) {
-  const { timeoutMs = TIMEOUT_MS } = request;
-  // What the bot does not wait for any more ends, too.
-  const seconds = String(Math.ceil(timeoutMs / 1000) + 5);
+function saveScript(request: Attempt): ScriptRequest {
   return {
-    command: ['timeout', '-k', '5', seconds, 'bash', '-c', 'eval "$_THREADBOX_RUN"', 'threadbox-save'],
+    name: 'threadbox-save',
+    script: scripts.save,
+    timeoutMs: request.timeoutMs ?? TIMEOUT_MS,
     env: {
-      _THREADBOX_RUN: scripts.save,
       _THREADBOX_REPOSITORY: request.repositoryName,
       _THREADBOX_KIND: request.kind,
       _THREADBOX_STYLE: request.style,
@@ -187,9 +189,12 @@ function saveExec(request: Attempt) {
 /** Takes facts and pack into the store and verifies them; then the store has the save under its name. */
 async function receive(
   stream: Duplex,
-  { storePath, savedStateId, base, signal }: SaveRequest,
+  { storePath, mirrorPath, savedStateId, base, signal }: SaveRequest,
 ): Promise<{ facts: SaveFacts; carriedBytes: number; ended: Promise<unknown> }> {
   const quarantine = await openQuarantine(storePath);
+  const upstream = storeGit(['--git-dir', mirrorPath, 'for-each-ref', '--format=^%(objectname)'], { signal });
+  // It fails no earlier than somebody needs it.
+  upstream.catch(() => undefined);
   let indexing: StoreProcess | null = null;
   const incoming = readSave(stream, ({ isUnchanged }) => {
     if (isUnchanged) return null;
@@ -208,10 +213,12 @@ async function receive(
       if (facts.snapshot !== base) throw failed('what the container said of it makes no sense');
     } else {
       await indexed(indexing, incoming);
-      await Promise.all([verify(storePath, facts, { quarantine, signal }), settle(quarantine)]);
+      const verified = verify(storePath, facts, { upstream: await upstream, quarantine, signal });
+      await Promise.all([verified, settle(quarantine)]);
       await admit(storePath, quarantine);
     }
-    await nameSave(storePath, { savedStateId, snapshot: facts.snapshot, signal });
+    signal.throwIfAborted();
+    await nameSave(storePath, { savedStateId, snapshot: facts.snapshot });
     return { facts, carriedBytes: incoming.carriedBytes(), ended: incoming.ended };
   } finally {
     await rm(quarantine.objects, { recursive: true, force: true });
@@ -238,19 +245,22 @@ async function indexed(indexing: StoreProcess | null, incoming: IncomingSave): P
   }
 }
 
-/** Everything that the save names is here, or in the mirror. */
+type Verification = { upstream: Buffer; quarantine: Quarantine; signal: AbortSignal };
+
+/** Everything that the save names is here, or belongs to what the mirror has: `upstream`, as names to leave out. */
 async function verify(
   storePath: string,
   { snapshot, commit }: SaveFacts,
-  options: { quarantine: Quarantine; signal: AbortSignal },
+  { upstream, ...options }: Verification,
 ): Promise<void> {
-  const walk = ['rev-list', '--objects', '--quiet', '--stdin', '--not', '--all', '--alternate-refs'];
-  const input = [
+  const walk = ['rev-list', '--objects', '--quiet', '--stdin', '--not', '--all'];
+  const tips = [
     `${snapshot}^{commit}`,
     `${snapshot}:meta`,
     ...(commit === null ? [] : [`${commit}^{commit}`]),
   ];
-  await storeGit(['--git-dir', storePath, ...walk], { ...options, input: `${input.join('\n')}\n` });
+  const input = `${tips.join('\n')}\n${upstream.toString()}`;
+  await storeGit(['--git-dir', storePath, ...walk], { ...options, input });
 }
 
 function failed(words: string, cause?: unknown): ContainersError {

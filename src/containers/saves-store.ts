@@ -12,7 +12,7 @@ import {
   stat,
   writeFile,
 } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { storeGit } from './store-git.ts';
 import { withStore } from './store-writers.ts';
 
@@ -116,19 +116,32 @@ const BEFORE_MS = 6 * 3600_000;
 /** Gives a verified save its name. An older one stays reachable beside it: should the new one be of the wrong thing. */
 export async function nameSave(
   storePath: string,
-  { savedStateId, snapshot, signal }: { savedStateId: number; snapshot: string; signal: AbortSignal },
+  { savedStateId, snapshot }: { savedStateId: number; snapshot: string },
 ): Promise<void> {
   const ref = refOf(savedStateId);
-  const current = (await namedBy(storePath, ref)) ?? (await savedCommit(storePath, ref));
+  const current = await currentOf(storePath, ref);
   if (current === snapshot) return;
-  const updates = [`update ${ref} ${snapshot}\n`];
+  const before = beforeRefOf(savedStateId);
   if (current !== null) {
-    const before = await stat(join(storePath, beforeRefOf(savedStateId))).catch(() => null);
-    if (!before || Date.now() - before.mtimeMs >= BEFORE_MS) {
-      updates.push(`update ${beforeRefOf(savedStateId)} ${current}\n`);
-    }
+    const older = await stat(join(storePath, before)).catch(() => null);
+    if (!older || Date.now() - older.mtimeMs >= BEFORE_MS) await writeRef(storePath, before, current);
   }
-  await storeGit(['--git-dir', storePath, 'update-ref', '--stdin'], { signal, input: updates.join('') });
+  await writeRef(storePath, ref, snapshot);
+}
+
+/** As git does it, without starting it: a store has one writer at a time, and its refs are files. */
+async function writeRef(storePath: string, ref: string, hash: string): Promise<void> {
+  const path = join(storePath, ref);
+  await mkdir(dirname(path), { recursive: true });
+  const file = await open(`${path}.lock`, 'wx');
+  try {
+    await file.writeFile(`${hash}\n`);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(`${path}.lock`, path);
+  await sync(dirname(path));
 }
 
 function beforeRefOf(savedStateId: number): string {
@@ -139,10 +152,17 @@ export async function hasSave(storePath: string, savedStateId: number): Promise<
   return (await savedCommit(storePath, refOf(savedStateId))) !== null;
 }
 
-/** What a ref of ours names, without git: they lie there as files. */
+/** What a ref of ours names, without git: they lie there as files. @returns null where it may be elsewhere */
 async function namedBy(storePath: string, ref: string): Promise<string | null> {
   const text = await readFile(join(storePath, ref), 'utf8').catch(() => '');
   return /^([0-9a-f]{40}|[0-9a-f]{64})\n$/.exec(text)?.[1] ?? null;
+}
+
+/** The same where somebody may have packed the refs. */
+async function currentOf(storePath: string, ref: string): Promise<string | null> {
+  const named = await namedBy(storePath, ref);
+  if (named !== null || !(await exists(join(storePath, 'packed-refs')))) return named;
+  return savedCommit(storePath, ref);
 }
 
 /** The same as a base of the next save: what the saved state has now was verified when it became that. */
@@ -180,9 +200,28 @@ export async function dropSave(storePath: string, savedStateId: number): Promise
       await rm(storePath, { recursive: true, force: true });
       return;
     }
-    await git('repack', '-a', '-d', '-l', '-q', '-n');
+    await repack(storePath);
     await git('prune', '--expire=now');
   });
+}
+
+/** Each save that has changed brings a pack, and git looks into all of them. */
+const MOST_PACKS = 50;
+const MOST_PACKS_AT_ANY_TIME = 200;
+
+/**
+ * Makes one pack of many, without what no saved state holds any more. For the store's writer.
+ *
+ * @param canWait false: somebody waits for the thread, so that only far too many are made less
+ */
+export async function tidyStore(storePath: string, { canWait }: { canWait: boolean }): Promise<void> {
+  const names = await readdir(join(storePath, 'objects', 'pack'));
+  const packs = names.filter((name) => name.endsWith('.pack')).length;
+  if (packs > (canWait ? MOST_PACKS : MOST_PACKS_AT_ANY_TIME)) await repack(storePath);
+}
+
+async function repack(storePath: string): Promise<void> {
+  await storeGit(['--git-dir', storePath, 'repack', '-a', '-d', '-l', '-q', '-n']);
 }
 
 /**

@@ -4,13 +4,13 @@ exec 8<&0 </dev/null
 mirror=$_THREADBOX_MIRROR save=$_THREADBOX_SAVE
 unset -v ${!_THREADBOX_*}
 
-blob() { own git cat-file blob "$save:$1"; }
-has() { own git cat-file -e "$save:$1" 2>/dev/null; }
+blob() { own git cat-file blob "${saved[$1]}"; }
+has() { [[ -n ${saved[$1]} ]]; }
 unpack() {
   local mode type hash name
   while read -r mode type hash name; do
     own git cat-file blob "$hash" || return
-  done < <(own git ls-tree "$save:$1") | tar --extract --file=- --directory=/workspace --preserve-permissions \
+  done < <(own git ls-tree "${saved[$1]}") | tar --extract --file=- --directory=/workspace --preserve-permissions \
     --no-same-owner --overwrite --warning=no-timestamp
 }
 
@@ -18,18 +18,23 @@ unpack() {
 rm -rf -- "$base/save"
 make_views && mkdir "$room/work.git/refs" || fail 'no room for the saved state'
 own git index-pack --stdin --fix-thin <&8 >/dev/null || fail 'the saved state cannot be read'
-own git cat-file -e "$save^{commit}" || fail 'the saved state is not there'
+declare -A saved=()
+while read -r mode type hash name; do saved[$name]=$hash; done < <(own git ls-tree "$save")
+has meta && meta=$(blob meta) || fail 'the saved state is not there'
+head=
+[[ ! $meta =~ $'\n'head\ ([0-9a-f]+) ]] || head=${BASH_REMATCH[1]}
 git --git-dir="$mirror" for-each-ref --format='%(objectname)' >"$room/known" || fail 'the mirror cannot be read'
 cloned=$(git --git-dir="$user_git" rev-parse -q --verify 'HEAD^{tree}')
 
 restore_git() {
   # The user's own objects belong into the user's repository.
   {
-    own git rev-parse "$save^@"
-    ! has objects || own git ls-tree "$save:objects" | cut -f 2
+    printf '%s^@\n' "$save"
+    ! has objects || own git ls-tree "${saved[objects]}" | cut -f 2
     printf '%s\n' --not
     cat "$room/known"
-  } | own git pack-objects -q --revs --no-sparse --non-empty "$user_git/objects/pack/pack" >/dev/null || fail 'the commits cannot be restored'
+  } | own git pack-objects -q --revs --no-sparse --window=0 --non-empty "$user_git/objects/pack/pack" >/dev/null ||
+    fail 'the commits cannot be restored'
   if has tags.pack; then
     blob tags.pack | GIT_DIR=$user_git git index-pack --stdin >/dev/null || fail 'the tags cannot be restored'
   fi
@@ -37,7 +42,7 @@ restore_git() {
   # Everything in .git but objects and what the clone knows of the upstream.
   git --git-dir="$user_git" for-each-ref --format='%(objectname) %(refname) %(symref)' refs/remotes >"$room/refs" || fail 'the clone cannot be read'
   # A repository that knew of no upstream does not now.
-  [[ $(blob meta) == *$'\nremotes yes'* ]] || : >"$room/refs"
+  [[ $meta == *$'\nremotes yes'* ]] || : >"$room/refs"
   find "$user_git" -mindepth 1 -maxdepth 1 ! -name objects -exec rm -rf -- {} + && mkdir "$user_git/refs" || fail 'no room for the repository'
   ! has refs || blob refs >>"$room/refs" || fail 'the branches cannot be restored'
   while read -r hash name symbol; do
@@ -50,14 +55,18 @@ restore_git() {
     mkdir -p "$user_git/${name%/*}" && printf '%s\n' "$hash" >"$user_git/$name" || break
   done <"$room/refs" >"$room/packed"
   sort -k 2 "$room/packed" >"$user_git/packed-refs" || fail 'the branches cannot be restored'
-  git_state read-tree --reset -u "$save:state" || fail 'the state of the repository cannot be restored'
-  ! has index || blob index >"$user_git/index" || fail 'the index cannot be restored'
+  git_state read-tree --reset -u "${saved[state]}" || fail 'the state of the repository cannot be restored'
+  if [[ $meta == *$'\nindex head'* ]]; then
+    index_file=$user_git/index git_work read-tree "$head" || fail 'the index cannot be restored'
+  else
+    ! has index || blob index >"$user_git/index" || fail 'the index cannot be restored'
+  fi
 }
-if [[ $(blob meta) == *$'\ngit no'* ]]; then
+if [[ $meta == *$'\ngit no'* ]]; then
   # Its HEAD is there for the clone only.
   rm -rf -- "$user_git" || fail 'the files cannot be restored'
 else restore_git; fi
-git_work read-tree --reset -u "$save:work" || fail 'the files cannot be restored'
+git_work read-tree --reset -u "${saved[work]}" || fail 'the files cannot be restored'
 if has inner; then
   blob inner-list | (cd /workspace && xargs -0 -r rm -rf --) && unpack inner || fail 'the repositories inside cannot be restored'
 fi
@@ -86,12 +95,18 @@ take_times() {
   text=${text//text=auto} text=${text//-text}
   [[ ! $text =~ text|eol|crlf|filter|ident|encoding ]] || return
   [[ -z $(git config --get-regexp '^core\.(autocrlf|eol|attributesfile|symlinks|splitindex)$') ]] || return
-  cp -- "$user_git/index" "$room/user.index" && cp -p -- "$room/work.index" "$index_file" || return
-  [[ -z $(index_file=$room/user.index git_work ls-files --resolve-undo) ]] || return
-  # What an index names as its trees must be with the user's own objects.
-  staged=$(GIT_INDEX_FILE=$room/user.index git --git-dir="$user_git" -c core.fsmonitor=false write-tree) && git_work read-tree -m "$staged" || return
-  cmp -s <(index_content "$room/user.index") <(index_content "$index_file") || return
-  mapfile -d '' -t names < <(own git diff-tree -r --name-only --no-renames -z "$staged" "$save:work")
+  # As if it were younger than the files: git would read each of them again, and nobody has changed any since.
+  cp -- "$room/work.index" "$index_file" && touch -d '+1 minute' -- "$index_file" || return
+  if [[ $meta == *$'\nindex head'* ]]; then
+    staged=$head
+    git_work read-tree -m "$staged" || return
+  else
+    cp -- "$user_git/index" "$room/user.index" && [[ -z $(index_file=$room/user.index git_work ls-files --resolve-undo) ]] || return
+    # What an index names as its trees must be with the user's own objects.
+    staged=$(GIT_INDEX_FILE=$room/user.index git --git-dir="$user_git" -c core.fsmonitor=false write-tree) && git_work read-tree -m "$staged" || return
+    cmp -s <(index_content "$room/user.index") <(index_content "$index_file") || return
+  fi
+  mapfile -d '' -t names < <(own git diff-tree -r --name-only --no-renames -z "$staged" "${saved[work]}")
   cp -- "$index_file" "$user_git/index" && cp -- "$index_file" "$base/index" && : >"$base/fresh" || return
   ((${#names[@]} == 0)) || printf ':(top,literal)%s\0' "${names[@]}" | snapshot_by_git --pathspec-from-file=- --pathspec-file-nul
 } 2>/dev/null
@@ -113,6 +128,6 @@ fi
   timeout -k 2 10 git write-tree >"$base/tree" 2>/dev/null
 : >"$room/fresh"
 { cat -- "$base/tree" 2>/dev/null || :; } >"$base/saved" && : >"$base/ready" && rm -f -- "$base/restoring" || fail 'no room for the saved state'
-printf 'files %s\n' "$(own git diff-tree -r --name-only --no-renames "${cloned:-$(own git mktree </dev/null)}" "$save:work" | wc -l)"
+printf 'files %s\n' "$(own git diff-tree -r --name-only --no-renames "${cloned:-$(own git mktree </dev/null)}" "${saved[work]}" | wc -l)"
 ! has left || blob left
 printf done

@@ -17,14 +17,25 @@ find_user_ignore() {
   done
 }
 
+# For a quick save that is told by the snapshot, too, and nobody has asked git. So it is where a filter of the
+# repository's hangs.
+start_count() {
+  [[ $kind != quick && $has_git == yes ]] || return
+  exec {count}< <(their_git 20 --no-optional-locks -c core.quotePath=true status --porcelain --untracked-files=normal 2>/dev/null &&
+    printf end)
+}
+# Sets modified, empty where that is not known, and unmerged.
 count_modified() {
   local lines
-  # That is told by the snapshot, too, and nobody has asked git. So it is where a filter of the repository's hangs.
-  modified=
-  [[ $kind != quick ]] || return
-  lines=$(their_git 20 --no-optional-locks -c core.quotePath=true status --porcelain --untracked-files=normal 2>/dev/null) || return
-  modified=${lines//[!$'\n']/}
-  modified=$((${#modified} + (${#lines} > 0)))
+  modified= unmerged=
+  [[ -n $count ]] || return
+  lines=$(<"/dev/fd/$count")
+  exec {count}<&-
+  [[ $lines == *end ]] || return
+  lines=${lines%end}
+  modified=${lines//[!$'\n']/} unmerged=no
+  modified=${#modified}
+  [[ ! $'\n'$lines =~ $'\n'(DD|AU|UD|UA|DU|AA|UU)' ' ]] || unmerged=yes
 }
 
 is_in_progress() {
@@ -32,7 +43,7 @@ is_in_progress() {
   for file in MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD BISECT_LOG BISECT_START rebase-merge rebase-apply sequencer; do
     [[ ! -e $user_git/$file ]] || return 0
   done
-  [[ -n $(their_git 20 ls-files -u 2>/dev/null) ]]
+  [[ $unmerged == yes || -z $unmerged && -n $(their_git 20 ls-files -u 2>/dev/null) ]]
 }
 
 # What a killed git left would stop the commit.
@@ -41,19 +52,15 @@ remove_locks() {
   for proc in /proc/[0-9]*; do
     [[ ! -O $proc ]] || ! read -r name <"$proc/comm" || [[ $name != git && $name != git-* ]] || return
   done
-  find "$user_git" -maxdepth 1 -name '*.lock' -delete
-  find "$user_git/refs" -name '*.lock' -delete
+  find "$user_git"/{*.lock,refs} -name '*.lock' -delete
 } 2>/dev/null
 
 # The commit of the guide. What it cannot hold is saved beside it all the same.
 commit_work() {
-  local -a identity=() specs=(:/)
+  local -a specs=(:/)
   local item said tries
   [[ $modified != 0 ]] && ! is_in_progress || return
   remove_locks
-  # Most of the snapshot is made meanwhile: that needs the files alone.
-  (copy_index && snapshot_work) &>/dev/null &
-  ahead=$!
   # An empty repository inside would stop all of it.
   for item in "${inner[@]}"; do
     timeout 5 git -C "$target/$item" rev-parse --verify -q HEAD &>/dev/null || specs+=(":(top,exclude,literal)$item")
@@ -67,15 +74,19 @@ commit_work() {
     [[ $said =~ fatal:\ ([^$'\n']+):\ clean\ filter\ .*\ failed ]] || break
     specs+=(":(top,exclude,literal)${BASH_REMATCH[1]}")
   done
+  # The snapshot needs the files alone. What the commit is made of need not be made again.
+  lends=yes
+  start_snapshot
+  lends=
   their_git 20 diff-index --cached --quiet --ignore-submodules=none HEAD -- 2>/dev/null && return
-  their_git 20 var GIT_COMMITTER_IDENT &>/dev/null && their_git 20 var GIT_AUTHOR_IDENT &>/dev/null || identity=(
-    -c "user.name=$(git config -f "$base/gitconfig" user.name || echo Threadbox)"
-    -c "user.email=$(git config -f "$base/gitconfig" user.email || echo threadbox@localhost)")
-  if said=$(printf '%s\n' 'Auto-save: Container cleanup after idle timeout' '' "Thread: $thread" "Timestamp: $timestamp" \
+  make_commit && return
+  # Nobody is the author.
+  [[ ! ${said,,} =~ ident|'tell me who' ]] || make_commit -c "user.name=$(git config -f "$base/gitconfig" user.name || echo Threadbox)" \
+    -c "user.email=$(git config -f "$base/gitconfig" user.email || echo threadbox@localhost)" && return
+  leave_out "the Auto-save commit; the work is saved without it (${said%%$'\n'*})"
+}
+make_commit() {
+  said=$(printf '%s\n' 'Auto-save: Container cleanup after idle timeout' '' "Thread: $thread" "Timestamp: $timestamp" \
     "Files modified: $modified" '' 'This commit was automatically created when the container was cleaned up.' |
-    their_git 120 "${identity[@]}" commit --quiet --no-verify --no-gpg-sign --cleanup=verbatim --no-status --file=- 2>&1); then
-    committed=yes
-  else
-    leave_out "the Auto-save commit; the work is saved without it (${said%%$'\n'*})"
-  fi
+    their_git 120 "$@" commit --quiet --no-verify --no-gpg-sign --cleanup=verbatim --no-status --file=- 2>&1) && committed=yes
 }

@@ -44,9 +44,10 @@ own() {
   local -x GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=core.excludesFile GIT_CONFIG_VALUE_0=${ignore_file:-/dev/null}
   "$@"
 }
-# For what an index of ours holds on to: the user's own objects may go, by `git gc` or with all of .git.
+# For what an index of ours holds on to: the user's own objects may go, by `git gc` or with all of .git. They are
+# good enough only for the last save before the container goes.
 kept() {
-  local alternates=$base/objects:$mirror/objects
+  [[ -n $lends ]] || local alternates=$base/objects:$mirror/objects
   "$@"
 }
 git_work() {
@@ -58,6 +59,10 @@ git_state() {
   local view_dir=$room/state.git
   local -x GIT_WORK_TREE=$user_git GIT_INDEX_FILE=$room/state.index
   own git "$@"
+}
+# Away with what stands in the place of a file and is none.
+clear_way() {
+  [[ ! -L $1 && (! -e $1 || -f $1) ]] || rm -rf -- "$1"
 }
 # The index as git reads it: without times and sizes of files, which a mere `git status` brings up to date.
 index_content() { index_file=$1 git_work ls-files -s --debug | grep -o -E '^[^ ].*|flags: .*'; }

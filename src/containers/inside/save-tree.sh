@@ -1,27 +1,44 @@
 # What a save holds of the files.
 
-# Sets ignored, inner, skipped, large, modes. Of what git ignores nothing is looked at but .env files.
-look_through() {
+# Says which files git ignores, and of all others what a save must know. It takes a while, and goes on beside the rest.
+start_look() { exec {look}< <(list_files); }
+list_files() {
   local item escaped
-  local -a prune=() records=()
+  local -a ignored=() prune=()
   mapfile -d '' -t ignored < <(git_work ls-files -o -i --exclude-standard --directory -z 2>/dev/null)
+  ((${#ignored[@]} == 0)) || printf 'i%s\0' "${ignored[@]}"
   for item in "${ignored[@]}"; do
     [[ $item == */ ]] || continue
     escaped=${item%/}
     escaped=${escaped//\\/'\\'} escaped=${escaped//\*/'\*'} escaped=${escaped//\?/'\?'} escaped=${escaped//\[/'\['}
     prune+=(-path "./$escaped" -prune -o)
   done
-  mapfile -d '' -t records < <(find . -path ./.git -prune -o "${prune[@]}" \
+  find . -path ./.git -prune -o "${prune[@]}" \
     -iname .git -printf 'g%P\0' -prune -o \
     -type d \( ! -readable -o ! -executable \) -printf 'u%P\0' -prune -o \
     -type d -empty -printf 'e%m %P\0' -o -type d ! -perm 755 -printf 'm%m %P\0' -o \
     -type f ! -readable -printf 'u%P\0' -o -type f -size "+${file_max}c" -printf 'b%s %P\0' -o \
     -type f ! -perm 644 ! -perm 755 -printf 'm%m %P\0' -o \
-    ! -type f ! -type d ! -type l -printf 's%P\0' 2>/dev/null)
-  inner=() skipped=() large=() modes=()
+    ! -type f ! -type d ! -type l -printf 's%P\0' 2>/dev/null
+  printf end
+}
+
+# Sets ignored, env_files, inner, skipped, large, modes. Of what git ignores nothing is looked at but .env files.
+look_through() {
+  local item
+  local -a records=()
+  mapfile -d '' -t records <&"$look"
+  exec {look}<&-
+  [[ ${records[*]: -1} == end ]] || fail 'the files could not be looked through'
+  unset -v 'records[-1]'
+  ignored=() env_files=() inner=() skipped=() large=() modes=()
   [[ $has_git == yes || ! -e .git ]] || { leave_out '.git (it is no whole repository)' && skipped+=(.git); }
   for item in "${records[@]}"; do
     case $item in
+      i*)
+        item=${item#i}
+        if [[ $item != */ && ${item##*/} == .env* ]]; then env_files+=("$item"); else ignored+=("$item"); fi
+        ;;
       g*) item=${item#g} && inner+=("${item%/*}") ;;
       u*) leave_out "${item#u} (it may not be read)" && skipped+=("${item#u}") ;;
       s*) leave_out "${item#s} (no regular file)" && skipped+=("${item#s}") ;;
@@ -50,15 +67,11 @@ skip_large() {
 
 # What git ignores and yet belongs to the work: what the user has added all the same, and .env files.
 add_forced() {
-  local -a forced=() specs=() kept=()
-  local item index_file=$room/user.index
-  mapfile -d '' -t forced < <(git_work ls-files -c -i --exclude-standard -z 2>/dev/null)
+  local -a forced=() specs=()
+  local item index_file=$user_git/index
+  [[ $has_git == no ]] || mapfile -d '' -t forced < <(git_work ls-files -c -i --exclude-standard -z 2>/dev/null)
   index_file=
-  for item in "${ignored[@]}"; do
-    if [[ $item != */ && ${item##*/} == .env* ]]; then forced+=("$item"); else kept+=("$item"); fi
-  done
-  ignored=("${kept[@]}")
-  for item in "${forced[@]}"; do [[ ! -f $item && ! -L $item ]] || specs+=(":(literal)$item"); done
+  for item in "${forced[@]}" "${env_files[@]}"; do [[ ! -f $item && ! -L $item ]] || specs+=(":(literal)$item"); done
   ((${#specs[@]} == 0)) || printf '%s\0' "${specs[@]}" |
     kept git_work add -f --ignore-errors --pathspec-from-file=- --pathspec-file-nul 2>&1 >/dev/null
 }
@@ -78,7 +91,21 @@ learn_files() {
   fi
 } &>/dev/null
 
-# Sets work: the tree of the files.
+# Begins with the tree of the files, beside what comes from git itself; the second sets work when that is there.
+start_snapshot() {
+  exec {snapshot}< <(
+    left=() work= words=
+    snapshot_work
+    printf '%s\0' $? "$work" "$words" "${left[@]}"
+  )
+}
+join_snapshot() {
+  local -a said=()
+  mapfile -d '' -t said <&"$snapshot"
+  exec {snapshot}<&-
+  snapshot= work=${said[1]} left+=("${said[@]:3}")
+  [[ ${said[0]} == 0 && -n $work ]] || { words=${said[2]} && return 1; }
+}
 snapshot_work() {
   local -a specs=(:/)
   local item tries said
@@ -96,7 +123,7 @@ snapshot_work() {
   while IFS= read -r item; do
     [[ $item != *'unable to index file'* && $item != *'could not open'* ]] || leave_out "${item#*: }"
   done <<<"$said$words"
-  work=$(kept git_work write-tree 2>"$room/words") || { words=$(<"$room/words") && return 1; }
+  work=$(kept git_work write-tree 2>"$room/said") || { words=$(<"$room/said") && return 1; }
 }
 
 # Reads names below /workspace, prints the tree of the parts of their archive. In parts, because git holds a blob in

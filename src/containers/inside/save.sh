@@ -8,7 +8,7 @@ kind=$_THREADBOX_KIND style=$_THREADBOX_STYLE mirror=$_THREADBOX_MIRROR last=$_T
 thread=$_THREADBOX_THREAD timestamp=$_THREADBOX_TIMESTAMP
 file_max=$_THREADBOX_FILE_MAX ignored_max=$_THREADBOX_IGNORED_MAX inner_max=$_THREADBOX_INNER_MAX afresh=$_THREADBOX_AFRESH
 unset -v ${!_THREADBOX_*}
-modified= committed=no ahead= has_unpushed=yes
+modified= unmerged= committed=no has_unpushed=yes look= count= ahead= snapshot= lends=
 
 leave_out() {
   local said=${1//[[:cntrl:]]/?}
@@ -26,18 +26,21 @@ entry() {
 # A save that a bot left behind when it was restarted ends; what one that was killed left goes.
 take_place() {
   local pid start line
-  if [[ -f $base/save.pid ]] && read -r pid start <"$base/save.pid" && read -r line <"/proc/$pid/stat"; then
+  if [[ -f $room/pid ]] && read -r pid start <"$room/pid" && read -r line <"/proc/$pid/stat"; then
     line=(${line##*) })
     [[ ${line[19]} != "$start" ]] || kill -KILL -- "-$pid"
   fi
-  read -r line <"/proc/$PPID/stat"
-  line=(${line##*) })
-  [[ -f $base/save.pid ]] || rm -rf -- "$base/save.pid"
-  printf '%s %s\n' "$PPID" "${line[19]}" >"$base/save.pid"
   shopt -s nullglob
   line=("$base"/save/*.lock "$base"/objects/{,*/}tmp_obj_* "$base"/objects/pack/tmp_*)
   shopt -u nullglob
   [[ ${#line[@]} == 0 && ! -e /tmp/threadbox-save ]] || rm -rf -- "${line[@]}" /tmp/threadbox-save
+} 2>/dev/null
+mark_place() {
+  local line
+  read -r line <"/proc/$PPID/stat"
+  line=(${line##*) })
+  clear_way "$room/pid"
+  printf '%s %s\n' "$PPID" "${line[19]}" >"$room/pid"
 } 2>/dev/null
 
 # Sets head, branch, refs, has_unpushed, and in parents and extras what must be carried: commits, and other objects.
@@ -92,20 +95,31 @@ find_tagged() {
   done < <(printf '%s^{}\n' "${tags[@]}" | own git cat-file --batch-check='%(objectname) %(objecttype)')
 }
 
-# Objects that only the index names.
+# Objects that only the index names. Sets index_is: `head` where it is as git makes one of HEAD, which then need not be
+# saved at all.
 find_staged() {
   local item name unmerged=no index_file=$room/user.index
+  local -i differing=0
+  index_is=
   [[ -f $room/user.index ]] || return 0
   while IFS= read -r -d '' item && IFS= read -r -d '' name; do
+    differing+=1
     item=($item)
     [[ ${item[4]} != U ]] || unmerged=yes
     [[ ${item[1]} == 160000 || ${item[3]} =~ ^0+$ ]] || extras+=("blob ${item[3]}")
-  done < <(git_work diff-index --cached --raw -z --no-renames --no-abbrev "${head:-$(own git mktree </dev/null)}" 2>"$room/words")
+  done < <(git_work diff-index --cached --raw -z --no-renames --no-abbrev "${head:-$(own git mktree </dev/null)}" 2>"$room/words" && printf 'end\0')
+  if [[ $item == end && $differing == 0 && -n $head ]] && is_plain_index; then index_is=head; fi
   [[ $unmerged == yes ]] || return 0
   while IFS= read -r -d '' item; do
     item=($item)
     [[ ${item[0]} == 160000 ]] || extras+=("blob ${item[1]}")
   done < <(git_work ls-files -u -z)
+}
+# No flags, nothing intended, nothing that was unmerged once, no part of it in another file.
+is_plain_index() {
+  [[ -z $(compgen -G "$user_git/sharedindex.*") ]] &&
+    git_work diff-index --cached --ita-visible-in-index --quiet "$head" -- 2>/dev/null &&
+    (set -o pipefail && git_work ls-files -c -v --resolve-undo 2>/dev/null | { ! grep -q -v '^H '; })
 }
 
 snapshot_state() {
@@ -128,9 +142,10 @@ snapshot_state() {
   entry tree "$tree" state
 }
 
-# A blob of what is read. They become objects all at once.
+# A blob of what is read, or of texts in a format. They become objects all at once.
 blob_of() {
-  { cat >"$room/blob-$1"; } 2>"$room/words" || { words='No space left for what is saved' && return 1; }
+  { if (($# > 1)); then printf "${@:2}"; else cat; fi >"$room/blob-$1"; } 2>"$room/words" ||
+    { words='No space left for what is saved' && return 1; }
   blobs+=("$1")
 }
 write_blobs() {
@@ -152,7 +167,7 @@ open_views() {
     write_exclude
     return
   fi
-  rm -rf -- "$room"/{work,state}.git "$room/views"
+  [[ ! -e $room/work.git && ! -e $room/state.git && ! -e $room/views ]] || rm -rf -- "$room"/{work,state}.git "$room/views"
   make_views || return
   if [[ $has_git == no ]]; then
     mkdir "$room/work.git/refs" || return
@@ -167,22 +182,29 @@ open_views() {
 }
 
 copy_index() {
-  [[ ! -e $room/user.index ]] || rm -rf -- "$room/user.index"
-  [[ $has_git == no || ! -f $user_git/index ]] || cp -- "$user_git/index" "$room/user.index" ||
+  if [[ $has_git == no || ! -f $user_git/index ]]; then
+    [[ ! -e $room/user.index ]] || rm -rf -- "$room/user.index"
+    return
+  fi
+  cp --remove-destination -- "$user_git/index" "$room/user.index" ||
     { words='No space left for a copy of the index' && return 1; }
 }
 
 # Sets save.
 make_save() {
   local item tree
-  top=() blobs=()
+  top=() blobs=() index_is=
+  [[ -n $snapshot ]] || start_snapshot
   copy_index || return
   mapfile -t known < <(git --git-dir="$mirror" for-each-ref --format='%(objectname)' || echo failed)
   [[ ${known[*]: -1} != failed ]] || { words='the mirror cannot be read' && return 1; }
   head= branch= remotes=no has_unpushed=yes refs=() parents=() extras=() tags=()
   [[ $has_git == no ]] || { find_tips && find_staged && snapshot_state; } || return
-  snapshot_work && entry tree "$work" work || return
-  [[ ! -f $room/user.index ]] || blobs+=(index)
+  [[ -n $index_is || ! -f $room/user.index ]] || blobs+=(index)
+  [[ -z $head || $has_unpushed == no ]] || exec {ahead}< <(own git rev-list --count "$head" --branches --not --remotes 2>/dev/null)
+  join_snapshot && entry tree "$work" work || return
+  [[ -n $modified ]] ||
+    exec {count}< <(own git diff-tree -r --name-only "${head:-$(own git mktree </dev/null)}" "$work" 2>/dev/null | wc -l)
   if ((${#extras[@]} > 0)); then
     tree=$(for item in "${extras[@]}"; do
       [[ $item == tree* ]] && item="040000 $item" || item="100644 $item"
@@ -193,11 +215,11 @@ make_save() {
   if ((${#tags[@]} > 0)); then
     { printf '%s\n' "${tags[@]}" --not "${parents[@]}"; } | own git pack-objects -q --revs --stdout --threads=1 2>/dev/null | blob_of tags.pack || return
   fi
-  ((${#refs[@]} == 0)) || printf '%s\n' "${refs[@]}" | blob_of refs || return
+  ((${#refs[@]} == 0)) || blob_of refs '%s\n' "${refs[@]}" || return
   snapshot_inner && snapshot_ignored || return
   ((${#modes[@]} == 0)) || printf '%s\0' "${modes[@]}" | sort -z | blob_of modes || return
   ((${#left[@]} == 0)) || printf '%s\n' "${left[@]}" | sort -u | blob_of left || return
-  printf '%s\n' 'threadbox-save 1' "head $head" "branch $branch" "remotes $remotes" "git $has_git" | blob_of meta || return
+  blob_of meta '%s\n' 'threadbox-save 1' "head $head" "branch $branch" "remotes $remotes" "git $has_git" ${index_is:+"index $index_is"} || return
   write_blobs || return
   tree=$(printf '%s\n' "${top[@]}" | own git mktree 2>"$room/words") || { words=$(<"$room/words") && return 1; }
   # Always the same for the same work: so what has not changed is recognised.
@@ -226,6 +248,8 @@ cd "$target" || fail 'the repository cannot be entered'
 take_place
 left=()
 go_elsewhere() {
+  # Nothing may be at work any more where it is left.
+  [[ -z $snapshot ]] || join_snapshot
   mkdir -p /tmp/threadbox-save || fail "${words:-the disk of the workspace is full, and the other one, too}"
   [[ ! -f $room/work.index ]] || cp -p "$room/work.index" /tmp/threadbox-save/
   room=/tmp/threadbox-save objects=/tmp/threadbox-save/objects left=()
@@ -236,35 +260,34 @@ go_elsewhere() {
 [[ $afresh == no ]] || rm -f -- "$room"/*.index
 told=()
 open_views 2>/dev/null || go_elsewhere
+mark_place
 find_user_ignore
-[[ $has_git == no ]] || count_modified
-if [[ $kind == final && $style == commit && $has_git == yes ]]; then
-  look_through
-  looked=("${left[@]}")
-  commit_work
-  [[ -z $ahead ]] || wait "$ahead"
-fi
-told+=("${left[@]}")
-rm -rf -- "$base/saved.new" 2>/dev/null
+start_look
+start_count
+learning=
+[[ ! -e $room/fresh ]] || { learn_files & learning=$!; }
+look_through
+looked=("${left[@]}")
+[[ -z $learning ]] || wait "$learning"
+count_modified
+clear_way "$base/saved.new"
 tree=
 [[ ! -f $base/tree ]] || read -r tree <"$base/tree"
 printf '%s\n' "$tree" 2>/dev/null >"$base/saved.new"
+[[ $kind != final || $style != commit || $has_git == no ]] || commit_work
+told+=("${left[@]}") left=("${looked[@]}")
 [[ -z $last ]] || own git cat-file -e "$last^{tree}" 2>/dev/null || last=
-# The commit has changed nothing of that.
-if [[ -n $ahead ]]; then left=("${looked[@]}"); else left=() && look_through; fi
 if ! make_save; then
   # What is needed for a while may lie elsewhere.
   [[ $room == "$base/save" && ($words == *'No space left'* || $words == *'Disk quota'*) ]] || fail "${words:-it broke off}"
   go_elsewhere
+  start_look
   look_through
   make_save || fail "${words:-it broke off}"
 fi
-if [[ -z $modified ]]; then
-  mapfile -d '' -t modified < <(own git diff-tree -r --name-only -z "${head:-$(own git mktree </dev/null)}" "$work")
-  modified=${#modified[@]}
-fi
+[[ -n $modified ]] || read -r modified <&"$count"
 unpushed=0
-[[ -z $head || $has_unpushed == no ]] || unpushed=$(own git rev-list --count "$head" --branches --not --remotes 2>/dev/null)
+[[ -z $ahead ]] || read -r unpushed <&"$ahead"
 unchanged=no
 [[ -z $last ]] || ! is_as_before || unchanged=yes save=$last
 printf '%s\n' 'threadbox-save 1' "save $save" "commit $head" "branch $branch" "modified $modified" "unpushed $unpushed" \
@@ -272,20 +295,20 @@ printf '%s\n' 'threadbox-save 1' "save $save" "commit $head" "branch $branch" "m
 for item in "${told[@]}" "${left[@]}"; do printf 'left %s\n' "$item"; done
 printf '\0'
 if [[ $unchanged == no ]]; then
-  # As if it came after the last one: so that what both hold is not carried, and the rest as differences. Files are
-  # compared by their names, so the work lies where the upstream has it.
-  carrier=(-p "$save") bases=()
+  # As if it came after the last one, so that what both hold is not carried.
+  carried=$save bases=()
   if [[ -n $last ]]; then
-    bases=("$last") carrier+=(-p "$last")
-    earlier=$(own git commit-tree -m Carrier "$last:work" 2>/dev/null) && bases+=("$earlier") && carrier+=(-p "$earlier")
+    bases=("$last")
+    carried=$(own git commit-tree -p "$save" -p "$last" -m Carrier "$work" 2>/dev/null) || carried=$save
   fi
-  carried=$(own git commit-tree "${carrier[@]}" -m Carrier "$work" 2>/dev/null) || carried=$save
+  # To look for differences costs more than to carry all of it next door, unless there is a history.
+  ((unpushed > 20)) || window=0
   printf '%s\n' "$carried" --not "${bases[@]}" "${known[@]}" |
-    own git pack-objects -q --revs --no-sparse --thin --stdout --delta-base-offset || fail 'the objects cannot be packed'
+    own git pack-objects -q --revs --no-sparse --stdout --delta-base-offset ${window:+--window="$window"} || fail 'the objects cannot be packed'
 fi
+rm -rf -- /tmp/threadbox-save "$room"/blob-*
 IFS= read -r -t 600 -u 8 answer || exit 1
 [[ $answer == ok ]] || exit 1
 # Without room it counts as not saved: the next save finds that nothing has changed.
 [[ ! -s $base/saved.new ]] || mv -T -- "$base/saved.new" "$base/saved"
-rm -rf -- "$base/save.pid" /tmp/threadbox-save "$room"/blob-*
 printf done
