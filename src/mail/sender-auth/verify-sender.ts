@@ -1,3 +1,4 @@
+import type { Config, SenderAuth } from '../../config.ts';
 import { singleAddress } from '../sender.ts';
 import { judgeByDkim, type DkimJudged } from './dkim.ts';
 import type { Resolve } from './dns.ts';
@@ -5,14 +6,7 @@ import { headerFields } from './header-fields.ts';
 import { claimedSignatures, isAligned } from './signatures.ts';
 import { judgeByMicrosoft365, judgeByResults, type Judged } from './trusted-results.ts';
 
-export type SenderAuth = 'authentication-results' | 'dkim' | 'both' | 'either' | 'microsoft365' | 'none';
-
-export type SenderRules = {
-  senderAuth: SenderAuth;
-  /** Lower case: authserv-ids, or `*.example.com`. */
-  trustedAuthservIds: readonly string[];
-  botAddress: string;
-};
+export type SenderRules = Pick<Config, 'senderAuth' | 'trustedAuthservIds' | 'botAddress'>;
 
 export type MailToVerify = {
   raw: Buffer;

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseAuthenticationResults } from '../../../src/mail/sender-auth/authentication-results.ts';
-import { verifySender, type SenderAuth } from '../../../src/mail/sender-auth/verify-sender.ts';
+import type { SenderAuth } from '../../../src/config.ts';
+import { verifySender } from '../../../src/mail/sender-auth/verify-sender.ts';
 import {
   FASTMAIL,
   GMAIL,
@@ -23,7 +24,7 @@ async function verdict(
   }: { mode?: SenderAuth; sender?: string } = {},
 ): Promise<string> {
   const judge = async (text: string): Promise<string> => {
-    const rules = { senderAuth: mode, trustedAuthservIds: pinned, botAddress: 'bot@threadbox.test' };
+    const rules = { senderAuth: mode, trustedAuthservIds: [...pinned], botAddress: 'bot@threadbox.test' };
     const resolve = () => Promise.reject(new Error('nobody is asked'));
     const mail = { raw: Buffer.from(text), isTruncated: false, sender };
     const judged = await verifySender(mail, rules, { resolve, now: new Date() });
