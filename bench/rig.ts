@@ -80,6 +80,9 @@ export async function startRig(
       IMAP_URL: `imap://${encodeURIComponent(mail.botAddress)}:${mail.password}@127.0.0.1:${mail.imapPort}`,
       SMTP_URL: sink.url,
       BOT_ADDRESS: mail.botAddress,
+      // The embedded mail server has checked it.
+      SENDER_AUTH: 'none',
+      I_UNDERSTAND_ANYONE_CAN_RUN_COMMANDS: 'yes',
       ALLOWED_SENDERS: '*@example.com',
       DATABASE_URL: embedded.databaseUrl as string,
       REDIS_URL: embedded.redisUrl as string,

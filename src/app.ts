@@ -6,11 +6,11 @@ import { ThreadQueues } from './commands/queues.ts';
 import type { ImageReady } from './commands/open-container.ts';
 import { runCommand, type CommandParts } from './commands/run-command.ts';
 import { giveUpMessage, takeMessage } from './commands/take-message.ts';
-import type { Config, MailServer, Secrets } from './config.ts';
+import type { Config, Secrets } from './config.ts';
 import type { Docker } from './containers/client.ts';
 import { ensureImage } from './containers/image.ts';
 import { closeRunners } from './containers/runner.ts';
-import { startEmbedded, type Embedded, type EmbeddedMail } from './embedded/embedded.ts';
+import { startEmbedded, type EmbeddedMail } from './embedded/embedded.ts';
 import { defaultEngineDir } from './embedded/engine.ts';
 import { chooseEngine } from './engine-choice.ts';
 import { LifecycleEvents } from './lifecycle/events.ts';
@@ -19,7 +19,10 @@ import type { LifecycleParts } from './lifecycle/parts.ts';
 import type { Log } from './log.ts';
 import { listenToMailbox } from './mail/inbox/listen.ts';
 import { startOutboxSender } from './mail/outbox-sender.ts';
+import type { Resolve } from './mail/sender-auth/dns.ts';
+import { openSenderCheck } from './mail/sender-auth/sender-check.ts';
 import { connectSmtp, type TransportLimits } from './mail/transport.ts';
+import { mailAccounts, type Account, type Accounts } from './mail-accounts.ts';
 import { watchPart, type PartState } from './part-state.ts';
 import { retryForEver } from './retry.ts';
 import { listOpenCommands } from './store/commands.ts';
@@ -33,6 +36,8 @@ export type Overrides = {
   now?: () => Date;
   maxMessageBytes?: number;
   smtpLimits?: TransportLimits;
+  /** Instead of the DNS, for senders' keys. */
+  resolve?: Resolve;
   engineLingerMs?: number;
   delayToldAfterMs?: number;
   /** Gets the lines that tell how the making of the workspace image goes on. */
@@ -195,7 +200,8 @@ function startIntake(
   const { db, config, log, signal, now } = parts;
   const maxMessageBytes = overrides?.maxMessageBytes ?? MAX_MESSAGE_BYTES;
   const { answerControl } = lifecycle;
-  const taking = { db, config, maxMessageBytes, now, log, answerControl };
+  const checkSender = openSenderCheck(config, { resolve: overrides?.resolve, now, log });
+  const taking = { db, config, maxMessageBytes, now, log, answerControl, checkSender };
   const intake = new IntakeLoop({
     db,
     take: (message) => takeMessage(taking, message),
@@ -259,29 +265,6 @@ function prepareImage(
     await ready;
     if (isMissing) ready = start();
     await ready;
-  };
-}
-
-type Accounts = { imap: Account; smtp: Account };
-type Account = { server: MailServer; password: string };
-
-function mailAccounts({ config, secrets }: AppSettings, embedded: Embedded): Accounts {
-  if (config.imap && config.smtp) {
-    return {
-      imap: { server: config.imap, password: secrets.imapPassword as string },
-      smtp: { server: config.smtp, password: secrets.smtpPassword as string },
-    };
-  }
-  const { imapPort, smtpPort, password } = embedded.mail as EmbeddedMail;
-  const local = {
-    host: '127.0.0.1',
-    user: config.botAddress,
-    tls: 'offered',
-    verifyCertificate: false,
-  } as const;
-  return {
-    imap: { server: { ...local, port: imapPort }, password },
-    smtp: { server: { ...local, port: smtpPort }, password },
   };
 }
 

@@ -1,8 +1,10 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { parseMailUrl, type MailServer } from './config-mail-url.ts';
+import { listOf, mailServer, url, wholeNumber } from './config-forms.ts';
+import type { MailServer } from './config-mail-url.ts';
+import { senderAuthFaults, senderAuthModes, type SenderAuth } from './config-sender.ts';
 
-export type { MailServer };
+export type { MailServer, SenderAuth };
 
 export type ThreadBy = 'repository' | 'subject';
 
@@ -17,6 +19,13 @@ export type Config = {
   botAddress: string;
   /** Lower case: `john@example.com`, or `*@example.com` for a whole domain. */
   allowedSenders: string[];
+  senderAuth: SenderAuth;
+  /** Lower case: authserv-ids whose Authentication-Results count, or `*.example.com`. */
+  trustedAuthservIds: string[];
+  /** Other addresses that people write to. Lower case. */
+  botAliases: string[];
+  /** How far a mail's Date may lie before its arrival. */
+  dateToleranceMs: number;
   usesEmbeddedPostgres: boolean;
   usesEmbeddedRedis: boolean;
   /** As Docker's own tools take it: `unix:///...`, `tcp://...`. `null`: the local engine, or one of our own. */
@@ -77,60 +86,14 @@ export const DEFAULT_IMAGE = 'threadbox-workspace:1';
 /** Where the bot lives when no real mailbox is configured. */
 export const EMBEDDED_BOT_ADDRESS = 'bot@threadbox.test';
 
-const wholeNumber = (least: number, most: number, unit: string, fallback: number) =>
-  z
-    .string()
-    .default(String(fallback))
-    .transform((text, context) => {
-      const value = Number(text);
-      if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-      context.addIssue(`expected a whole number of ${unit} from ${least} to ${most}, e.g. ${fallback}`);
-      return z.NEVER;
-    });
-
-const mailServer = (scheme: 'imap' | 'smtp') =>
-  z
-    .string()
-    .optional()
-    .transform((text, context) => {
-      if (text === undefined) return null;
-      const example = `${scheme}s://user:password@mail.example.com:${scheme === 'imap' ? 993 : 465}`;
-      const parsed = parseMailUrl(scheme, text);
-      if (typeof parsed !== 'string') return parsed;
-      context.addIssue(`${parsed}; expected e.g. ${example}`);
-      return z.NEVER;
-    });
-
-const url = (protocols: readonly string[], example: string) =>
-  z
-    .string()
-    .optional()
-    .transform((text, context) => {
-      if (text === undefined) return null;
-      if (URL.canParse(text) && protocols.includes(new URL(text).protocol)) return text;
-      context.addIssue(`expected ${example}`);
-      return z.NEVER;
-    });
-
 const address = /^[^\s@<>,"]+@[^\s@<>,"]+$/;
-
-const listOf = (form: RegExp, expected: string) =>
-  z
-    .string()
-    .default('')
-    .transform((text, context) => {
-      const items = text
-        .toLowerCase()
-        .split(/[\s,;]+/)
-        .filter((item) => item !== '');
-      const strange = items.filter((item) => !form.test(item));
-      if (strange.length === 0) return items;
-      context.addIssue(`expected ${expected}, separated by commas; not understood: ${strange.join(' ')}`);
-      return z.NEVER;
-    });
-
 const senderPatterns = listOf(/^(\*|[^\s@<>,"*]+)@[^\s@<>,"*]+$/, 'addresses or *@domain');
 const addresses = listOf(/^[^\s@<>,"*]+@[^\s@<>,"*]+$/, 'addresses');
+
+const authservIds = listOf(
+  /^(?:\*(?:\.[a-z0-9_-]+){2,}|[a-z0-9_.-]+)$/,
+  'names as in mx.google.com, or *.example.com',
+);
 
 const schema = z.object({
   IMAP_URL: mailServer('imap'),
@@ -143,7 +106,12 @@ const schema = z.object({
     .regex(address, 'expected an email address, e.g. bot@example.com')
     .transform((text) => text.toLowerCase())
     .optional(),
+  BOT_ALIASES: addresses,
   ALLOWED_SENDERS: senderPatterns,
+  SENDER_AUTH: z.enum(senderAuthModes, `expected one of ${senderAuthModes.join(', ')}`).optional(),
+  TRUSTED_AUTHSERV_IDS: authservIds,
+  DATE_TOLERANCE_MS: wholeNumber(60_000, 30 * DAY_MS, 'milliseconds', DAY_MS),
+  I_UNDERSTAND_ANYONE_CAN_RUN_COMMANDS: z.literal('yes', 'takes only the value yes').optional(),
   DATABASE_URL: url(
     ['postgres:', 'postgresql:'],
     'e.g. postgres://user:password@db.example.com:5432/threadbox',
@@ -180,9 +148,13 @@ export const settingNames = Object.keys(schema.shape);
 /**
  * Environment to typed settings. An empty variable counts as not set.
  *
+ * @param isForBot false for what takes no mail: it works before it is settled how senders are verified
  * @throws {ConfigError} with every fault at once.
  */
-export function loadConfig(env: Readonly<Record<string, string | undefined>>): {
+export function loadConfig(
+  env: Readonly<Record<string, string | undefined>>,
+  { isForBot = true } = {},
+): {
   config: Config;
   secrets: Secrets;
 } {
@@ -205,6 +177,16 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): {
       'CONTAINER_GRACE_PERIOD_MS: expected less than CONTAINER_IDLE_TIMEOUT_MS: the warning comes before the end',
     );
   }
+  if (isForBot) {
+    faults.push(
+      ...senderAuthFaults({
+        senderAuth: given['SENDER_AUTH'],
+        hasAuthservIds: given['TRUSTED_AUTHSERV_IDS'] !== undefined,
+        hasRealMailbox: given['IMAP_URL'] !== undefined,
+        isOpenOnPurpose: given['I_UNDERSTAND_ANYONE_CAN_RUN_COMMANDS'] !== undefined,
+      }),
+    );
+  }
   if (faults.length > 0 || !values) throw new ConfigError(faults);
   return {
     config: {
@@ -215,6 +197,11 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): {
       mailbox: values.MAILBOX,
       botAddress: values.BOT_ADDRESS ?? EMBEDDED_BOT_ADDRESS,
       allowedSenders: values.ALLOWED_SENDERS,
+      // Without a choice for a real mailbox, nobody is trusted.
+      senderAuth: values.SENDER_AUTH ?? (values.IMAP_URL ? 'authentication-results' : 'none'),
+      trustedAuthservIds: values.TRUSTED_AUTHSERV_IDS,
+      botAliases: values.BOT_ALIASES,
+      dateToleranceMs: values.DATE_TOLERANCE_MS,
       usesEmbeddedPostgres: values.DATABASE_URL === null,
       usesEmbeddedRedis: values.REDIS_URL === null,
       dockerHost: values.DOCKER_HOST,

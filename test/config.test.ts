@@ -18,6 +18,7 @@ const mail = {
   IMAP_URL: 'imaps://bot%40example.com:p%40ss@imap.example.com',
   SMTP_URL: 'smtp://bot:secret@smtp.example.com',
   BOT_ADDRESS: 'Bot@Example.com',
+  SENDER_AUTH: 'dkim',
 };
 
 test('an empty environment is the embedded default, with the timings of the guide', () => {
@@ -77,6 +78,7 @@ test('every fault is told at once, with what is expected', () => {
     [
       ...faultsOf({
         IMAP_URL: 'https://mail.example.com',
+        SENDER_AUTH: 'both',
         COMMAND_TIMEOUT_MS: '30m',
         THREAD_BY: 'sender',
         ALLOWED_SENDERS: 'john@example.com, *.example.com',
@@ -90,6 +92,7 @@ test('every fault is told at once, with what is expected', () => {
       'THREAD_BY: expected repository or subject',
       'ALLOWED_SENDERS: expected addresses or *@domain, separated by commas; not understood: *.example.com',
       'BOT_ADDRESS: expected with IMAP_URL: the address people write to, e.g. bot@example.com',
+      'TRUSTED_AUTHSERV_IDS: expected with SENDER_AUTH=both: the name that your mail server signs its Authentication-Results with, e.g. mx.google.com. npx threadbox doctor --mail reads your mailbox and proposes the lines',
       'SMTP_URL: expected together with IMAP_URL: without it no answer can be sent',
     ].toSorted(),
   );
@@ -100,7 +103,7 @@ test('a fault never shows the password', () => {
     IMAP_URL: 'imap//bot:hunter2@example.com',
     DATABASE_URL: 'mysql://u:hunter2@db/x',
   });
-  assert.equal(faults.length, 4);
+  assert.equal(faults.length, 5);
   assert.doesNotMatch(faults.join('\n'), /hunter2/);
 });
 
@@ -125,6 +128,48 @@ test('admins are addresses, whatever separates them', () => {
   ]);
 });
 
+test('how senders are verified must be chosen for a real mailbox, and so that it can work', () => {
+  const { SENDER_AUTH: _, ...unset } = mail;
+  const cases: readonly [Record<string, string>, RegExp | null][] = [
+    [unset, /^SENDER_AUTH: expected with IMAP_URL.*microsoft365\. npx threadbox doctor --mail/],
+    [
+      { ...mail, SENDER_AUTH: 'none' },
+      /^SENDER_AUTH: none lets everybody.*I_UNDERSTAND_ANYONE.*doctor --mail/,
+    ],
+    [{ ...mail, SENDER_AUTH: 'none', I_UNDERSTAND_ANYONE_CAN_RUN_COMMANDS: 'yes' }, null],
+    [
+      { ...mail, SENDER_AUTH: 'none', I_UNDERSTAND_ANYONE_CAN_RUN_COMMANDS: 'no' },
+      /takes only the value yes/,
+    ],
+    [{ ...mail, SENDER_AUTH: 'authentication-results' }, /^TRUSTED_AUTHSERV_IDS: expected with/],
+    [{ ...mail, SENDER_AUTH: 'both' }, /^TRUSTED_AUTHSERV_IDS: expected with SENDER_AUTH=both/],
+    [{ ...mail, SENDER_AUTH: 'either' }, /^TRUSTED_AUTHSERV_IDS: expected with SENDER_AUTH=either/],
+    [{ ...mail, SENDER_AUTH: 'both', TRUSTED_AUTHSERV_IDS: 'mx.google.com, *.example.com' }, null],
+    [
+      { ...mail, SENDER_AUTH: 'both', TRUSTED_AUTHSERV_IDS: '*' },
+      /^TRUSTED_AUTHSERV_IDS: .*not understood: \*/,
+    ],
+    [{ ...mail, SENDER_AUTH: 'both', TRUSTED_AUTHSERV_IDS: '*.com' }, /not understood: \*\.com/],
+    [{ ...mail, SENDER_AUTH: 'microsoft365' }, null],
+    [{ ...mail, SENDER_AUTH: 'spf' }, /^SENDER_AUTH: expected one of/],
+    [{ SENDER_AUTH: 'dkim' }, /^SENDER_AUTH: only with IMAP_URL/],
+    [{ SENDER_AUTH: 'none' }, null],
+  ];
+  for (const [env, fault] of cases) {
+    const faults = faultsOf(env);
+    if (fault === null) assert.deepEqual(faults, []);
+    else assert.ok(faults.length === 1 && fault.test(faults[0] ?? ''), String(faults));
+  }
+  assert.equal(loadConfig({}).config.senderAuth, 'none');
+});
+
+test('what takes no mail works without that choice, and would trust nobody', () => {
+  const { SENDER_AUTH: _, ...unset } = mail;
+  const { config } = loadConfig(unset, { isForBot: false });
+  assert.equal(config.senderAuth, 'authentication-results');
+  assert.deepEqual(config.trustedAuthservIds, []);
+});
+
 test('an empty variable counts as not set', () => {
   assert.equal(loadConfig({ MAILBOX: '', LOG_LEVEL: '' }).config.mailbox, 'INBOX');
 });
@@ -139,7 +184,9 @@ test('.env.example lists every setting, and nothing that is none', () => {
 test('the defaults that .env.example shows are the real ones', () => {
   const text = readFileSync(new URL('../.env.example', import.meta.url), 'utf8');
   const shown = [
-    ...text.matchAll(/^#((?:CONTAINER|COMMAND|HOST|SAVE|WORKSPACE|THREAD|LOG|MAILBOX|DATA_DIR)\w*)=(.*)$/gm),
+    ...text.matchAll(
+      /^#((?:CONTAINER|COMMAND|HOST|SAVE|WORKSPACE|THREAD|LOG|MAILBOX|DATA_DIR|DATE)\w*)=(.*)$/gm,
+    ),
   ];
   assert.ok(shown.length >= 15);
   const env = Object.fromEntries(shown.map(([, name, value]) => [name as string, value as string]));

@@ -19,7 +19,7 @@ export async function withDatabase<T>(
 ): Promise<T> {
   // Only now, as for all that loads drivers: a wrong word on the command line is told at once.
   const { loadConfig, readEnvironment } = await import('../config.ts');
-  const { config, secrets } = loadConfig(readEnvironment());
+  const { config, secrets } = loadConfig(readEnvironment(), { isForBot: false });
   if (secrets.databaseUrl !== null) {
     const where = `The database of DATABASE_URL (${placeOf(secrets.databaseUrl)})`;
     return workOn(secrets.databaseUrl, where, work);

@@ -56,7 +56,7 @@ type Bot = {
 
 /** @throws {CliError} when no bot can be written to */
 async function findBot(): Promise<Bot> {
-  const { config, secrets } = loadConfig(readEnvironment());
+  const { config, secrets } = loadConfig(readEnvironment(), { isForBot: false });
   const running = await connectEmbedded(config.dataDir);
   const databaseUrl = secrets.databaseUrl ?? running?.databaseUrl ?? null;
   if (config.imap) {

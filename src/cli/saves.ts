@@ -46,7 +46,7 @@ const exportCommand: CliCommand = {
     const path = resolve(file);
     if (existsSync(path)) throw new CliError(`${path} is there already. Give another FILE, or remove it.`);
     const { loadConfig, readEnvironment } = await import('../config.ts');
-    const { dataDir } = loadConfig(readEnvironment()).config;
+    const { dataDir } = loadConfig(readEnvironment(), { isForBot: false }).config;
     const saved = await withDatabase(
       async (db) => {
         const { installationId } = await import('../store/database.ts');

@@ -11,6 +11,7 @@ export async function runBot(): Promise<void> {
   const { config, secrets } = loadConfig(readEnvironment());
   const log = createLog(config.logLevel);
   for (const line of embeddedParts(config)) log.info(line);
+  sayWhoIsTrusted(config, log);
   const stop = untilSignal((name) => log.info(`stopping (${name})`));
   let app: App;
   try {
@@ -49,6 +50,15 @@ async function sayWhatIsReady({ mail, db }: App, config: Config, log: Log): Prom
     log.debug({ err: error }, 'users and repositories could not be counted');
   }
   log.info({ address: config.botAddress }, `Threadbox waits for mail to ${config.botAddress}`);
+}
+
+function sayWhoIsTrusted({ imap, senderAuth, trustedAuthservIds }: Config, log: Log): void {
+  if (!imap) return;
+  if (senderAuth === 'none') {
+    log.warn('SENDER_AUTH is none: whoever can forge the From of an allowed sender runs commands');
+  } else {
+    log.info({ trustedAuthservIds }, `senders are verified: SENDER_AUTH=${senderAuth}`);
+  }
 }
 
 /** Which parts nobody configured, and what takes their place. */

@@ -91,7 +91,7 @@ const listCommand: CliCommand = {
       empty: 'No user is registered yet. To register one: threadbox user add ADDRESS',
     });
     const { loadConfig, readEnvironment } = await import('../config.ts');
-    const { allowedSenders } = loadConfig(readEnvironment()).config;
+    const { allowedSenders } = loadConfig(readEnvironment(), { isForBot: false }).config;
     if (!options['json'] && allowedSenders.length > 0) {
       console.log(`\nALLOWED_SENDERS lets in as well: ${allowedSenders.join(', ')}`);
     }

@@ -3,6 +3,7 @@ import type { PartState } from '../part-state.ts';
 import { PATIENT, pauseMs } from '../retry.ts';
 import { isDatabaseAway, type Db } from '../store/database.ts';
 import { countAttempt, nextReceived, type ReceivedMessage } from '../store/messages.ts';
+import { isSenderUnknownYet } from './admit.ts';
 import type { Taken } from './settle.ts';
 
 /** A message that fails this often for a reason of its own is set aside, so that it cannot hold up the others. */
@@ -101,6 +102,8 @@ export class IntakeLoop {
       onTaken(taken);
       return true;
     } catch (error) {
+      // Told once, by who has asked; it costs the message none of its attempts.
+      if (isSenderUnknownYet(error)) return false;
       if (isDatabaseAway(error)) throw error;
       log.error({ message: message.id, err: error }, 'a message could not be handled');
       if (message.attempts + 1 < MOST_ATTEMPTS) {

@@ -1,41 +1,40 @@
 import type { Config } from '../config.ts';
 import { MAX_SCRIPT_BYTES } from '../containers/limits.ts';
-import { loopReason } from '../mail/loop-guard.ts';
 import type { Notice } from '../mail/notices.ts';
 import { parseMessage, type ParsedMessage } from '../mail/parse.ts';
 import { stripReplyPrefixes } from '../mail/reply-prefixes.ts';
 import { typedText } from '../mail/reply-text.ts';
-import { isAllowedSender } from '../mail/sender.ts';
 import { queueCommand } from '../store/commands.ts';
 import { isUniqueViolation } from '../store/database.ts';
 import {
   answeredThread,
   conversationThread,
-  isRepeated,
   settleMessage,
   type MessageFacts,
   type ReceivedMessage,
 } from '../store/messages.ts';
 import { listRepositories, type Repository } from '../store/repositories.ts';
 import { ensureThread } from '../store/threads.ts';
-import { ensureUser, isRegistered } from '../store/users.ts';
+import { ensureUser } from '../store/users.ts';
 import { findThread, type FoundThread } from '../threads/find-thread.ts';
 import { bodyRepositoryLine, plusAddressName, repositoryTag, subjectKey } from '../threads/identity.ts';
+import { admit, type AdmitParts } from './admit.ts';
 import { commandText } from './command-text.ts';
 import { controlWord } from './control-words.ts';
 import { refuse, settle, type Taken } from './settle.ts';
 import { takeControlWord, type ControlParts } from './take-control.ts';
 
-export type Intake = ControlParts & {
-  config: Pick<Config, 'allowedSenders' | 'threadBy'>;
-  maxMessageBytes: number;
-};
+export type Intake = ControlParts &
+  AdmitParts & {
+    config: Pick<Config, 'threadBy'>;
+    maxMessageBytes: number;
+  };
 
 /**
  * The way of one message, from its bytes to a queued command. Everything it decides is stored in one transaction, so
  * after a crash it is simply taken again.
  *
- * @throws when the database cannot be asked; the message stays as it is then.
+ * @throws when the database cannot be asked, or the sender cannot be verified now; the message stays as it is then.
  */
 export async function takeMessage(intake: Intake, received: ReceivedMessage): Promise<Taken> {
   const { db } = intake;
@@ -45,15 +44,12 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
   } catch (error) {
     return settle(db, received, 'failed', `not readable as a mail: ${(error as Error).message}`, null);
   }
-  const facts = factsOf(message);
-
-  const refusal = await whyNotTaken(intake, message);
-  if (refusal !== null) return settle(db, received, 'dropped', refusal, facts);
-  const sender = message.sender as string;
-  const { messageId, bodyHash } = message;
-  if (await isRepeated(db, { address: sender, messageId, bodyHash, raw: received.raw })) {
-    return settle(db, received, 'dropped', 'the same mail was taken before', facts);
+  const admission = await admit(intake, received, message);
+  if ('dropped' in admission) {
+    return settle(db, received, 'dropped', admission.dropped, factsOf(message));
   }
+  const { sender, signatureIds } = admission;
+  const facts = { ...factsOf(message), signatureIds };
   if (received.isTruncated) {
     const { sizeBytes } = received;
     const limitBytes = intake.maxMessageBytes;
@@ -97,7 +93,7 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
 export async function giveUpMessage(intake: Intake, received: ReceivedMessage, fault: Error): Promise<Taken> {
   try {
     const message = await parseMessage(received.raw);
-    if ((await whyNotTaken(intake, message)) === null) {
+    if ('sender' in (await admit(intake, received, message))) {
       return await refuse(intake, received, factsOf(message), { kind: 'fault', messageNumber: received.id });
     }
   } catch (error) {
@@ -106,16 +102,6 @@ export async function giveUpMessage(intake: Intake, received: ReceivedMessage, f
   // PostgreSQL takes no NUL, and nobody knows what the message of an unforeseen error quotes.
   const words = fault.message.replaceAll('\0', '').slice(0, 1_000);
   return settle(intake.db, received, 'failed', `a fault of Threadbox: ${words}`, null);
-}
-
-/** Why a message is not for us to answer, or null. */
-async function whyNotTaken({ db, config }: Intake, message: ParsedMessage): Promise<string | null> {
-  const loop = loopReason(message, { botAddress: config.botAddress });
-  if (loop !== null) return loop;
-  const { sender } = message;
-  if (sender === null) return 'From is not one single address';
-  const isAllowed = isAllowedSender(sender, config.allowedSenders, false) || (await isRegistered(db, sender));
-  return isAllowed ? null : 'the sender is not allowed';
 }
 
 async function threadOf(

@@ -17,6 +17,8 @@ export type ParsedMessage = {
   senderName: string;
   /** Everybody in To, Cc, Delivered-To and X-Original-To, lower case. */
   recipients: string[];
+  /** Those of To and Cc alone: whom the sender wrote to. */
+  addressees: string[];
   /** Decoded, on one line. */
   subject: string;
   date: Date | null;
@@ -54,7 +56,8 @@ export async function parseMessage(raw: Buffer): Promise<ParsedMessage> {
     references: messageIds(headers, 'references').slice(-MOST_REFERENCES),
     sender: from.length === 1 ? singleAddress(sender) : null,
     senderName: oneLine(parseAddressHeader(sender).value[0]?.name ?? '', LONGEST_NAME),
-    recipients: recipients(headers),
+    recipients: addressesIn(headers, ['to', 'cc', 'delivered-to', 'x-original-to']),
+    addressees: addressesIn(headers, ['to', 'cc']),
     subject,
     date: date(headers.get('date')?.[0]),
     text,
@@ -98,8 +101,8 @@ function bareId(value = ''): string | null {
   return /^[^<>\s]+$/.test(id) && id.length <= LONGEST_ID ? `<${id}>` : null;
 }
 
-function recipients(headers: Map<string, string[]>): string[] {
-  const fields = ['to', 'cc', 'delivered-to', 'x-original-to'].flatMap((name) => headers.get(name) ?? []);
+function addressesIn(headers: Map<string, string[]>, names: readonly string[]): string[] {
+  const fields = names.flatMap((name) => headers.get(name) ?? []);
   const { value } = parseAddressHeader(fields, { flatten: true, decodePunycode: false });
   const addresses = value
     .map(({ address }) => plainAddress(address ?? ''))

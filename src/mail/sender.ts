@@ -73,3 +73,10 @@ function withoutComments(field: string): { text: string; names: number } | null 
   }
   return isQuoted || depth > 0 ? null : { text, names };
 }
+
+/** `bot+anything@example.com` is the mailbox of `bot@example.com`. */
+export function isSameMailbox(address: string, bot: string): boolean {
+  const at = bot.lastIndexOf('@');
+  const tagged = address.startsWith(`${bot.slice(0, at)}+`) && address.endsWith(bot.slice(at));
+  return address === bot || tagged;
+}

@@ -103,6 +103,8 @@ export type MessageFacts = {
   subject: string;
   subjectKey: string;
   bodyHash: string;
+  /** Of a verified sender's mail: the same for every copy of it. */
+  signatureIds?: readonly string[];
 };
 
 /** What became of a message, with what is known of it by now. */
@@ -128,6 +130,7 @@ export async function settleMessage(
         subject: facts.subject,
         subject_key: facts.subjectKey,
         body_hash: facts.bodyHash,
+        signature_ids: facts.signatureIds ? [...facts.signatureIds] : null,
       }),
     });
   if (changed === 0) throw new Error(`Another process has handled the message ${id}`);
@@ -227,17 +230,36 @@ export async function conversationThread(
 /**
  * True when that very mail was taken before: by its Message-ID when it started a command, or when not a byte differs,
  * as after a mailbox was rebuilt.
+ *
+ * @param isVerified the sender is: then by its Message-ID alone, or by a signature, whatever was changed about the mail
  */
 export async function isRepeated(
   db: Db,
-  mail: { address: string; messageId: string | null; bodyHash: string; raw: Buffer },
+  mail: {
+    address: string;
+    messageId: string | null;
+    bodyHash: string;
+    raw: Buffer;
+    signatureIds: readonly string[];
+  },
+  { isVerified }: { isVerified: boolean },
 ): Promise<boolean> {
+  const { address, messageId, bodyHash, raw, signatureIds } = mail;
   const row = await db('messages')
     .first('id')
-    .where({ direction: 'in', state: 'handled', address: mail.address, body_hash: mail.bodyHash })
+    .where({ direction: 'in', state: 'handled', address })
     .andWhere((same) => {
-      void same.where({ raw: mail.raw });
-      if (mail.messageId !== null) void same.orWhere({ outcome: 'command', message_id: mail.messageId });
+      void same.where({ body_hash: bodyHash, raw });
+      if (messageId !== null) {
+        void same.orWhere({ body_hash: bodyHash, outcome: 'command', message_id: messageId });
+        if (isVerified) void same.orWhereRaw(`${ACTED_ON} and message_id = ?`, [messageId]);
+      }
+      if (signatureIds.length > 0) {
+        void same.orWhereRaw(`${ACTED_ON} and signature_ids && ?::text[]`, [[...signatureIds]]);
+      }
     });
   return row !== undefined;
 }
+
+/** Others may have been forged, and must not keep the true one out. */
+const ACTED_ON = "outcome in ('command', 'answered')";

@@ -13,7 +13,7 @@ const LIMIT_BYTES = 200_000;
 
 let stage: FaultStage;
 before(async () => {
-  stage = await startFaultStage({ maxMessageBytes: LIMIT_BYTES });
+  stage = await startFaultStage({ overrides: { maxMessageBytes: LIMIT_BYTES } });
 });
 after(() => stage.close());
 

@@ -15,7 +15,7 @@ import { collectedLog, type LogLine } from '../support/collected-log.ts';
 import { startDovecot, type Dovecot } from '../support/dovecot.ts';
 import { engine, engineHost } from '../support/engine.ts';
 import { startGitUpstream, type GitUpstream } from '../support/git-upstream.ts';
-import { startPostfix, type Postfix } from '../support/postfix.ts';
+import { AUTHSERV_ID, startPostfix, type Postfix } from '../support/postfix.ts';
 import { ranWith } from '../support/ran-with.ts';
 import { until } from '../support/until.ts';
 
@@ -62,6 +62,8 @@ async function startBot(
     IMAP_URL: `${imap.scheme}://${login}:${imapPort}${imap.options}`,
     SMTP_URL: `smtp://${login}:${postfix.port}${smtpOptions}`,
     BOT_ADDRESS: BOT,
+    SENDER_AUTH: 'authentication-results',
+    TRUSTED_AUTHSERV_IDS: AUTHSERV_ID,
     DOCKER_HOST: engineHost,
     CONTAINER_IMAGE: process.env['CONTAINER_IMAGE'],
     ALLOWED_SENDERS: '*@example.com',

@@ -159,6 +159,7 @@ test('wrong settings are all told at once, and nothing is started', async () => 
     'DATABASE_URL',
     'IMAP_URL',
     'LOG_LEVEL',
+    'SENDER_AUTH',
     'SMTP_URL',
   ]);
   assert.deepEqual(bot.lines, []);

@@ -54,6 +54,7 @@ test('a plain mail becomes values', () =>
       sender: 'john@example.com',
       senderName: 'John Doe',
       recipients: ['bot+app@example.com', 'other@example.com', 'third@example.com'],
+      addressees: ['bot+app@example.com', 'other@example.com', 'third@example.com'],
       subject: '[app] Grüße and more',
       date: new Date('2026-11-22T09:00:00Z'),
       text: 'npm test\n\n> out.txt\n',

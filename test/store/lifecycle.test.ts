@@ -20,7 +20,7 @@ before(async () => {
 after(() => database.close());
 beforeEach(() =>
   db.raw(
-    'truncate outbox, saved_states, commands, container_sessions, messages, threads, repositories, users',
+    'truncate user_repositories, outbox, saved_states, commands, container_sessions, messages, threads, repositories, users',
   ),
 );
 

@@ -21,7 +21,7 @@ before(async () => {
 after(() => database.close());
 beforeEach(() =>
   db.raw(
-    'truncate outbox, saved_states, commands, container_sessions, messages, mailboxes, threads, repositories, users restart identity',
+    'truncate user_repositories, outbox, saved_states, commands, container_sessions, messages, mailboxes, threads, repositories, users restart identity',
   ),
 );
 
@@ -103,12 +103,42 @@ test('the same mail starts one command, whoever is quicker', async () => {
     messageId: '<1@example.com>',
     bodyHash: 'abc',
     raw: Buffer.from('another'),
+    signatureIds: [],
   };
-  assert.equal(await messages.isRepeated(db, same), true);
-  assert.equal(await messages.isRepeated(db, { ...same, bodyHash: 'other' }), false);
-  assert.equal(await messages.isRepeated(db, { ...same, messageId: null }), false);
-  assert.equal(await messages.isRepeated(db, { ...same, messageId: null, raw: Buffer.from('mail 1') }), true);
+  const isRepeated = (
+    mail: Partial<Omit<typeof same, 'messageId'>> & { messageId?: string | null },
+    isVerified = false,
+  ) => messages.isRepeated(db, { ...same, ...mail }, { isVerified });
+  assert.equal(await isRepeated({}), true);
+  assert.equal(await isRepeated({ bodyHash: 'other' }), false);
+  assert.equal(await isRepeated({ messageId: null }), false);
+  assert.equal(await isRepeated({ messageId: null, raw: Buffer.from('mail 1') }), true);
+  assert.equal(await isRepeated({ bodyHash: 'other' }, true), true);
+  assert.equal(await isRepeated({ bodyHash: 'other', address: 'mallory@example.com' }, true), false);
   await assert.rejects(messages.settleMessage(db, first, settled, facts), /Another process has handled/);
+});
+
+test('a mail with a known signature is a copy, unless what bore it was not acted on', async () => {
+  const mail = {
+    address: 'john@example.com',
+    messageId: '<n@example.com>',
+    bodyHash: 'n',
+    raw: Buffer.from('n'),
+  };
+  const isCopy = (...signatureIds: string[]) =>
+    messages.isRepeated(db, { ...mail, signatureIds }, { isVerified: true });
+  const settle = async (uid: number, outcome: 'answered' | 'dropped', signatureIds: string[]) => {
+    const id = await received(uid);
+    const of = { ...facts, messageId: `<${uid}@example.com>`, bodyHash: String(uid), signatureIds };
+    await messages.settleMessage(db, id, { outcome, reason: null, threadId: null }, of);
+  };
+  await settle(51, 'answered', ['one', 'two']);
+  await settle(52, 'dropped', ['three']);
+  assert.equal(await isCopy('nine', 'two'), true);
+  assert.equal(await isCopy('three'), false);
+  assert.equal(await isCopy(), false);
+  const claimed = { ...mail, messageId: '<52@example.com>', signatureIds: [] };
+  assert.equal(await messages.isRepeated(db, claimed, { isVerified: true }), false);
 });
 
 test("an answer finds its thread by the likeliest Message-ID, and only among the sender's own messages", async () => {

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startApp, type App } from '../../src/app.ts';
+import { startApp, type App, type Overrides } from '../../src/app.ts';
 import { loadConfig } from '../../src/config.ts';
 import { removeInstallation } from '../../src/containers/remove-installation.ts';
 import { startPostgres } from '../../src/embedded/postgres.ts';
@@ -48,7 +48,10 @@ type Away = { stop: () => Promise<void>; start: () => Promise<void> };
 
 const BOT = 'bot@threadbox.test';
 
-export async function startFaultStage({ maxMessageBytes }: { maxMessageBytes: number }): Promise<FaultStage> {
+export async function startFaultStage({
+  env = {},
+  overrides = {},
+}: { env?: Readonly<Record<string, string>>; overrides?: Overrides } = {}): Promise<FaultStage> {
   const closers: (() => Promise<unknown>)[] = [];
   const close = async (): Promise<void> => {
     for (const closer of closers.splice(0).toReversed()) await closer();
@@ -77,19 +80,23 @@ export async function startFaultStage({ maxMessageBytes }: { maxMessageBytes: nu
       IMAP_URL: `imap://${encodeURIComponent(BOT)}:${dovecot.password}@${local}:${dovecot.imapPort}?insecure-skip-verify=yes`,
       SMTP_URL: `smtp://bot:${encodeURIComponent(SMTP_PASSWORD)}@${local}:${smtp.port}`,
       BOT_ADDRESS: BOT,
+      // Who sent it is not what these tests are about.
+      SENDER_AUTH: 'none',
+      I_UNDERSTAND_ANYONE_CAN_RUN_COMMANDS: 'yes',
       DATABASE_URL: databaseUrl.href,
       REDIS_URL: `redis://${local}:${await freePort()}`,
       DOCKER_HOST: engineProxy.dockerHost,
       CONTAINER_IMAGE: process.env['CONTAINER_IMAGE'],
       ALLOWED_SENDERS: '*@example.com',
       DATA_DIR: join(dir, 'data'),
+      ...env,
     });
     const app = await startApp({
       config,
       secrets,
       log,
       signal: new AbortController().signal,
-      overrides: { maxMessageBytes, smtpLimits: { connectTimeoutMs: 2_000, sendTimeoutMs: 3_000 } },
+      overrides: { smtpLimits: { connectTimeoutMs: 2_000, sendTimeoutMs: 3_000 }, ...overrides },
     });
     closers.push(() => removeInstallation(engine, app.installation));
     closers.push(() => app.close());

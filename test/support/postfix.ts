@@ -12,6 +12,10 @@ const run = promisify(execFile);
 
 export type Postfix = { port: number; close: () => Promise<void> };
 
+/** What the server writes on top of a mail; as it knows its users, the envelope is all it has to look at. */
+export const AUTHSERV_ID = 'mail.threadbox.test';
+const RESULTS = `/@([a-z.]+)$/ PREPEND Authentication-Results: ${AUTHSERV_ID}; dmarc=pass header.from=$1\n`;
+
 const MASTER = '/usr/lib/postfix/sbin/master';
 
 /**
@@ -29,6 +33,7 @@ export async function startPostfix(dovecot: Dovecot, domains: readonly string[])
   await chmod(dir, 0o755);
   for (const made of [etc, spool, data]) await mkdir(made);
   await makeCertificate(etc);
+  await writeFile(join(etc, 'results'), RESULTS);
   await writeFile(join(etc, 'main.cf'), mainConfiguration({ dir, dovecot, domains }));
   const services = await readFile('/usr/share/postfix/master.cf.dist', 'utf8');
   await writeFile(
@@ -104,7 +109,7 @@ smtpd_sasl_auth_enable = yes
 smtpd_sasl_type = dovecot
 smtpd_sasl_path = inet:127.0.0.1:${dovecot.authPort}
 smtpd_relay_restrictions = permit_sasl_authenticated, reject
-smtpd_recipient_restrictions = permit_sasl_authenticated, reject
+smtpd_recipient_restrictions = check_sender_access regexp:${dir}/etc/results, permit_sasl_authenticated, reject
 virtual_mailbox_domains = ${domains.join(', ')}
 virtual_transport = lmtp:inet:127.0.0.1:${dovecot.lmtpPort}
 lmtp_destination_recipient_limit = 1

@@ -1,0 +1,72 @@
+import type { Config } from '../config.ts';
+import { loopReason } from '../mail/loop-guard.ts';
+import type { ParsedMessage } from '../mail/parse.ts';
+import { isAllowedSender, isSameMailbox } from '../mail/sender.ts';
+import { replayReason } from '../mail/sender-auth/replay.ts';
+import type { SenderCheck } from '../mail/sender-auth/sender-check.ts';
+import type { Db } from '../store/database.ts';
+import { isRepeated, type ReceivedMessage } from '../store/messages.ts';
+import { isRegistered } from '../store/users.ts';
+
+export type AdmitParts = {
+  db: Db;
+  config: Pick<Config, 'allowedSenders' | 'botAddress' | 'botAliases' | 'senderAuth' | 'dateToleranceMs'>;
+  checkSender: SenderCheck;
+};
+
+/** A mail that may be run and answered, or why not: it is dropped then, without a word to whoever stands in its From. */
+export type Admission = { sender: string; signatureIds: string[] } | { dropped: string };
+
+/**
+ * Whether a message is for us to act on, the cheap questions first. Nobody is answered before it is known that they
+ * wrote: what was forged would be answered to somebody who knows nothing of it.
+ *
+ * @throws with `code: 'SENDER_UNKNOWN_YET'` when that cannot be found out now; and when the database cannot be asked
+ */
+export async function admit(
+  { db, config, checkSender }: AdmitParts,
+  received: ReceivedMessage,
+  message: ParsedMessage,
+): Promise<Admission> {
+  const loop = loopReason(message, { botAddress: config.botAddress });
+  if (loop !== null) return { dropped: loop };
+  const { sender, date, messageId, bodyHash } = message;
+  if (sender === null) return { dropped: 'From is not one single address' };
+  const isAllowed = isAllowedSender(sender, config.allowedSenders, false) || (await isRegistered(db, sender));
+  if (!isAllowed) return { dropped: 'the sender is not allowed' };
+
+  const { raw, isTruncated, receivedAt } = received;
+  const verdict = await checkSender({ raw, isTruncated, sender, receivedAt });
+  if (verdict.kind === 'later') {
+    const words = `The sender of message ${received.id} cannot be verified now: ${verdict.reason}`;
+    throw Object.assign(new Error(words), { code: 'SENDER_UNKNOWN_YET' });
+  }
+  if (verdict.kind === 'refused') return { dropped: `sender not verified: ${verdict.reason}` };
+  const isVerified = config.senderAuth !== 'none';
+  if (isVerified) {
+    const misuse =
+      replayReason({ date, arrivedAt: receivedAt }, config.dateToleranceMs) ?? notForUs(message, config);
+    if (misuse !== null) return { dropped: misuse };
+  }
+  // Only now: a stranger could claim somebody else's Message-ID beforehand.
+  const { signatureIds } = verdict;
+  const mail = { address: sender, messageId, bodyHash, raw, signatureIds };
+  if (await isRepeated(db, mail, { isVerified })) return { dropped: 'the same mail was taken before' };
+  return { sender, signatureIds };
+}
+
+/** Waiting is all that helps. */
+export const isSenderUnknownYet = (error: unknown): boolean =>
+  (error as { code?: string }).code === 'SENDER_UNKNOWN_YET';
+
+/** Whoever gets a signed mail can send it on to us, as it is: what was not written to us is nothing for us. */
+function notForUs(
+  { addressees }: ParsedMessage,
+  { botAddress, botAliases }: AdmitParts['config'],
+): string | null {
+  const own = [botAddress, ...botAliases];
+  const isOurs = addressees.some((address) => own.some((one) => isSameMailbox(address, one)));
+  return isOurs
+    ? null
+    : `not written to ${botAddress}: neither To nor Cc has it (BOT_ALIASES may name others)`;
+}

@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { newMessageId } from '../../src/mail/compose.ts';
+import { messageFate } from '../../src/store/message-fate.ts';
+import { dnsError, keyRecord, signed, zone } from '../mail/sender-auth/signing.ts';
+import { ALICE } from '../support/app.ts';
+import { startFaultStage, type FaultStage } from '../support/fault-stage.ts';
+import { ranWith } from '../support/ran-with.ts';
+import { until } from '../support/until.ts';
+
+// A bot that believes its mail server, or a signature.
+
+const RESULTS = 'Authentication-Results: mx.threadbox.test; dmarc=pass header.from=example.com\r\n';
+const KEYS = { 'tb._domainkey.example.com': keyRecord() };
+
+let stage: FaultStage;
+let dns = zone(KEYS);
+before(async () => {
+  stage = await startFaultStage({
+    env: { SENDER_AUTH: 'either', TRUSTED_AUTHSERV_IDS: 'mx.threadbox.test' },
+    overrides: { resolve: (name, type) => dns(name, type) },
+  });
+});
+after(() => stage.close());
+
+type Written = { messageId: string; raw: string };
+
+function written(
+  body: string,
+  { to = 'bot@threadbox.test', date = new Date(), messageId = newMessageId(ALICE) } = {},
+): Written {
+  const raw = [
+    `From: Alice <${ALICE}>`,
+    `To: ${to}`,
+    'Subject: [sample] Who sent it',
+    `Date: ${date.toUTCString().replace('GMT', '+0000')}`,
+    `Message-ID: ${messageId}`,
+    '',
+    body,
+    '',
+  ].join('\r\n');
+  return { raw, messageId };
+}
+
+const fateOf = (messageId: string) => until(() => messageFate(stage.app.db, messageId), 20_000);
+
+/** Waits until it is dropped. @returns why, after seeing that nobody was told */
+async function dropped({ messageId }: Written): Promise<string> {
+  const fate = await fateOf(messageId);
+  assert.equal(fate.outcome, 'dropped');
+  assert.deepEqual(await stage.answersTo(messageId), []);
+  return fate.reason ?? '';
+}
+
+test('only what is verified runs; a forged mail is dropped with its reason, and nobody is written to', async () => {
+  const forged = written('touch /workspace/forged');
+  await stage.deliver(forged.raw);
+  assert.match(
+    await dropped(forged),
+    /^sender not verified: .*no Authentication-Results; and it has no DKIM/,
+  );
+
+  // Whoever forges a mail cannot keep the true one out by taking its Message-ID first.
+  const real = written('ls /workspace', { messageId: forged.messageId });
+  await stage.deliver(RESULTS + real.raw);
+  const answer = await stage.answerTo(real.messageId);
+  ranWith(answer.text, 'sample');
+  assert.doesNotMatch(answer.text, /forged/);
+
+  const failed = written('touch /workspace/forged');
+  await stage.deliver(RESULTS.replace('pass', 'fail') + failed.raw);
+  assert.match(await dropped(failed), /^sender not verified: dmarc=fail/);
+});
+
+test('a signed mail waits while the DNS is away, holds up nobody, and runs once however often it is sent on', async () => {
+  dns = zone({ 'tb._domainkey.example.com': dnsError('ETIMEOUT') });
+  const mail = written('echo $((6*7)) signed');
+  const raw = await signed(mail.raw, { domain: 'example.com', fields: 'From:Date:Subject' });
+  await stage.deliver(raw);
+  await until(() => stage.lines.some(({ msg }) => msg.startsWith('the DNS does not answer')));
+  const other = written('echo $((6*7)) meanwhile');
+  await stage.deliver(RESULTS + other.raw);
+  ranWith((await stage.answerTo(other.messageId)).text, '42 meanwhile');
+  assert.equal(await messageFate(stage.app.db, mail.messageId), null);
+
+  dns = zone(KEYS);
+  ranWith((await stage.answerTo(mail.messageId)).text, '42 signed');
+  assert.equal(stage.lines.filter(({ msg }) => msg.startsWith('the DNS')).length, 2);
+
+  const copyId = newMessageId(ALICE);
+  await stage.deliver(`X-Again: 1\r\n${raw.replace(mail.messageId, copyId)}`);
+  assert.equal(await dropped({ raw, messageId: copyId }), 'the same mail was taken before');
+});
+
+test('an old mail sent again, and one that was written to somebody else, do not run', async () => {
+  const old = written('echo old', { date: new Date(Date.now() - 2 * 86_400_000) });
+  await stage.deliver(await signed(old.raw, { domain: 'example.com' }));
+  assert.match(await dropped(old), /^an old mail sent again: its Date is /);
+  const foreign = written('echo foreign', { to: 'friend@elsewhere.test' });
+  await stage.deliver(await signed(foreign.raw, { domain: 'example.com' }));
+  assert.match(await dropped(foreign), /^not written to bot@threadbox\.test/);
+  const reused = written('echo another body', { messageId: newMessageId(ALICE) });
+  await stage.deliver(RESULTS + reused.raw);
+  ranWith((await stage.answerTo(reused.messageId)).text, 'another body');
+  await stage.deliver(RESULTS + reused.raw.replace('another body', 'a third body'));
+  await until(async () => (await fateOf(reused.messageId)).outcome === 'dropped');
+  assert.equal((await stage.answersTo(reused.messageId)).length, 1);
+});
