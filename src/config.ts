@@ -14,6 +14,8 @@ export type Config = {
   clientImap: MailServer | null;
   clientSmtp: MailServer | null;
   mailbox: string;
+  /** Where handled mail is moved to; `null`: it stays where it is. `/` separates levels. */
+  folders: { processed: string; refused: string } | null;
   botAddress: string;
   /** Lower case: `john@example.com`, or `*@example.com` for a whole domain. */
   allowedSenders: string[];
@@ -138,6 +140,9 @@ const schema = z.object({
   CLIENT_IMAP_URL: mailServer('imap'),
   CLIENT_SMTP_URL: mailServer('smtp'),
   MAILBOX: z.string().default('INBOX'),
+  FILE_MAIL: z.enum(['yes', 'no'], 'expected yes or no').default('yes'),
+  PROCESSED_MAILBOX: z.string().default('Processed'),
+  REFUSED_MAILBOX: z.string().default('Refused'),
   BOT_ADDRESS: z
     .string()
     .regex(address, 'expected an email address, e.g. bot@example.com')
@@ -205,6 +210,10 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): {
       'CONTAINER_GRACE_PERIOD_MS: expected less than CONTAINER_IDLE_TIMEOUT_MS: the warning comes before the end',
     );
   }
+  for (const name of ['PROCESSED_MAILBOX', 'REFUSED_MAILBOX'] as const) {
+    if (values && values[name].toLowerCase() === values.MAILBOX.toLowerCase())
+      faults.push(`${name}: expected another mailbox than MAILBOX: handled mail is moved there`);
+  }
   if (faults.length > 0 || !values) throw new ConfigError(faults);
   return {
     config: {
@@ -213,6 +222,10 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): {
       clientImap: values.CLIENT_IMAP_URL?.server ?? null,
       clientSmtp: values.CLIENT_SMTP_URL?.server ?? null,
       mailbox: values.MAILBOX,
+      folders:
+        values.FILE_MAIL === 'yes'
+          ? { processed: values.PROCESSED_MAILBOX, refused: values.REFUSED_MAILBOX }
+          : null,
       botAddress: values.BOT_ADDRESS ?? EMBEDDED_BOT_ADDRESS,
       allowedSenders: values.ALLOWED_SENDERS,
       usesEmbeddedPostgres: values.DATABASE_URL === null,
