@@ -20,6 +20,7 @@ import { connectSmtp, type TransportLimits } from './mail/transport.ts';
 import { watchPart, type PartState } from './part-state.ts';
 import { retryForEver } from './retry.ts';
 import { installationId, isSchemaTooNew, migrate, openDatabase, type Db } from './store/database.ts';
+import { takeMailboxLock, type MailboxLock } from './store/mailbox-lock.ts';
 import { dueMails, markFailed, markForRetry, markSent } from './store/outbox.ts';
 import { SharedState } from './store/shared-state.ts';
 
@@ -96,7 +97,8 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
   const onProgress = overrides.onImageProgress ?? ((line: string) => log.info({ part: 'image' }, line));
   const imageReady = prepareImage(docker, config.containerImage, onProgress, log, signal);
 
-  const db = openDatabase(secrets.databaseUrl ?? (embedded.databaseUrl as string));
+  const databaseUrl = secrets.databaseUrl ?? (embedded.databaseUrl as string);
+  const db = openDatabase(databaseUrl);
   closers.add('PostgreSQL', () => db.destroy());
   const databasePart = watchPart('PostgreSQL', log);
   const installation = await retryForEver(
@@ -108,11 +110,17 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
   );
   databasePart.isUp();
 
+  const changed = { wake: (): void => {} };
+  const onChange = (): void => changed.wake();
+  const lock = takeMailboxLock({ databaseUrl, onChange, database: databasePart, log, signal });
+  closers.add('the mailbox lock', () => lock.close());
+  await lock.held();
+
   const sharedState = new SharedState(secrets.redisUrl ?? (embedded.redisUrl as string), log);
   closers.add('Redis', () => sharedState.close());
 
   const accounts = mailAccounts(settings, embedded.mail);
-  const outbox = startOutbox(db, accounts.smtp, log, overrides);
+  const outbox = startOutbox(db, lock, accounts.smtp, log, overrides);
   closers.add('the outbox', () => outbox.close());
 
   const queues = new ThreadQueues(config.commandConcurrency);
@@ -123,6 +131,7 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
     sharedState,
     events: new LifecycleEvents(sharedState),
     queues,
+    lock,
     imageReady,
     installation,
     mirrorsDir: join(dataDir, 'mirrors', installation),
@@ -137,7 +146,11 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
   };
   const lifecycle = startLifecycle(parts);
   closers.add('the sweep', () => lifecycle.close());
-  startMailLoop(parts, { account: accounts.imap, lifecycle, closers, overrides });
+  const loop = startMailLoop(parts, { account: accounts.imap, lifecycle, closers, overrides });
+  changed.wake = () => {
+    loop.wake();
+    outbox.wake();
+  };
   return { mail: embedded.mail ?? null, db, docker, installation, imageReady, lifecycle };
 }
 
@@ -190,10 +203,16 @@ function prepareImage(
   };
 }
 
-function startOutbox(db: Db, { server, password }: Account, log: Log, { now, smtpLimits }: Overrides) {
+function startOutbox(
+  db: Db,
+  lock: MailboxLock,
+  { server, password }: Account,
+  log: Log,
+  { now, smtpLimits }: Overrides,
+) {
   return startOutboxSender({
     transport: connectSmtp(server, password, smtpLimits),
-    due: (limit) => dueMails(db, limit),
+    due: async (limit) => (lock.isHeld() ? dueMails(db, limit) : []),
     sent: (id) => markSent(db, id),
     retryLater: (id, error, at) => markForRetry(db, id, error, at),
     failed: (id, error) => markFailed(db, id, error),

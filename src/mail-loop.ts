@@ -10,6 +10,7 @@ import { startFiler, type Filer } from './mail/inbox/filer.ts';
 import { listenToMailbox } from './mail/inbox/listen.ts';
 import { listOpenCommands } from './store/commands.ts';
 import { mailsToFile, markFiled } from './store/filing.ts';
+import type { MailboxLock } from './store/mailbox-lock.ts';
 import { readCursor, recordIncoming } from './store/messages.ts';
 
 /** A larger mail is answered with a word on why it was not read. */
@@ -19,17 +20,21 @@ const MAX_MESSAGE_BYTES = 20 << 20;
 export type MailLoopOverrides = { maxMessageBytes?: number; fileAfterMs?: number };
 
 export type MailLoopParts = LifecycleParts &
-  Omit<CommandParts, 'runControl' | 'tellControlFailure'> & { config: Config };
+  Omit<CommandParts, 'runControl' | 'tellControlFailure'> & { config: Config; lock: MailboxLock };
 
 type Around = { account: Account; lifecycle: Lifecycle; closers: Closers; overrides: MailLoopOverrides };
 
-/** From the mailbox to the queues, and from there to the folder of what is done. */
+/**
+ * From the mailbox to the queues, and from there to the folder of what is done.
+ *
+ * @returns what is to be called when the lock changes hands
+ */
 export function startMailLoop(
   parts: MailLoopParts,
   { account, lifecycle, closers, overrides }: Around,
-): void {
+): { wake: () => void } {
   const queueCommand = queueInto(parts, lifecycle);
-  const { db, config, log, signal, now } = parts;
+  const { db, config, lock, log, signal, now } = parts;
   const maxMessageBytes = overrides.maxMessageBytes ?? MAX_MESSAGE_BYTES;
   const { answerControl } = lifecycle;
   const { user, host } = account.server;
@@ -50,6 +55,7 @@ export function startMailLoop(
       if (taken.kind === 'answered') parts.wakeOutbox();
       filer?.wake();
     },
+    isOurs: () => lock.isHeld(),
     log,
   });
   closers.add('the intake', () => intake.close());
@@ -67,11 +73,17 @@ export function startMailLoop(
     signal,
   });
   closers.add('the mailbox', () => listener.close());
+  return {
+    wake() {
+      intake.wake();
+      filer?.wake();
+    },
+  };
 }
 
 /** @returns null where mail stays where it is */
 function startFiling(
-  { db, config, log }: MailLoopParts,
+  { db, config, lock, log }: MailLoopParts,
   { account, mailbox, closers, overrides }: Omit<Around, 'lifecycle'> & { mailbox: string },
 ): Filer | null {
   const { folders, mailbox: name } = config;
@@ -81,7 +93,7 @@ function startFiling(
     ...account,
     mailbox: name,
     folders,
-    due: (afterId, limit) => mailsToFile(db, mailbox, afterId, limit),
+    due: async (afterId, limit) => (lock.isHeld() ? mailsToFile(db, mailbox, afterId, limit) : []),
     done: (ids) => markFiled(db, ids),
     log,
     ...(settleMs !== undefined && { timings: { settleMs } }),
@@ -94,14 +106,21 @@ function startFiling(
 type QueueCommand = (threadId: string, commandId: number) => void;
 
 function queueInto(parts: MailLoopParts, lifecycle: Lifecycle): QueueCommand {
-  const { queues, signal, log } = parts;
+  const { queues, lock, signal, log } = parts;
   const known = new Set<number>();
   const { runControl, tellControlFailure } = lifecycle;
   const running = { ...parts, runControl, tellControlFailure };
   return (threadId, commandId) => {
     if (known.has(commandId)) return;
     known.add(commandId);
-    const run = () => runCommand(running, commandId).finally(() => known.delete(commandId));
+    const run = async () => {
+      try {
+        await lock.held();
+        return await runCommand(running, commandId);
+      } finally {
+        known.delete(commandId);
+      }
+    };
     queues.add(threadId, lifecycle.around(threadId, commandId, run), (error) => {
       if (!signal.aborted) log.error({ err: error, command: commandId }, 'a command was left unfinished');
     });

@@ -14,6 +14,8 @@ export type IntakeParts = {
   /** Sets aside a message that cannot be taken. */
   giveUp: (message: ReceivedMessage, fault: Error) => Promise<Taken>;
   onTaken: (taken: Taken) => void;
+  /** False while another bot works on the database: then nothing is taken until woken. */
+  isOurs: () => boolean;
   /**
    * Queues the commands that the database has and the queues do not. Called at the start, and after each fault of the
    * database: it may have stored a command in the very moment it went, and have told nobody.
@@ -54,6 +56,11 @@ export class IntakeLoop {
     let isInDoubt = true;
     while (!this.#isClosed) {
       this.#isWoken = false;
+      if (!this.#parts.isOurs()) {
+        isInDoubt = true;
+        await this.#pause(0);
+        continue;
+      }
       try {
         if (isInDoubt) await this.#parts.resume();
         isInDoubt = !(await this.#pass());
@@ -80,7 +87,7 @@ export class IntakeLoop {
   /** @returns false when messages are left that must be tried again after a pause */
   async #pass(): Promise<boolean> {
     let isClean = true;
-    for (let afterId = 0; !this.#isClosed;) {
+    for (let afterId = 0; !this.#isClosed && this.#parts.isOurs();) {
       const message = await nextReceived(this.#parts.db, afterId);
       this.#parts.database.isUp();
       if (message === null) return isClean;
