@@ -16,6 +16,8 @@ export type Config = {
   mailbox: string;
   /** Where handled mail is moved to; `null`: it stays where it is. `/` separates levels. */
   folders: { processed: string; refused: string } | null;
+  /** What arrived longer ago is not run: its sender is told. */
+  maxMailAgeMs: number;
   botAddress: string;
   /** Lower case: `john@example.com`, or `*@example.com` for a whole domain. */
   allowedSenders: string[];
@@ -143,6 +145,7 @@ const schema = z.object({
   FILE_MAIL: z.enum(['yes', 'no'], 'expected yes or no').default('yes'),
   PROCESSED_MAILBOX: z.string().default('Processed'),
   REFUSED_MAILBOX: z.string().default('Refused'),
+  MAX_MAIL_AGE_MS: wholeNumber(60_000, 365 * DAY_MS, 'milliseconds', DAY_MS),
   BOT_ADDRESS: z
     .string()
     .regex(address, 'expected an email address, e.g. bot@example.com')
@@ -226,6 +229,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): {
         values.FILE_MAIL === 'yes'
           ? { processed: values.PROCESSED_MAILBOX, refused: values.REFUSED_MAILBOX }
           : null,
+      maxMailAgeMs: values.MAX_MAIL_AGE_MS,
       botAddress: values.BOT_ADDRESS ?? EMBEDDED_BOT_ADDRESS,
       allowedSenders: values.ALLOWED_SENDERS,
       usesEmbeddedPostgres: values.DATABASE_URL === null,

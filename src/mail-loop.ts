@@ -2,6 +2,7 @@ import type { Closers } from './closers.ts';
 import { IntakeLoop } from './commands/intake-loop.ts';
 import { runCommand, type CommandParts } from './commands/run-command.ts';
 import { giveUpMessage, takeMessage } from './commands/take-message.ts';
+import { tellOwedNotices } from './commands/tell-owed.ts';
 import type { Config } from './config.ts';
 import type { Lifecycle } from './lifecycle/lifecycle.ts';
 import type { LifecycleParts } from './lifecycle/parts.ts';
@@ -55,6 +56,7 @@ export function startMailLoop(
       if (taken.kind === 'answered') parts.wakeOutbox();
       filer?.wake();
     },
+    onCaughtUp: () => tellOwedNotices({ ...taking, wakeOutbox: parts.wakeOutbox }),
     isOurs: () => lock.isHeld(),
     log,
   });
@@ -65,6 +67,7 @@ export function startMailLoop(
     mailbox: config.mailbox,
     maxMessageBytes,
     getCursor: () => readCursor(db, mailbox),
+    longestLookBackMs: config.maxMailAgeMs,
     record: async (batch, cursor) => {
       await recordIncoming(db, mailbox, batch, cursor);
       intake.wake();

@@ -14,6 +14,8 @@ export type IntakeParts = {
   /** Sets aside a message that cannot be taken. */
   giveUp: (message: ReceivedMessage, fault: Error) => Promise<Taken>;
   onTaken: (taken: Taken) => void;
+  /** No message is left to be taken: what is told of several at once is told now. */
+  onCaughtUp: () => Promise<void>;
   /** False while another bot works on the database: then nothing is taken until woken. */
   isOurs: () => boolean;
   /**
@@ -90,7 +92,10 @@ export class IntakeLoop {
     for (let afterId = 0; !this.#isClosed && this.#parts.isOurs();) {
       const message = await nextReceived(this.#parts.db, afterId);
       this.#parts.database.isUp();
-      if (message === null) return isClean;
+      if (message === null) {
+        await this.#parts.onCaughtUp();
+        return isClean;
+      }
       afterId = message.id;
       if (!(await this.#handle(message))) isClean = false;
     }

@@ -27,7 +27,7 @@ import { refuse, settle, type Taken } from './settle.ts';
 import { takeControlWord, type ControlParts } from './take-control.ts';
 
 export type Intake = ControlParts & {
-  config: Pick<Config, 'allowedSenders' | 'threadBy'>;
+  config: Pick<Config, 'allowedSenders' | 'maxMailAgeMs' | 'threadBy'>;
   maxMessageBytes: number;
 };
 
@@ -53,6 +53,9 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
   const { messageId, bodyHash } = message;
   if (await isRepeated(db, { address: sender, messageId, bodyHash, raw: received.raw })) {
     return settle(db, received, 'dropped', 'the same mail was taken before', facts);
+  }
+  if (intake.now().getTime() - received.receivedAt.getTime() > intake.config.maxMailAgeMs) {
+    return settle(db, received, 'dropped', 'too old to be run', facts, 'too-old');
   }
   if (received.isTruncated) {
     const { sizeBytes } = received;

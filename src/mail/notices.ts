@@ -1,4 +1,5 @@
-import { sizeInWords } from './amounts.ts';
+import { durationInWords, sizeInWords } from './amounts.ts';
+import { momentInWords } from './moments.ts';
 import { nearestName } from './nearest-name.ts';
 import {
   example,
@@ -20,6 +21,13 @@ export type Notice =
   | { kind: 'empty-mail'; repositoryName: string }
   | { kind: 'mail-too-large'; sizeBytes: number; limitBytes: number }
   | { kind: 'command-too-large'; limitBytes: number }
+  | {
+      kind: 'too-old';
+      /** The oldest first. */
+      mails: readonly { subject: string; receivedAt: Date }[];
+      maxMailAgeMs: number;
+      now: Date;
+    }
   | { kind: 'fault'; messageNumber: number }
   | { kind: 'delayed'; command: string; reason: string };
 
@@ -77,6 +85,23 @@ const TELLERS: Tellers<Notice> = {
       ),
     ],
   }),
+  'too-old': ({ mails, maxMailAgeMs, now }) => {
+    const one = mails.length === 1;
+    return {
+      title: `${one ? 'Your mail was' : `${mails.length} mails of yours were`} too old to be run`,
+      blocks: [
+        words(
+          `Threadbox was away for a while, and what has waited for longer than ${durationInWords(maxMailAgeMs)} is not run unasked: by now you may want something else. Of ${one ? 'this mail' : 'these mails'} nothing was run:`,
+        ),
+        list(
+          mails.map(
+            ({ subject, receivedAt }) => `${subject || '(no subject)'} (${momentInWords(receivedAt, now)})`,
+          ),
+        ),
+        words(`To run ${one ? 'it, send it' : 'one, send it'} again.`),
+      ],
+    };
+  },
   fault: (notice) => ({
     title: 'A fault of Threadbox kept your mail from being run',
     blocks: [

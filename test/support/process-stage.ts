@@ -38,7 +38,7 @@ export type ProcessStage = {
   close: () => Promise<void>;
 };
 
-const BOT = 'bot@threadbox.test';
+export const BOT = 'bot@threadbox.test';
 
 export async function startProcessStage({
   redisUrl,
