@@ -3,6 +3,7 @@ import { IntakeLoop } from './commands/intake-loop.ts';
 import { runCommand, type CommandParts } from './commands/run-command.ts';
 import { giveUpMessage, takeMessage } from './commands/take-message.ts';
 import { tellOwedNotices } from './commands/tell-owed.ts';
+import { untilResumed } from './commands/until-resumed.ts';
 import type { Config } from './config.ts';
 import type { Lifecycle } from './lifecycle/lifecycle.ts';
 import type { LifecycleParts } from './lifecycle/parts.ts';
@@ -116,15 +117,25 @@ function queueInto(parts: MailLoopParts, lifecycle: Lifecycle): QueueCommand {
   return (threadId, commandId) => {
     if (known.has(commandId)) return;
     known.add(commandId);
+    const mayStart = async (): Promise<void> => {
+      await lock.held();
+      await untilResumed(parts, commandId);
+    };
     const run = async () => {
       try {
-        await lock.held();
+        await mayStart();
         return await runCommand(running, commandId);
       } finally {
         known.delete(commandId);
       }
     };
-    queues.add(threadId, lifecycle.around(threadId, commandId, run), (error) => {
+    const job = lifecycle.around(threadId, commandId, run);
+    const prepare = async (): Promise<void> => {
+      // Before it makes room for its container, and again when it has its place: it may have waited long.
+      await mayStart();
+      await job.prepare?.();
+    };
+    queues.add(threadId, { ...job, prepare }, (error) => {
       if (!signal.aborted) log.error({ err: error, command: commandId }, 'a command was left unfinished');
     });
   };

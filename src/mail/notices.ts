@@ -1,5 +1,5 @@
 import { durationInWords, sizeInWords } from './amounts.ts';
-import { momentInWords } from './moments.ts';
+import { atMoment, momentInWords } from './moments.ts';
 import { nearestName } from './nearest-name.ts';
 import {
   example,
@@ -29,6 +29,7 @@ export type Notice =
       now: Date;
     }
   | { kind: 'fault'; messageNumber: number }
+  | { kind: 'paused'; command: string; reason: string; since: Date; now: Date }
   | { kind: 'delayed'; command: string; reason: string };
 
 /** What happened and what to do next, short. */
@@ -109,6 +110,19 @@ const TELLERS: Tellers<Notice> = {
         `Nothing was run. It is not your doing: whoever runs this Threadbox finds more in its log, under message ${notice.messageNumber}.`,
       ),
       words('Send your mail again when it is mended.'),
+    ],
+  }),
+  paused: ({ command, reason, since, now }) => ({
+    title: 'Threadbox is paused, and your command is waiting',
+    blocks: [
+      quote(command),
+      words(
+        `Whoever runs this Threadbox has paused it ${atMoment(since, now)}${reason === '' ? '.' : ', for this reason:'}`,
+      ),
+      ...(reason === '' ? [] : [quote(reason, 500)]),
+      words(
+        'It is not lost. It runs by itself when the pause is over, as does all you send meanwhile; there is no need to send anything again.',
+      ),
     ],
   }),
   delayed: (notice) => ({

@@ -52,6 +52,17 @@ const notices: [notice: Notice, ...says: RegExp[]][] = [
   ],
   [{ kind: 'fault', messageNumber: 42 }, /^A fault of Threadbox/, /Nothing was run/, /under message 42/],
   [
+    { kind: 'paused', command: './deploy.sh', reason: 'we move', since: new Date(0), now: new Date(60_000) },
+    /^Threadbox is paused, and your command is waiting\n/,
+    /\.\/deploy\.sh/,
+    /paused it at 00:00 UTC, for this reason:\n\n {2}we move\n/,
+    /no need to send anything again/,
+  ],
+  [
+    { kind: 'paused', command: 'ls', reason: '', since: new Date(0), now: new Date(9 * 86_400_000) },
+    /paused it on Thu 1 Jan, 00:00 UTC\.\n/,
+  ],
+  [
     { kind: 'delayed', command: './deploy.sh', reason: 'Docker does not answer\nline two' },
     /^Your command is waiting/,
     /\.\/deploy\.sh/,
