@@ -90,6 +90,8 @@ function botSettings(
     SMTP_URL: `smtp://${account}:${mail.smtpPort}`,
     BOT_ADDRESS: mail.botAddress,
     ALLOWED_SENDERS: '*@example.com',
+    SENDER_AUTH: 'none',
+    I_UNDERSTAND_ANYONE_CAN_RUN_COMMANDS: 'yes',
     DATABASE_URL: databaseUrl,
     REDIS_URL: redisUrl,
     DOCKER_HOST: `unix://${join(dataDir, 'no-engine.sock')}`,

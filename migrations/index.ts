@@ -1,6 +1,7 @@
 import { start } from './0001-start.ts';
 import { lifecycle } from './0002-lifecycle.ts';
 import { sender } from './0003-sender.ts';
+import { filing } from './0004-filing.ts';
 import type { Migration } from './migration.ts';
 
 /**
@@ -11,4 +12,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0001-start': start,
   '0002-lifecycle': lifecycle,
   '0003-sender': sender,
+  '0004-filing': filing,
 };

@@ -1,11 +1,8 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Closers } from './closers.ts';
-import { IntakeLoop } from './commands/intake-loop.ts';
 import { ThreadQueues } from './commands/queues.ts';
 import type { ImageReady } from './commands/open-container.ts';
-import { runCommand, type CommandParts } from './commands/run-command.ts';
-import { giveUpMessage, takeMessage } from './commands/take-message.ts';
 import type { Config, Secrets } from './config.ts';
 import type { Docker } from './containers/client.ts';
 import { ensureImage } from './containers/image.ts';
@@ -15,29 +12,22 @@ import { defaultEngineDir } from './embedded/engine.ts';
 import { chooseEngine } from './engine-choice.ts';
 import { LifecycleEvents } from './lifecycle/events.ts';
 import { startLifecycle, type Lifecycle } from './lifecycle/lifecycle.ts';
-import type { LifecycleParts } from './lifecycle/parts.ts';
 import type { Log } from './log.ts';
-import { listenToMailbox } from './mail/inbox/listen.ts';
+import { mailAccounts, type Account } from './mail-accounts.ts';
+import { startMailLoop, type MailLoopOverrides } from './mail-loop.ts';
 import { startOutboxSender } from './mail/outbox-sender.ts';
-import type { Resolve } from './mail/sender-auth/dns.ts';
-import { openSenderCheck } from './mail/sender-auth/sender-check.ts';
 import { connectSmtp, type TransportLimits } from './mail/transport.ts';
-import { mailAccounts, type Account, type Accounts } from './mail-accounts.ts';
 import { watchPart, type PartState } from './part-state.ts';
 import { retryForEver } from './retry.ts';
-import { listOpenCommands } from './store/commands.ts';
 import { installationId, isSchemaTooNew, migrate, openDatabase, type Db } from './store/database.ts';
-import { readCursor, recordIncoming } from './store/messages.ts';
+import { takeMailboxLock, type MailboxLock } from './store/mailbox-lock.ts';
 import { dueMails, markFailed, markForRetry, markSent } from './store/outbox.ts';
 import { SharedState } from './store/shared-state.ts';
 
 /** What the demo and the tests do otherwise. */
-export type Overrides = {
+export type Overrides = MailLoopOverrides & {
   now?: () => Date;
-  maxMessageBytes?: number;
   smtpLimits?: TransportLimits;
-  /** Instead of the DNS, for senders' keys. */
-  resolve?: Resolve;
   engineLingerMs?: number;
   delayToldAfterMs?: number;
   /** Gets the lines that tell how the making of the workspace image goes on. */
@@ -65,8 +55,6 @@ export type App = {
   close: () => Promise<void>;
 };
 
-/** A larger mail is answered with a word on why it was not read. */
-const MAX_MESSAGE_BYTES = 20 << 20;
 /** A private engine outlives the bot this long, so that a quick restart finds its running commands. */
 const ENGINE_LINGER_MS = 120_000;
 /** Service managers give a program ten seconds or more. */
@@ -109,7 +97,8 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
   const onProgress = overrides.onImageProgress ?? ((line: string) => log.info({ part: 'image' }, line));
   const imageReady = prepareImage(docker, config.containerImage, onProgress, log, signal);
 
-  const db = openDatabase(secrets.databaseUrl ?? (embedded.databaseUrl as string));
+  const databaseUrl = secrets.databaseUrl ?? (embedded.databaseUrl as string);
+  const db = openDatabase(databaseUrl);
   closers.add('PostgreSQL', () => db.destroy());
   const databasePart = watchPart('PostgreSQL', log);
   const installation = await retryForEver(
@@ -121,11 +110,17 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
   );
   databasePart.isUp();
 
+  const changed = { wake: (): void => {} };
+  const onChange = (): void => changed.wake();
+  const lock = takeMailboxLock({ databaseUrl, onChange, database: databasePart, log, signal });
+  closers.add('the mailbox lock', () => lock.close());
+  await lock.held();
+
   const sharedState = new SharedState(secrets.redisUrl ?? (embedded.redisUrl as string), log);
   closers.add('Redis', () => sharedState.close());
 
   const accounts = mailAccounts(settings, embedded);
-  const outbox = startOutbox(db, accounts.smtp, log, overrides);
+  const outbox = startOutbox(db, lock, accounts.smtp, log, overrides);
   closers.add('the outbox', () => outbox.close());
 
   const queues = new ThreadQueues(config.commandConcurrency);
@@ -136,6 +131,7 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
     sharedState,
     events: new LifecycleEvents(sharedState),
     queues,
+    lock,
     imageReady,
     installation,
     mirrorsDir: join(dataDir, 'mirrors', installation),
@@ -150,7 +146,11 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
   };
   const lifecycle = startLifecycle(parts);
   closers.add('the sweep', () => lifecycle.close());
-  startIntake(settings, parts, { accounts, lifecycle, closers });
+  const loop = startMailLoop(parts, { account: accounts.imap, lifecycle, closers, overrides });
+  changed.wake = () => {
+    loop.wake();
+    outbox.wake();
+  };
   return { mail: embedded.mail ?? null, db, docker, installation, imageReady, lifecycle };
 }
 
@@ -168,71 +168,6 @@ async function openEngine(
   closers.add('the Docker Engine', () => engine.close());
   closers.add('the runners', () => closeRunners(engine.docker));
   return engine.docker;
-}
-
-/** Puts a command into its thread's queue, if it is not there. */
-type QueueCommand = (threadId: string, commandId: number) => void;
-
-function queueInto(parts: Parts, lifecycle: Lifecycle): QueueCommand {
-  const { queues, signal, log } = parts;
-  const known = new Set<number>();
-  const { runControl, tellControlFailure } = lifecycle;
-  const running = { ...parts, runControl, tellControlFailure };
-  return (threadId, commandId) => {
-    if (known.has(commandId)) return;
-    known.add(commandId);
-    const run = () => runCommand(running, commandId).finally(() => known.delete(commandId));
-    queues.add(threadId, lifecycle.around(threadId, commandId, run), (error) => {
-      if (!signal.aborted) log.error({ err: error, command: commandId }, 'a command was left unfinished');
-    });
-  };
-}
-
-type Parts = LifecycleParts & Omit<CommandParts, 'runControl' | 'tellControlFailure'> & { config: Config };
-
-/** From the mailbox to the queues. */
-function startIntake(
-  { overrides }: AppSettings,
-  parts: Parts,
-  { accounts, lifecycle, closers }: { accounts: Accounts; lifecycle: Lifecycle; closers: Closers },
-): void {
-  const queueCommand = queueInto(parts, lifecycle);
-  const { db, config, log, signal, now } = parts;
-  const maxMessageBytes = overrides?.maxMessageBytes ?? MAX_MESSAGE_BYTES;
-  const { answerControl } = lifecycle;
-  const checkSender = openSenderCheck(config, { resolve: overrides?.resolve, now, log });
-  const taking = { db, config, maxMessageBytes, now, log, answerControl, checkSender };
-  const intake = new IntakeLoop({
-    db,
-    take: (message) => takeMessage(taking, message),
-    giveUp: (message, fault) => giveUpMessage(taking, message, fault),
-    database: parts.states.database,
-    resume: async () => {
-      for (const { threadId, id } of await listOpenCommands(db)) queueCommand(threadId, id);
-    },
-    onTaken: (taken) => {
-      if (taken.kind === 'command') queueCommand(taken.threadId, taken.commandId);
-      if (taken.kind === 'answered') parts.wakeOutbox();
-    },
-    log,
-  });
-  closers.add('the intake', () => intake.close());
-
-  const { user, host } = accounts.imap.server;
-  const mailbox = `${user}@${host}/${config.mailbox}`;
-  const listener = listenToMailbox({
-    ...accounts.imap,
-    mailbox: config.mailbox,
-    maxMessageBytes,
-    getCursor: () => readCursor(db, mailbox),
-    record: async (batch, cursor) => {
-      await recordIncoming(db, mailbox, batch, cursor);
-      intake.wake();
-    },
-    log,
-    signal,
-  });
-  closers.add('the mailbox', () => listener.close());
 }
 
 /** Starts making sure of the image, for ever; who needs it waits. */
@@ -268,10 +203,16 @@ function prepareImage(
   };
 }
 
-function startOutbox(db: Db, { server, password }: Account, log: Log, { now, smtpLimits }: Overrides) {
+function startOutbox(
+  db: Db,
+  lock: MailboxLock,
+  { server, password }: Account,
+  log: Log,
+  { now, smtpLimits }: Overrides,
+) {
   return startOutboxSender({
     transport: connectSmtp(server, password, smtpLimits),
-    due: (limit) => dueMails(db, limit),
+    due: async (limit) => (lock.isHeld() ? dueMails(db, limit) : []),
     sent: (id) => markSent(db, id),
     retryLater: (id, error, at) => markForRetry(db, id, error, at),
     failed: (id, error) => markFailed(db, id, error),

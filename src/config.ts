@@ -16,6 +16,10 @@ export type Config = {
   clientImap: MailServer | null;
   clientSmtp: MailServer | null;
   mailbox: string;
+  /** Where handled mail is moved to; `null`: it stays where it is. `/` separates levels. */
+  folders: { processed: string; refused: string } | null;
+  /** What arrived longer ago is not run: its sender is told. */
+  maxMailAgeMs: number;
   botAddress: string;
   /** Lower case: `john@example.com`, or `*@example.com` for a whole domain. */
   allowedSenders: string[];
@@ -101,6 +105,10 @@ const schema = z.object({
   CLIENT_IMAP_URL: mailServer('imap'),
   CLIENT_SMTP_URL: mailServer('smtp'),
   MAILBOX: z.string().default('INBOX'),
+  FILE_MAIL: z.enum(['yes', 'no'], 'expected yes or no').default('yes'),
+  PROCESSED_MAILBOX: z.string().default('Processed'),
+  REFUSED_MAILBOX: z.string().default('Refused'),
+  MAX_MAIL_AGE_MS: wholeNumber(60_000, 365 * DAY_MS, 'milliseconds', DAY_MS),
   BOT_ADDRESS: z
     .string()
     .regex(address, 'expected an email address, e.g. bot@example.com')
@@ -187,41 +195,13 @@ export function loadConfig(
       }),
     );
   }
+  for (const name of ['PROCESSED_MAILBOX', 'REFUSED_MAILBOX'] as const) {
+    if (values && values[name].toLowerCase() === values.MAILBOX.toLowerCase())
+      faults.push(`${name}: expected another mailbox than MAILBOX: handled mail is moved there`);
+  }
   if (faults.length > 0 || !values) throw new ConfigError(faults);
   return {
-    config: {
-      imap: values.IMAP_URL?.server ?? null,
-      smtp: values.SMTP_URL?.server ?? null,
-      clientImap: values.CLIENT_IMAP_URL?.server ?? null,
-      clientSmtp: values.CLIENT_SMTP_URL?.server ?? null,
-      mailbox: values.MAILBOX,
-      botAddress: values.BOT_ADDRESS ?? EMBEDDED_BOT_ADDRESS,
-      allowedSenders: values.ALLOWED_SENDERS,
-      // Without a choice for a real mailbox, nobody is trusted.
-      senderAuth: values.SENDER_AUTH ?? (values.IMAP_URL ? 'authentication-results' : 'none'),
-      trustedAuthservIds: values.TRUSTED_AUTHSERV_IDS,
-      botAliases: values.BOT_ALIASES,
-      dateToleranceMs: values.DATE_TOLERANCE_MS,
-      usesEmbeddedPostgres: values.DATABASE_URL === null,
-      usesEmbeddedRedis: values.REDIS_URL === null,
-      dockerHost: values.DOCKER_HOST,
-      dataDir: values.DATA_DIR,
-      containerImage: values.CONTAINER_IMAGE,
-      containerIdleTimeoutMs: values.CONTAINER_IDLE_TIMEOUT_MS,
-      containerCheckIntervalMs: values.CONTAINER_CHECK_INTERVAL_MS,
-      containerGracePeriodMs: values.CONTAINER_GRACE_PERIOD_MS,
-      containerExtendMaxMs: values.CONTAINER_EXTEND_MAX_MS,
-      containerMaxPerUser: values.CONTAINER_MAX_PER_USER,
-      hostMaxContainers: values.HOST_MAX_CONTAINERS,
-      savedStateDays: values.SAVED_STATE_DAYS,
-      saveIgnoredMaxBytes: values.SAVE_IGNORED_MAX_BYTES,
-      workspaceMinFreeBytes: values.WORKSPACE_MIN_FREE_BYTES,
-      adminAddresses: values.ADMIN_ADDRESSES,
-      commandTimeoutMs: values.COMMAND_TIMEOUT_MS,
-      commandConcurrency: values.COMMAND_CONCURRENCY,
-      threadBy: values.THREAD_BY,
-      logLevel: values.LOG_LEVEL,
-    },
+    config: configOf(values),
     secrets: {
       imapPassword: values.IMAP_URL?.password ?? null,
       smtpPassword: values.SMTP_URL?.password ?? null,
@@ -230,6 +210,47 @@ export function loadConfig(
       databaseUrl: values.DATABASE_URL,
       redisUrl: values.REDIS_URL,
     },
+  };
+}
+
+function configOf(values: z.infer<typeof schema>): Config {
+  return {
+    imap: values.IMAP_URL?.server ?? null,
+    smtp: values.SMTP_URL?.server ?? null,
+    clientImap: values.CLIENT_IMAP_URL?.server ?? null,
+    clientSmtp: values.CLIENT_SMTP_URL?.server ?? null,
+    mailbox: values.MAILBOX,
+    folders:
+      values.FILE_MAIL === 'yes'
+        ? { processed: values.PROCESSED_MAILBOX, refused: values.REFUSED_MAILBOX }
+        : null,
+    maxMailAgeMs: values.MAX_MAIL_AGE_MS,
+    botAddress: values.BOT_ADDRESS ?? EMBEDDED_BOT_ADDRESS,
+    allowedSenders: values.ALLOWED_SENDERS,
+    // Without a choice for a real mailbox, nobody is trusted.
+    senderAuth: values.SENDER_AUTH ?? (values.IMAP_URL ? 'authentication-results' : 'none'),
+    trustedAuthservIds: values.TRUSTED_AUTHSERV_IDS,
+    botAliases: values.BOT_ALIASES,
+    dateToleranceMs: values.DATE_TOLERANCE_MS,
+    usesEmbeddedPostgres: values.DATABASE_URL === null,
+    usesEmbeddedRedis: values.REDIS_URL === null,
+    dockerHost: values.DOCKER_HOST,
+    dataDir: values.DATA_DIR,
+    containerImage: values.CONTAINER_IMAGE,
+    containerIdleTimeoutMs: values.CONTAINER_IDLE_TIMEOUT_MS,
+    containerCheckIntervalMs: values.CONTAINER_CHECK_INTERVAL_MS,
+    containerGracePeriodMs: values.CONTAINER_GRACE_PERIOD_MS,
+    containerExtendMaxMs: values.CONTAINER_EXTEND_MAX_MS,
+    containerMaxPerUser: values.CONTAINER_MAX_PER_USER,
+    hostMaxContainers: values.HOST_MAX_CONTAINERS,
+    savedStateDays: values.SAVED_STATE_DAYS,
+    saveIgnoredMaxBytes: values.SAVE_IGNORED_MAX_BYTES,
+    workspaceMinFreeBytes: values.WORKSPACE_MIN_FREE_BYTES,
+    adminAddresses: values.ADMIN_ADDRESSES,
+    commandTimeoutMs: values.COMMAND_TIMEOUT_MS,
+    commandConcurrency: values.COMMAND_CONCURRENCY,
+    threadBy: values.THREAD_BY,
+    logLevel: values.LOG_LEVEL,
   };
 }
 

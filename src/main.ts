@@ -3,7 +3,9 @@ import type { CliCommand } from './cli/command.ts';
 import { demoCommand } from './cli/demo.ts';
 import { explain } from './cli/explain.ts';
 import { commandHelp, overview } from './cli/help.ts';
+import { inboxCommand } from './cli/inbox.ts';
 import { mailCommand } from './cli/mail.ts';
+import { pauseCommands } from './cli/pause.ts';
 import { readWords, type Request } from './cli/read-words.ts';
 import { repoCommands } from './cli/repo.ts';
 import { savesCommands } from './cli/saves.ts';
@@ -16,6 +18,8 @@ const commands: readonly CliCommand[] = [
   ...repoCommands,
   ...userCommands,
   ...savesCommands,
+  inboxCommand,
+  ...pauseCommands,
   mailCommand,
 ];
 

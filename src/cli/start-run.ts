@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { startApp, type App } from '../app.ts';
 import { loadConfig, readEnvironment, type Config } from '../config.ts';
 import { createLog, type Log } from '../log.ts';
+import { readPause } from '../store/pause.ts';
 import { listRepositories } from '../store/repositories.ts';
 import { listUsers } from '../store/users.ts';
 import { untilSignal } from './signals.ts';
@@ -45,9 +46,11 @@ async function sayWhatIsReady({ mail, db }: App, config: Config, log: Log): Prom
     if ((await listRepositories(db)).length === 0) {
       log.warn('there is no repository to run commands in yet: threadbox repo add NAME URL');
     }
+    const paused = await readPause(db);
+    if (paused) log.warn({ ...paused }, 'Threadbox is paused: no command is started until threadbox resume');
   } catch (error) {
     // Only hints: a database that is away again is waited for where it is needed.
-    log.debug({ err: error }, 'users and repositories could not be counted');
+    log.debug({ err: error }, 'it could not be looked up what there is to say at the start');
   }
   log.info({ address: config.botAddress }, `Threadbox waits for mail to ${config.botAddress}`);
 }

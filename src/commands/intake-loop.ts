@@ -15,6 +15,10 @@ export type IntakeParts = {
   /** Sets aside a message that cannot be taken. */
   giveUp: (message: ReceivedMessage, fault: Error) => Promise<Taken>;
   onTaken: (taken: Taken) => void;
+  /** No message is left to be taken: what is told of several at once is told now. */
+  onCaughtUp: () => Promise<void>;
+  /** False while another bot works on the database: then nothing is taken until woken. */
+  isOurs: () => boolean;
   /**
    * Queues the commands that the database has and the queues do not. Called at the start, and after each fault of the
    * database: it may have stored a command in the very moment it went, and have told nobody.
@@ -55,6 +59,11 @@ export class IntakeLoop {
     let isInDoubt = true;
     while (!this.#isClosed) {
       this.#isWoken = false;
+      if (!this.#parts.isOurs()) {
+        isInDoubt = true;
+        await this.#pause(0);
+        continue;
+      }
       try {
         if (isInDoubt) await this.#parts.resume();
         isInDoubt = !(await this.#pass());
@@ -81,10 +90,13 @@ export class IntakeLoop {
   /** @returns false when messages are left that must be tried again after a pause */
   async #pass(): Promise<boolean> {
     let isClean = true;
-    for (let afterId = 0; !this.#isClosed;) {
+    for (let afterId = 0; !this.#isClosed && this.#parts.isOurs();) {
       const message = await nextReceived(this.#parts.db, afterId);
       this.#parts.database.isUp();
-      if (message === null) return isClean;
+      if (message === null) {
+        await this.#parts.onCaughtUp();
+        return isClean;
+      }
       afterId = message.id;
       if (!(await this.#handle(message))) isClean = false;
     }

@@ -6,6 +6,7 @@ import {
   type MessageFacts,
   type MessageOutcome,
   type MessageToAnswer,
+  type OwedNotice,
   type ReceivedMessage,
 } from '../store/messages.ts';
 import { answerMessage, type AnswerContent } from './answer-message.ts';
@@ -45,15 +46,16 @@ export async function answerOnly(
   return { kind: 'answered', reason };
 }
 
-/** Nothing is answered, for a recorded reason. */
+/** Nothing is answered, for a recorded reason. @param owes what its sender is told later, with others */
 export async function settle(
   db: Db,
   received: ReceivedMessage,
   outcome: Extract<MessageOutcome, 'dropped' | 'failed'>,
   reason: string,
   facts: MessageFacts | null,
+  owes?: OwedNotice,
 ): Promise<Taken> {
-  await settleMessage(db, received.id, { outcome, reason, threadId: null }, facts);
+  await settleMessage(db, received.id, { outcome, reason, threadId: null, ...(owes && { owes }) }, facts);
   return { kind: outcome, reason };
 }
 

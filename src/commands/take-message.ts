@@ -26,7 +26,7 @@ import { takeControlWord, type ControlParts } from './take-control.ts';
 
 export type Intake = ControlParts &
   AdmitParts & {
-    config: Pick<Config, 'threadBy'>;
+    config: Pick<Config, 'maxMailAgeMs' | 'threadBy'>;
     maxMessageBytes: number;
   };
 
@@ -50,6 +50,9 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
   }
   const { sender, signatureIds } = admission;
   const facts = { ...factsOf(message), signatureIds };
+  if (intake.now().getTime() - received.receivedAt.getTime() > intake.config.maxMailAgeMs) {
+    return settle(db, received, 'dropped', 'too old to be run', facts, 'too-old');
+  }
   if (received.isTruncated) {
     const { sizeBytes } = received;
     const limitBytes = intake.maxMessageBytes;

@@ -22,6 +22,8 @@ export type LifecycleParts = ContainerParts & {
     | 'workspaceMinFreeBytes'
   >;
   states: { docker: PartState; database: PartState };
+  /** Not held: another bot works on the database. */
+  lock: { isHeld: () => boolean };
   /** A mail was stored: send it now. */
   wakeOutbox: () => void;
 };

@@ -101,7 +101,7 @@ export function startSweep(parts: LifecycleParts): Sweep {
 
   async function run(): Promise<void> {
     while (!signal.aborted) {
-      await sweep();
+      if (parts.lock.isHeld()) await sweep();
       // Rejects only when it is to end; the loop sees that.
       await pause(parts.config.containerCheckIntervalMs, undefined, { signal }).catch(() => {});
     }

@@ -1,4 +1,5 @@
-import { sizeInWords } from './amounts.ts';
+import { durationInWords, sizeInWords } from './amounts.ts';
+import { atMoment, momentInWords } from './moments.ts';
 import { nearestName } from './nearest-name.ts';
 import {
   example,
@@ -20,7 +21,15 @@ export type Notice =
   | { kind: 'empty-mail'; repositoryName: string }
   | { kind: 'mail-too-large'; sizeBytes: number; limitBytes: number }
   | { kind: 'command-too-large'; limitBytes: number }
+  | {
+      kind: 'too-old';
+      /** The oldest first. */
+      mails: readonly { subject: string; receivedAt: Date }[];
+      maxMailAgeMs: number;
+      now: Date;
+    }
   | { kind: 'fault'; messageNumber: number }
+  | { kind: 'paused'; command: string; reason: string; since: Date; now: Date }
   | { kind: 'delayed'; command: string; reason: string };
 
 /** What happened and what to do next, short. */
@@ -77,6 +86,23 @@ const TELLERS: Tellers<Notice> = {
       ),
     ],
   }),
+  'too-old': ({ mails, maxMailAgeMs, now }) => {
+    const one = mails.length === 1;
+    return {
+      title: `${one ? 'Your mail was' : `${mails.length} mails of yours were`} too old to be run`,
+      blocks: [
+        words(
+          `Threadbox was away for a while, and what has waited for longer than ${durationInWords(maxMailAgeMs)} is not run unasked: by now you may want something else. Of ${one ? 'this mail' : 'these mails'} nothing was run:`,
+        ),
+        list(
+          mails.map(
+            ({ subject, receivedAt }) => `${subject || '(no subject)'} (${momentInWords(receivedAt, now)})`,
+          ),
+        ),
+        words(`To run ${one ? 'it, send it' : 'one, send it'} again.`),
+      ],
+    };
+  },
   fault: (notice) => ({
     title: 'A fault of Threadbox kept your mail from being run',
     blocks: [
@@ -84,6 +110,19 @@ const TELLERS: Tellers<Notice> = {
         `Nothing was run. It is not your doing: whoever runs this Threadbox finds more in its log, under message ${notice.messageNumber}.`,
       ),
       words('Send your mail again when it is mended.'),
+    ],
+  }),
+  paused: ({ command, reason, since, now }) => ({
+    title: 'Threadbox is paused, and your command is waiting',
+    blocks: [
+      quote(command),
+      words(
+        `Whoever runs this Threadbox has paused it ${atMoment(since, now)}${reason === '' ? '.' : ', for this reason:'}`,
+      ),
+      ...(reason === '' ? [] : [quote(reason, 500)]),
+      words(
+        'It is not lost. It runs by itself when the pause is over, as does all you send meanwhile; there is no need to send anything again.',
+      ),
     ],
   }),
   delayed: (notice) => ({

@@ -1,3 +1,4 @@
+import { createBell } from '../bell.ts';
 import type { Log } from '../log.ts';
 import { watchPart } from '../part-state.ts';
 import { PATIENT, pauseMs, retryForEver, type Pauses } from '../retry.ts';
@@ -202,29 +203,6 @@ function watchServer(log: Log) {
       failures += 1;
       const pause = pauseMs(failures, isLockedOut ? LOGIN_PAUSES : SERVER_PAUSES);
       pausedUntilMs = performance.now() + pause + CLOCK_SLACK_MS;
-    },
-  };
-}
-
-/** Waits for a while, or until it is rung; a ring before the waiting counts. */
-function createBell() {
-  let isRung = false;
-  let onRing: (() => void) | null = null;
-  return {
-    ring() {
-      isRung = true;
-      onRing?.();
-    },
-    async wait(timeoutMs: number) {
-      if (!isRung) {
-        const { promise, resolve } = Promise.withResolvers<void>();
-        const timer = setTimeout(resolve, timeoutMs);
-        onRing = resolve;
-        await promise;
-        clearTimeout(timer);
-        onRing = null;
-      }
-      isRung = false;
     },
   };
 }

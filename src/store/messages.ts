@@ -23,17 +23,29 @@ export type ReceivedMessage = {
   receivedAt: Date;
 };
 
+/** What a sender is told of several mails at once, when all that lay there are taken. */
+export type OwedNotice = 'too-old';
+
 export type MessageOutcome = 'command' | 'answered' | 'dropped' | 'failed';
 
+/**
+ * How far a mailbox is read. Of one that was never read but has taken the place of another it is known when that one was
+ * read last: `uidValidity` is 0 then.
+ */
 export async function readCursor(db: Db, mailbox: string): Promise<StoredCursor | null> {
   const row = await db('mailboxes')
-    .first<StoredCursor | undefined>({
+    .first<(StoredCursor & { mailbox: string }) | undefined>({
+      mailbox: 'mailbox',
       uidValidity: 'uid_validity',
       lastUid: 'last_uid',
       movedAt: 'updated_at',
     })
-    .where({ mailbox });
-  return row ?? null;
+    .orderByRaw('mailbox = ? desc, updated_at desc', [mailbox]);
+  if (!row) return null;
+  const { uidValidity, lastUid, movedAt } = row;
+  return row.mailbox === mailbox
+    ? { uidValidity, lastUid, movedAt }
+    : { uidValidity: 0, lastUid: 0, movedAt };
 }
 
 /** Stores a batch and how far the mailbox is read, in one transaction. A message already there is left as it is. */
@@ -111,7 +123,7 @@ export type MessageFacts = {
 export async function settleMessage(
   db: Db,
   id: number,
-  settled: { outcome: MessageOutcome; reason: string | null; threadId: string | null },
+  settled: { outcome: MessageOutcome; reason: string | null; threadId: string | null; owes?: OwedNotice },
   facts: MessageFacts | null,
 ): Promise<void> {
   const changed = await db('messages')
@@ -121,6 +133,7 @@ export async function settleMessage(
       outcome: settled.outcome,
       reason: settled.reason,
       thread_id: settled.threadId,
+      owed_notice: settled.owes ?? null,
       handled_at: db.fn.now(),
       ...(facts && {
         address: facts.address,
@@ -227,9 +240,12 @@ export async function conversationThread(
   return row ?? null;
 }
 
+/** Copies of one mail, as by two ways to the same mailbox, come close together; who sends it anew has read our answer. */
+const COPIES_WITHIN = "interval '10 minutes'";
+
 /**
- * True when that very mail was taken before: by its Message-ID when it started a command, or when not a byte differs,
- * as after a mailbox was rebuilt.
+ * True when that very mail was taken before: by its Message-ID when it started a command, or was answered a moment ago;
+ * or when not a byte differs, as after a mailbox was rebuilt or moved to another server.
  *
  * @param isVerified the sender is: then by its Message-ID alone, or by a signature, whatever was changed about the mail
  */
@@ -252,6 +268,10 @@ export async function isRepeated(
       void same.where({ body_hash: bodyHash, raw });
       if (messageId !== null) {
         void same.orWhere({ body_hash: bodyHash, outcome: 'command', message_id: messageId });
+        void same.orWhere((copy) => {
+          void copy.where({ body_hash: bodyHash, outcome: 'answered', message_id: messageId });
+          void copy.whereRaw(`handled_at > now() - ${COPIES_WITHIN}`);
+        });
         if (isVerified) void same.orWhereRaw(`${ACTED_ON} and message_id = ?`, [messageId]);
       }
       if (signatureIds.length > 0) {

@@ -49,8 +49,11 @@ export async function openStage(
 ): Promise<Stage> {
   let aheadMs = 0;
   const now = (): Date => new Date(Date.now() + aheadMs);
-  // Only the sweeps of the test itself.
-  const never = { CONTAINER_CHECK_INTERVAL_MS: String(86_400_000) };
+  // Only the sweeps of the test itself; and its clock goes ahead of the mail server's.
+  const never = {
+    CONTAINER_CHECK_INTERVAL_MS: String(86_400_000),
+    MAX_MAIL_AGE_MS: String(365 * 86_400_000),
+  };
   const bot = await startTestApp({ env: { ...never, ...env }, overrides: { ...overrides, now } });
   const mails = (to: string) => readMails(bot.userAt(to));
   const session = async (threadId = THREAD): Promise<SessionRow | undefined> =>

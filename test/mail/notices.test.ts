@@ -38,7 +38,30 @@ const notices: [notice: Notice, ...says: RegExp[]][] = [
     /up to 20 MB/,
   ],
   [{ kind: 'command-too-large', limitBytes: 1 << 20 }, /up to 1 MB/],
+  [
+    {
+      kind: 'too-old',
+      mails: [{ subject: '', receivedAt: new Date('2026-11-15T14:32:00Z') }],
+      maxMailAgeMs: 86_400_000,
+      now: new Date('2026-11-22T10:00:00Z'),
+    },
+    /^Your mail was too old to be run\n/,
+    /longer than 24 h/,
+    /\* \(no subject\) \(Sun 15 Nov, 14:32 UTC\)\n/,
+    /To run it, send it again\./,
+  ],
   [{ kind: 'fault', messageNumber: 42 }, /^A fault of Threadbox/, /Nothing was run/, /under message 42/],
+  [
+    { kind: 'paused', command: './deploy.sh', reason: 'we move', since: new Date(0), now: new Date(60_000) },
+    /^Threadbox is paused, and your command is waiting\n/,
+    /\.\/deploy\.sh/,
+    /paused it at 00:00 UTC, for this reason:\n\n {2}we move\n/,
+    /no need to send anything again/,
+  ],
+  [
+    { kind: 'paused', command: 'ls', reason: '', since: new Date(0), now: new Date(9 * 86_400_000) },
+    /paused it on Thu 1 Jan, 00:00 UTC\.\n/,
+  ],
   [
     { kind: 'delayed', command: './deploy.sh', reason: 'Docker does not answer\nline two' },
     /^Your command is waiting/,

@@ -8,10 +8,13 @@ import { promisify } from 'node:util';
 import { ImapFlow } from 'imapflow';
 import { createTransport } from 'nodemailer';
 import type { MailServer } from '../../src/config.ts';
+import { configuration, type Owner } from './dovecot-configuration.ts';
 import { freePort } from './git-upstream.ts';
 import { until } from './until.ts';
 
 const run = promisify(execFile);
+
+type ListedMail = { uid: number; subject: string; flags: string[] };
 
 export type Dovecot = {
   imapPort: number;
@@ -27,6 +30,9 @@ export type Dovecot = {
   deliver: (user: string, raw: string | Buffer) => Promise<void>;
   /** Puts mails into a mailbox by IMAP, as having arrived at a time. */
   append: (user: string, raws: readonly (string | Buffer)[], arrivedAt?: Date) => Promise<void>;
+  withImap: <T>(user: string, work: (client: ImapFlow) => Promise<T>) => Promise<T>;
+  /** All mails of an address, by the paths of their mailboxes. */
+  listed: (user: string) => Promise<Record<string, ListedMail[]>>;
   /** The mails of an address, as files. */
   files: (user: string) => Promise<{ path: string; sizeBytes: number }[]>;
   /** Forgets the UIDs of a mailbox, as after a restore: the mails are there under another UIDVALIDITY. */
@@ -36,12 +42,21 @@ export type Dovecot = {
   close: () => Promise<void>;
 };
 
-/**
- * A private Dovecot on loopback ports; `stop` and `start` keep ports and mail.
- *
- * @param hasTls false: what passes can be read by a proxy
- */
-export async function startDovecot({ hasTls = true }: { hasTls?: boolean } = {}): Promise<Dovecot> {
+type DovecotKind = {
+  /** false: what passes can be read by a proxy. */
+  hasTls?: boolean;
+  /** What stands before the name of every mailbox but INBOX, with the separator of levels at its end. */
+  prefix?: string;
+  /** What it says it can do, for one that can do less. */
+  capabilities?: string;
+};
+
+/** A private Dovecot on loopback ports; `stop` and `start` keep ports and mail. */
+export async function startDovecot({
+  hasTls = true,
+  prefix = '',
+  capabilities,
+}: DovecotKind = {}): Promise<Dovecot> {
   const dir = await mkdtemp(join(tmpdir(), 'threadbox-dovecot-'));
   const [imapPort, imapsPort, lmtpPort] = [await freePort(), await freePort(), await freePort()];
   const authPort = await freePort();
@@ -54,7 +69,18 @@ export async function startDovecot({ hasTls = true }: { hasTls?: boolean } = {})
   const conf = join(dir, 'dovecot.conf');
   await writeFile(
     conf,
-    configuration({ dir, owner, imapPort, imapsPort, lmtpPort, authPort, password, hasTls }),
+    configuration({
+      dir,
+      owner,
+      imapPort,
+      imapsPort,
+      lmtpPort,
+      authPort,
+      password,
+      hasTls,
+      prefix,
+      capabilities,
+    }),
   );
 
   let master: ChildProcess | null = null;
@@ -68,6 +94,23 @@ export async function startDovecot({ hasTls = true }: { hasTls?: boolean } = {})
   });
 
   const isRunning = (child: ChildProcess): boolean => child.exitCode === null && child.signalCode === null;
+
+  async function withImap<T>(user: string, work: (client: ImapFlow) => Promise<T>): Promise<T> {
+    const client = new ImapFlow({
+      host: '127.0.0.1',
+      port: imapPort,
+      secure: false,
+      doSTARTTLS: false,
+      auth: { user, pass: password },
+      logger: false,
+    });
+    await client.connect();
+    try {
+      return await work(client);
+    } finally {
+      await client.logout();
+    }
+  }
 
   async function start(): Promise<void> {
     if (master && isRunning(master)) return;
@@ -104,19 +147,27 @@ export async function startDovecot({ hasTls = true }: { hasTls?: boolean } = {})
       await transport.sendMail({ envelope: { from: 'somebody@example.com', to: [user] }, raw });
       transport.close();
     },
-    async append(user, raws, arrivedAt) {
-      const client = new ImapFlow({
-        host: '127.0.0.1',
-        port: imapPort,
-        secure: false,
-        doSTARTTLS: false,
-        auth: { user, pass: password },
-        logger: false,
-      });
-      await client.connect();
-      for (const raw of raws) await client.append('INBOX', raw, [], arrivedAt);
-      await client.logout();
-    },
+    append: (user, raws, arrivedAt) =>
+      withImap(user, async (client) => {
+        for (const raw of raws) await client.append('INBOX', raw, [], arrivedAt);
+      }),
+    withImap,
+    listed: (user) =>
+      withImap(user, async (client) => {
+        const found: Record<string, ListedMail[]> = {};
+        for (const { path, flags } of await client.list()) {
+          if (flags.has('\\Noselect')) continue;
+          const { exists } = await client.mailboxOpen(path, { readOnly: true });
+          const query = { uid: true, envelope: true, flags: true };
+          const rows = exists > 0 ? await client.fetchAll('1:*', query) : [];
+          found[path] = rows.map(({ uid, envelope, flags }) => ({
+            uid,
+            subject: envelope?.subject ?? '',
+            flags: [...(flags ?? [])].filter((flag) => flag !== '\\Recent'),
+          }));
+        }
+        return found;
+      }),
     async files(user) {
       const dirs = ['new', 'cur'].map((name) => join(maildir(user), name));
       const paths = await Promise.all(
@@ -138,8 +189,6 @@ export async function startDovecot({ hasTls = true }: { hasTls?: boolean } = {})
   };
 }
 
-type Owner = { uid: number; gid: number; name: string; group: string; isRoot: boolean };
-
 /** Dovecot does not let root own mail. */
 async function mailOwner(): Promise<Owner> {
   const isRoot = userInfo().uid === 0;
@@ -156,96 +205,6 @@ export async function makeCertificate(dir: string): Promise<void> {
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
   await run('openssl', ['req', '-x509', ...key, '-days', '2', '-subj', '/CN=localhost', ...files]);
 }
-
-function configuration({
-  dir,
-  owner,
-  imapPort,
-  imapsPort,
-  lmtpPort,
-  authPort,
-  password,
-  hasTls,
-}: {
-  dir: string;
-  owner: Owner;
-  imapPort: number;
-  imapsPort: number;
-  lmtpPort: number;
-  authPort: number;
-  password: string;
-  hasTls: boolean;
-}): string {
-  const home = `uid=${owner.uid} gid=${owner.gid} home=${dir}/mail/%u`;
-  return `
-base_dir = ${dir}/run
-state_dir = ${dir}/run
-log_path = ${dir}/dovecot.log
-protocols = imap lmtp
-listen = 127.0.0.1
-first_valid_uid = 1
-mail_location = maildir:~/Maildir
-mail_fsync = never
-disable_plaintext_auth = no
-auth_mechanisms = plain login
-ssl = ${hasTls ? 'yes' : 'no'}
-ssl_cert = <${dir}/cert.pem
-ssl_key = <${dir}/key.pem
-mail_max_userip_connections = 100
-${owner.isRoot ? '' : unprivileged(owner)}
-passdb {
-  driver = static
-  args = password=${password}
-}
-userdb {
-  driver = static
-  args = ${home} allow_all_users=yes
-}
-namespace inbox {
-  inbox = yes
-  separator = /
-}
-service imap-login {
-  inet_listener imap {
-    port = ${imapPort}
-  }
-  inet_listener imaps {
-    port = ${imapsPort}
-    ssl = yes
-  }
-}
-service lmtp {
-  inet_listener lmtp {
-    address = 127.0.0.1
-    port = ${lmtpPort}
-  }
-}
-service auth {
-  inet_listener {
-    address = 127.0.0.1
-    port = ${authPort}
-  }
-}
-service stats {
-  unix_listener stats-writer {
-    mode = 0666
-  }
-}
-`;
-}
-
-/** Everything runs as one ordinary user, who may not chroot. */
-const unprivileged = ({ name, group }: Owner): string => `
-default_internal_user = ${name}
-default_login_user = ${name}
-default_internal_group = ${group}
-service anvil {
-  chroot =
-}
-service imap-login {
-  chroot =
-}
-`;
 
 /** True when a mail server at this port greets. */
 export async function answers(port: number): Promise<boolean> {

@@ -44,7 +44,7 @@ export type FaultStage = {
   close: () => Promise<void>;
 };
 
-type Away = { stop: () => Promise<void>; start: () => Promise<void> };
+export type Away = { stop: () => Promise<void>; start: () => Promise<void> };
 
 const BOT = 'bot@threadbox.test';
 
@@ -133,7 +133,7 @@ export async function startFaultStage({
   }
 }
 
-async function stoppablePostgres(dir: string, log: Log): Promise<Away & { url: string }> {
+export async function stoppablePostgres(dir: string, log: Log): Promise<Away & { url: string }> {
   let running = await startPostgres({ dir, log });
   return {
     url: running.url,
@@ -144,7 +144,7 @@ async function stoppablePostgres(dir: string, log: Log): Promise<Away & { url: s
   };
 }
 
-async function stoppableSmtp() {
+export async function stoppableSmtp() {
   let running = await startScriptedSmtp();
   const { port } = running.server;
   const takenBefore: ScriptedSmtp['taken'] = [];

@@ -53,6 +53,7 @@ export function listen(
     password: dovecot.password,
     mailbox: 'INBOX',
     maxMessageBytes: 1 << 20,
+    longestLookBackMs: 24 * HOUR_MS,
     getCursor: () => Promise.resolve(store.cursor),
     record: (batch: FetchedMessage[], cursor: Cursor) => {
       store.cursor = { ...cursor, movedAt: new Date() };

@@ -15,7 +15,7 @@ export const DEADLINES: Deadlines = { connectMs: 30_000, answerMs: 20_000, fetch
 const SILENCE_MS = 90_000;
 
 /**
- * Opens a connection and selects a mailbox, only for reading. It idles when it is told to, never between two commands:
+ * Opens a connection and selects a mailbox, only for reading unless told otherwise. It idles when it is told to, never between two commands:
  * each would have to break the IDLE first. The caller closes it with `client.close()`.
  *
  * @throws what the server or the network says, with `code: 'IMAP_LOGIN_REFUSED'` for a wrong user or password. Nothing
@@ -25,7 +25,11 @@ export async function openMailbox(
   server: MailServer,
   password: string,
   mailbox: string,
-  { deadlines = DEADLINES, signal }: { deadlines?: Deadlines; signal?: AbortSignal | undefined } = {},
+  {
+    deadlines = DEADLINES,
+    isReadOnly = true,
+    signal,
+  }: { deadlines?: Deadlines; isReadOnly?: boolean; signal?: AbortSignal | undefined } = {},
 ): Promise<ImapFlow> {
   const client = new ImapFlow({
     host: server.host,
@@ -48,7 +52,7 @@ export async function openMailbox(
   try {
     signal?.throwIfAborted();
     await within(client, deadlines.connectMs, client.connect());
-    await within(client, deadlines.answerMs, client.mailboxOpen(mailbox, { readOnly: true }));
+    await within(client, deadlines.answerMs, client.mailboxOpen(mailbox, { readOnly: isReadOnly }));
     return client;
   } catch (error) {
     client.close();

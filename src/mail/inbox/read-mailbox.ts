@@ -23,6 +23,8 @@ export type Reader = {
   password: string;
   mailbox: string;
   maxMessageBytes: number;
+  /** How far back the first look at a mailbox goes that took the place of another. */
+  longestLookBackMs: number;
   getCursor: () => Promise<StoredCursor | null>;
   record: (batch: FetchedMessage[], cursor: Cursor) => Promise<void>;
   log: Log;
@@ -72,12 +74,15 @@ export async function readMailbox(reader: Reader, onListening: () => void): Prom
 async function start(session: Session): Promise<void> {
   const { client, reader, cursor } = session;
   const stored = await untilDone(reader, () => reader.getCursor());
-  const { firstLook, recentUids, ...place } = await startingPlace(client, stored, new Date(), reader.timings);
+  const { firstLook, recentUids, ...place } = await startingPlace(client, stored, new Date(), {
+    ...reader.timings,
+    longestLookBackMs: reader.longestLookBackMs,
+  });
   Object.assign(cursor, place);
   // UIDs name other mails now.
   if (reader.obstacle?.uidValidity !== place.uidValidity) reader.obstacle = null;
   if (!firstLook) return;
-  reader.log[firstLook.reason === 'new' ? 'info' : 'warn'](
+  reader.log[firstLook.reason === 'new' || firstLook.reason === 'moved' ? 'info' : 'warn'](
     { mailbox: reader.mailbox, ...firstLook, recentMails: recentUids.length },
     `${FIRST_LOOK[firstLook.reason]}; mail that arrived before ${firstLook.since.toISOString()} is left alone`,
   );
@@ -87,6 +92,7 @@ async function start(session: Session): Promise<void> {
 
 const FIRST_LOOK = {
   new: 'first look at the mailbox',
+  moved: 'first look at this mailbox, which has taken the place of another',
   rebuilt: 'the server has rebuilt the mailbox (another UIDVALIDITY)',
   renumbered: 'the server has gone back in numbering the mails',
 };

@@ -5,14 +5,17 @@ import { arrival, searchUids, uidValidityOf } from './uids.ts';
 /** How far a mailbox is read. UIDs mean something only together with their UIDVALIDITY (RFC 3501, 2.3.1.1). */
 export type Cursor = { uidValidity: number; lastUid: number };
 
-/** `movedAt`: when the cursor moved last. Every mail that arrived before is recorded. */
+/**
+ * `movedAt`: when the cursor moved last. Every mail that arrived before is recorded. `uidValidity` 0: that was another
+ * mailbox, whose place this one has taken.
+ */
 export type StoredCursor = Cursor & { movedAt?: Date };
 
 /** Where to go on, and why: a new or rebuilt mailbox has no place that could be known. */
 export type StartingPlace = Cursor & {
   /** What to take before anything after `lastUid`, in order; only at a first look. */
   recentUids: number[];
-  firstLook: null | { reason: 'new' | 'rebuilt' | 'renumbered'; since: Date; olderMails: number };
+  firstLook: null | { reason: 'new' | 'moved' | 'rebuilt' | 'renumbered'; since: Date; olderMails: number };
 };
 
 const HOUR_MS = 3_600_000;
@@ -21,13 +24,14 @@ const DAY_MS = 24 * HOUR_MS;
 /**
  * Where to go on in the mailbox that is open. At the first look ever, mail of the last hour is taken and older mail left
  * alone. After the server has numbered the mailbox anew, what arrived since the cursor moved last is taken, and an hour
- * more: whoever records it knows what it has already.
+ * more: whoever records it knows what it has already. The same where the mailbox has taken the place of another one, though
+ * no further back than `longestLookBackMs`: nobody knows what else it holds.
  */
 export async function startingPlace(
   client: ImapFlow,
   cursor: StoredCursor | null,
   now: Date,
-  deadlines: Deadlines,
+  { longestLookBackMs, ...deadlines }: Deadlines & { longestLookBackMs: number },
 ): Promise<StartingPlace> {
   const uidValidity = uidValidityOf(client);
   const newest = await newestUid(client, deadlines);
@@ -35,10 +39,12 @@ export async function startingPlace(
   if (isKnown && cursor.lastUid <= newest) {
     return { uidValidity, lastUid: cursor.lastUid, recentUids: [], firstLook: null };
   }
-  const since = new Date(Math.min(now.getTime(), cursor?.movedAt?.getTime() ?? now.getTime()) - HOUR_MS);
+  const isMoved = cursor?.uidValidity === 0;
+  const readAtMs = Math.min(now.getTime(), cursor?.movedAt?.getTime() ?? now.getTime()) - HOUR_MS;
+  const since = new Date(isMoved ? Math.max(readAtMs, now.getTime() - longestLookBackMs) : readAtMs);
   const recentUids = (await uidsSince(client, since, deadlines)).filter((uid) => uid <= newest);
   const exists = client.mailbox ? client.mailbox.exists : 0;
-  const reason = cursor === null ? 'new' : isKnown ? 'renumbered' : 'rebuilt';
+  const reason = cursor === null ? 'new' : isMoved ? 'moved' : isKnown ? 'renumbered' : 'rebuilt';
   const olderMails = Math.max(0, exists - recentUids.length);
   return { uidValidity, lastUid: newest, recentUids, firstLook: { reason, since, olderMails } };
 }

@@ -1,0 +1,61 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Log } from '../log.ts';
+import { renderNotice } from '../mail/notices.ts';
+import type { PartState } from '../part-state.ts';
+import { retryForEver } from '../retry.ts';
+import { commandById, type Command } from '../store/commands.ts';
+import { messageToAnswer } from '../store/messages.ts';
+import { readPause, type Pause } from '../store/pause.ts';
+import { tellsNow } from '../store/told-notices.ts';
+import { answerMessage } from './answer-message.ts';
+import type { TellParts } from './tell-sender.ts';
+
+const LOOK_EVERY_MS = 1_000;
+
+type ResumeParts = TellParts & { states: { database: PartState }; signal: AbortSignal; log: Log };
+
+/**
+ * Holds a command back while Threadbox is paused. One that has begun is let through. Its sender is told, once for each
+ * pause however many commands they have sent.
+ *
+ * @throws an AbortError when the bot stops
+ */
+export async function untilResumed(parts: ResumeParts, commandId: number): Promise<void> {
+  const { db, signal, states, log } = parts;
+  let isLogged = false;
+  const look = async (): Promise<boolean> => {
+    const paused = await readPause(db);
+    if (!paused) return true;
+    const command = await commandById(db, commandId);
+    if (command.state !== 'queued') return true;
+    if (!isLogged)
+      log.info({ command: commandId, reason: paused.reason }, 'a command waits: Threadbox is paused');
+    isLogged = true;
+    await tellPaused(parts, command, paused);
+    return false;
+  };
+  for (;;) {
+    const mayStart = await retryForEver(look, {
+      signal,
+      onFailure: (error) => states.database.isDown(error),
+    });
+    if (mayStart) return;
+    await pause(LOOK_EVERY_MS, undefined, { signal });
+  }
+}
+
+async function tellPaused(
+  { db, config, now, wakeOutbox }: ResumeParts,
+  { messageId, script, threadId, userAddress }: Command,
+  { since, reason }: Pause,
+): Promise<void> {
+  const told = await db.transaction(async (transaction) => {
+    if (!(await tellsNow(transaction, userAddress, 'paused', since))) return false;
+    const message = await messageToAnswer(transaction, messageId);
+    const notice = renderNotice({ kind: 'paused', command: script, reason, since, now: now() });
+    const content = { ...notice, kind: 'delay' } as const;
+    await answerMessage(transaction, config.botAddress, message, content, threadId, now());
+    return true;
+  });
+  if (told) wakeOutbox();
+}

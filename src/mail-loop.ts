@@ -1,0 +1,150 @@
+import type { Closers } from './closers.ts';
+import { IntakeLoop } from './commands/intake-loop.ts';
+import { runCommand, type CommandParts } from './commands/run-command.ts';
+import { giveUpMessage, takeMessage } from './commands/take-message.ts';
+import { tellOwedNotices } from './commands/tell-owed.ts';
+import { untilResumed } from './commands/until-resumed.ts';
+import type { Config } from './config.ts';
+import type { Lifecycle } from './lifecycle/lifecycle.ts';
+import type { LifecycleParts } from './lifecycle/parts.ts';
+import type { Account } from './mail-accounts.ts';
+import { startFiler, type Filer } from './mail/inbox/filer.ts';
+import { listenToMailbox } from './mail/inbox/listen.ts';
+import type { Resolve } from './mail/sender-auth/dns.ts';
+import { openSenderCheck } from './mail/sender-auth/sender-check.ts';
+import { listOpenCommands } from './store/commands.ts';
+import { mailsToFile, markFiled } from './store/filing.ts';
+import type { MailboxLock } from './store/mailbox-lock.ts';
+import { readCursor, recordIncoming } from './store/messages.ts';
+
+/** A larger mail is answered with a word on why it was not read. */
+const MAX_MESSAGE_BYTES = 20 << 20;
+
+/** What the tests do otherwise. */
+export type MailLoopOverrides = {
+  maxMessageBytes?: number;
+  fileAfterMs?: number;
+  /** Instead of the DNS, for senders' keys. */
+  resolve?: Resolve;
+};
+
+export type MailLoopParts = LifecycleParts &
+  Omit<CommandParts, 'runControl' | 'tellControlFailure'> & { config: Config; lock: MailboxLock };
+
+type Around = { account: Account; lifecycle: Lifecycle; closers: Closers; overrides: MailLoopOverrides };
+
+/**
+ * From the mailbox to the queues, and from there to the folder of what is done.
+ *
+ * @returns what is to be called when the lock changes hands
+ */
+export function startMailLoop(
+  parts: MailLoopParts,
+  { account, lifecycle, closers, overrides }: Around,
+): { wake: () => void } {
+  const queueCommand = queueInto(parts, lifecycle);
+  const { db, config, lock, log, signal, now } = parts;
+  const maxMessageBytes = overrides.maxMessageBytes ?? MAX_MESSAGE_BYTES;
+  const { answerControl } = lifecycle;
+  const { user, host } = account.server;
+  const mailbox = `${user}@${host}/${config.mailbox}`;
+  const filer = startFiling(parts, { account, mailbox, closers, overrides });
+
+  const checkSender = openSenderCheck(config, { resolve: overrides.resolve, now, log });
+  const taking = { db, config, maxMessageBytes, now, log, answerControl, checkSender };
+  const intake = new IntakeLoop({
+    db,
+    take: (message) => takeMessage(taking, message),
+    giveUp: (message, fault) => giveUpMessage(taking, message, fault),
+    database: parts.states.database,
+    resume: async () => {
+      for (const { threadId, id } of await listOpenCommands(db)) queueCommand(threadId, id);
+    },
+    onTaken: (taken) => {
+      if (taken.kind === 'command') queueCommand(taken.threadId, taken.commandId);
+      if (taken.kind === 'answered') parts.wakeOutbox();
+      filer?.wake();
+    },
+    onCaughtUp: () => tellOwedNotices({ ...taking, wakeOutbox: parts.wakeOutbox }),
+    isOurs: () => lock.isHeld(),
+    log,
+  });
+  closers.add('the intake', () => intake.close());
+
+  const listener = listenToMailbox({
+    ...account,
+    mailbox: config.mailbox,
+    maxMessageBytes,
+    getCursor: () => readCursor(db, mailbox),
+    longestLookBackMs: config.maxMailAgeMs,
+    record: async (batch, cursor) => {
+      await recordIncoming(db, mailbox, batch, cursor);
+      intake.wake();
+    },
+    log,
+    signal,
+  });
+  closers.add('the mailbox', () => listener.close());
+  return {
+    wake() {
+      intake.wake();
+      filer?.wake();
+    },
+  };
+}
+
+/** @returns null where mail stays where it is */
+function startFiling(
+  { db, config, lock, log }: MailLoopParts,
+  { account, mailbox, closers, overrides }: Omit<Around, 'lifecycle'> & { mailbox: string },
+): Filer | null {
+  const { folders, mailbox: name } = config;
+  if (!folders) return null;
+  const settleMs = overrides.fileAfterMs;
+  const filer = startFiler({
+    ...account,
+    mailbox: name,
+    folders,
+    due: async (afterId, limit) => (lock.isHeld() ? mailsToFile(db, mailbox, afterId, limit) : []),
+    done: (ids) => markFiled(db, ids),
+    log,
+    ...(settleMs !== undefined && { timings: { settleMs } }),
+  });
+  closers.add('the filing', () => filer.close());
+  return filer;
+}
+
+/** Puts a command into its thread's queue, if it is not there. */
+type QueueCommand = (threadId: string, commandId: number) => void;
+
+function queueInto(parts: MailLoopParts, lifecycle: Lifecycle): QueueCommand {
+  const { queues, lock, signal, log } = parts;
+  const known = new Set<number>();
+  const { runControl, tellControlFailure } = lifecycle;
+  const running = { ...parts, runControl, tellControlFailure };
+  return (threadId, commandId) => {
+    if (known.has(commandId)) return;
+    known.add(commandId);
+    const mayStart = async (): Promise<void> => {
+      await lock.held();
+      await untilResumed(parts, commandId);
+    };
+    const run = async () => {
+      try {
+        await mayStart();
+        return await runCommand(running, commandId);
+      } finally {
+        known.delete(commandId);
+      }
+    };
+    const job = lifecycle.around(threadId, commandId, run);
+    const prepare = async (): Promise<void> => {
+      // Before it makes room for its container, and again when it has its place: it may have waited long.
+      await mayStart();
+      await job.prepare?.();
+    };
+    queues.add(threadId, { ...job, prepare }, (error) => {
+      if (!signal.aborted) log.error({ err: error, command: commandId }, 'a command was left unfinished');
+    });
+  };
+}

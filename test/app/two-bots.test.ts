@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { ALICE } from '../support/app.ts';
+import type { BotProcess } from '../support/bot-process.ts';
+import { startProcessStage, type ProcessStage } from '../support/process-stage.ts';
+import { ranWith } from '../support/ran-with.ts';
+import { until } from '../support/until.ts';
+
+let stage: ProcessStage;
+before(async () => {
+  stage = await startProcessStage();
+});
+after(() => stage.close());
+
+const count = (bot: BotProcess, words: RegExp): number =>
+  bot.lines.filter(({ msg }) => words.test(msg)).length;
+const WAITS = /^another Threadbox works on this database/;
+
+test('of two bots on one mailbox the second waits, says so once, and takes over when the first is killed', async () => {
+  const first = stage.spawn('one');
+  await first.ready();
+  const second = stage.spawn('two');
+  await until(() => count(second, WAITS) === 1, 30_000);
+
+  const slow = 'echo run >> /workspace/runs; sleep 4; cat /workspace/runs';
+  const sent = [
+    await stage.send(ALICE, '[sample] Both', 'echo run >> /workspace/runs; cat /workspace/runs'),
+    await stage.send(ALICE, '[sample#slow] Both', slow),
+  ];
+  ranWith((await stage.answerTo(sent[0] as string)).text, 'run');
+  await until(() => stage.db('commands').where({ state: 'running' }).first());
+  assert.equal(second.isReady(), false);
+
+  await first.kill('SIGKILL');
+  await second.ready();
+  sent.push(await stage.send(ALICE, '[sample] After', 'echo run >> /workspace/runs; cat /workspace/runs'));
+  ranWith((await stage.answerTo(sent[1] as string)).text, 'run');
+  ranWith((await stage.answerTo(sent[2] as string)).text, 'run\nrun');
+  for (const id of sent) assert.equal((await stage.answersTo(id)).length, 1);
+  assert.deepEqual([count(second, WAITS), count(second, /^the other Threadbox has gone/)], [1, 1]);
+});
+
+test('after PostgreSQL was away one of two bots works on, and the other waits again', async () => {
+  const third = stage.spawn('one');
+  await until(() => count(third, WAITS) === 1, 30_000);
+  await stage.postgres.stop();
+  const sent = await stage.send(ALICE, '[sample] Away', 'echo $((6*7)) after the outage');
+  await stage.postgres.start();
+  ranWith((await stage.answerTo(sent)).text, '42 after the outage');
+  const { rows } = await stage.db.raw<{ rows: { held: boolean }[] }>(
+    `select granted as held from pg_locks where locktype = 'advisory'`,
+  );
+  assert.deepEqual(rows, [{ held: true }]);
+  assert.equal((await stage.answersTo(sent)).length, 1);
+});
+
+test('whoever waits stops politely', async () => {
+  const waiting = stage.spawn('three');
+  await until(() => count(waiting, WAITS) === 1, 30_000);
+  const { exitCode, tookMs } = await waiting.kill('SIGTERM');
+  assert.equal(exitCode, 0);
+  assert.ok(tookMs < 10_000, `took ${Math.round(tookMs)} ms`);
+  assert.equal(waiting.complaints(), '');
+});
