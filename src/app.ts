@@ -1,12 +1,13 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Closers } from './closers.ts';
+import { Cancellations } from './commands/cancellations.ts';
 import { IntakeLoop } from './commands/intake-loop.ts';
 import { ThreadQueues } from './commands/queues.ts';
 import type { ImageReady } from './commands/open-container.ts';
 import { runCommand, type CommandParts } from './commands/run-command.ts';
 import { giveUpMessage, takeMessage } from './commands/take-message.ts';
-import type { Config, MailServer, Secrets } from './config.ts';
+import type { Config, Secrets } from './config.ts';
 import type { Docker } from './containers/client.ts';
 import { ensureImage } from './containers/image.ts';
 import { closeRunners } from './containers/runner.ts';
@@ -18,14 +19,13 @@ import { startLifecycle, type Lifecycle } from './lifecycle/lifecycle.ts';
 import type { LifecycleParts } from './lifecycle/parts.ts';
 import type { Log } from './log.ts';
 import { listenToMailbox } from './mail/inbox/listen.ts';
-import { startOutboxSender } from './mail/outbox-sender.ts';
-import { connectSmtp, type TransportLimits } from './mail/transport.ts';
+import type { TransportLimits } from './mail/transport.ts';
+import { startOutgoing, type Account } from './outgoing.ts';
 import { watchPart, type PartState } from './part-state.ts';
 import { retryForEver } from './retry.ts';
 import { listOpenCommands } from './store/commands.ts';
 import { installationId, isSchemaTooNew, migrate, openDatabase, type Db } from './store/database.ts';
 import { readCursor, recordIncoming } from './store/messages.ts';
-import { dueMails, markFailed, markForRetry, markSent } from './store/outbox.ts';
 import { SharedState } from './store/shared-state.ts';
 
 /** What the demo and the tests do otherwise. */
@@ -120,7 +120,7 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
   closers.add('Redis', () => sharedState.close());
 
   const accounts = mailAccounts(settings, embedded);
-  const outbox = startOutbox(db, accounts.smtp, log, overrides);
+  const outbox = startOutgoing({ db, accounts, log, now, smtpLimits: overrides.smtpLimits });
   closers.add('the outbox', () => outbox.close());
 
   const queues = new ThreadQueues(config.commandConcurrency);
@@ -131,6 +131,7 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
     sharedState,
     events: new LifecycleEvents(sharedState),
     queues,
+    cancellations: new Cancellations(),
     imageReady,
     installation,
     mirrorsDir: join(dataDir, 'mirrors', installation),
@@ -202,7 +203,10 @@ function startIntake(
     giveUp: (message, fault) => giveUpMessage(taking, message, fault),
     database: parts.states.database,
     resume: async () => {
-      for (const { threadId, id } of await listOpenCommands(db)) queueCommand(threadId, id);
+      for (const { threadId, id, cancelRequestedAt } of await listOpenCommands(db)) {
+        queueCommand(threadId, id);
+        if (cancelRequestedAt) parts.cancellations.request(id);
+      }
     },
     onTaken: (taken) => {
       if (taken.kind === 'command') queueCommand(taken.threadId, taken.commandId);
@@ -263,7 +267,6 @@ function prepareImage(
 }
 
 type Accounts = { imap: Account; smtp: Account };
-type Account = { server: MailServer; password: string };
 
 function mailAccounts({ config, secrets }: AppSettings, embedded: Embedded): Accounts {
   if (config.imap && config.smtp) {
@@ -283,16 +286,4 @@ function mailAccounts({ config, secrets }: AppSettings, embedded: Embedded): Acc
     imap: { server: { ...local, port: imapPort }, password },
     smtp: { server: { ...local, port: smtpPort }, password },
   };
-}
-
-function startOutbox(db: Db, { server, password }: Account, log: Log, { now, smtpLimits }: Overrides) {
-  return startOutboxSender({
-    transport: connectSmtp(server, password, smtpLimits),
-    due: (limit) => dueMails(db, limit),
-    sent: (id) => markSent(db, id),
-    retryLater: (id, error, at) => markForRetry(db, id, error, at),
-    failed: (id, error) => markFailed(db, id, error),
-    now: now ?? (() => new Date()),
-    log,
-  });
 }

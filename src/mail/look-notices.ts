@@ -168,12 +168,13 @@ function outcomeInWords(state: string, exitCode: number | null): string {
     timed_out: 'stopped at the time limit',
     interrupted: 'interrupted',
     failed: 'could not be run',
+    cancelled: 'cancelled',
   };
   return words[state] ?? visibleLine(state.replaceAll('_', ' '), 40);
 }
 
 /** Of a script, with a sign that there is more of it. */
-function firstLine(command: string): string {
+export function firstLine(command: string): string {
   const [first = '', ...rest] = command.slice(0, 5000).trim().split('\n');
   return visibleLine(rest.length > 0 ? `${first.trimEnd()} …` : first.trimEnd(), 120);
 }

@@ -89,6 +89,14 @@ export const samples = {
     kind: 'not-understood',
     fault: '"extend banana" names no length of time. Say it like this: extend 2h.',
   },
+  cancelled: {
+    kind: 'cancelled',
+    running: 'npm test',
+    isRepeated: false,
+    dropped: ['npm run build', 'git status\ngit log -1'],
+    waiting: [],
+    controls: ['save'],
+  },
   status: {
     kind: 'status',
     running: {
