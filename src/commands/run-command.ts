@@ -13,9 +13,11 @@ import {
   tellResult,
   type TellParts,
 } from './tell-sender.ts';
+import { watchLong, type WatchParts } from './watch-long.ts';
 
 export type CommandParts = ExecuteParts &
-  TellParts & {
+  Omit<TellParts, 'config'> &
+  WatchParts & {
     /** Does what a control word asks of the thread's container, and answers it. */
     runControl: (command: Command, repository: Repository) => Promise<void>;
     /** Answers one that could not be done. */
@@ -48,6 +50,7 @@ export async function runCommand(parts: CommandParts, commandId: number): Promis
   let faults = 0;
   let waitsFor = 'its container and the repository in it are still being prepared';
   let isTold = false;
+  let watching: ReturnType<typeof watchLong> | null = null;
   const telling = setInterval(() => void tellWaiting(), parts.delayToldAfterMs ?? DELAY_TOLD_AFTER_MS);
 
   async function attempt(): Promise<void> {
@@ -58,7 +61,9 @@ export async function runCommand(parts: CommandParts, commandId: number): Promis
     try {
       if (command.control) return await parts.runControl(command, repository);
       if (command.cancelRequestedAt) parts.cancellations.request(commandId);
+      watching ??= watchLong(parts, command);
       executed ??= await execute(parts, command, repository, tries);
+      watching.close();
       if (!executed) return await tellNotBegun(parts, command, repository);
       parts.states.docker.isUp();
       await tellResult(parts, command, repository, executed);
@@ -100,6 +105,7 @@ export async function runCommand(parts: CommandParts, commandId: number): Promis
     });
   } finally {
     clearInterval(telling);
+    (watching as ReturnType<typeof watchLong> | null)?.close();
     parts.cancellations.forget(commandId);
   }
   return { hasNewWork: (executed as Executed | null)?.result.isUnsaved ?? false };

@@ -180,7 +180,7 @@ async function status(parts: LifecycleParts, threadId: string): Promise<Lifecycl
       ? {
           command: running.script,
           since: running.startedAt ?? running.createdAt,
-          lastLines: session ? await peekOutput(docker, session.containerId, running.id) : '',
+          lastLines: (session && (await peekOutput(docker, session.containerId, running.id)))?.text ?? null,
         }
       : null,
     queued: open.filter(({ state }) => state === 'queued').map(({ script }) => script),

@@ -1,6 +1,5 @@
 import { plural } from './amounts.ts';
-import { firstLine } from './look-notices.ts';
-import { list, quote, reply, words, type Block, type Told } from './notice-blocks.ts';
+import { firstLine, list, quote, reply, words, type Block, type Told } from './notice-blocks.ts';
 import { visibleLine } from './visible-text.ts';
 
 /** Scripts: what is being ended, what will not run, and what still will; and control words still to be done. */

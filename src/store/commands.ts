@@ -31,6 +31,8 @@ export type Command = {
   startedAt: Date | null;
   /** Since when it is to be ended. */
   cancelRequestedAt: Date | null;
+  /** Its sender was told that it still runs, last when it had run for so long. */
+  toldRunningMs: number;
   userId: number;
   userAddress: string;
   userName: string;
@@ -68,6 +70,7 @@ const openCommands = (db: Db) =>
       attempt: 'commands.attempt',
       startedAt: 'commands.started_at',
       cancelRequestedAt: 'commands.cancel_requested_at',
+      toldRunningMs: 'commands.told_running_ms',
       userId: 'users.id',
       userAddress: 'users.address',
       userName: 'users.name',
@@ -114,6 +117,18 @@ export class CommandTaken extends Error {
     super(`Somebody else has taken up the command ${id}, or has ended it`);
     this.name = 'CommandTaken';
   }
+}
+
+/** @returns false when it has ended, or was told by somebody else meanwhile */
+export async function recordToldRunning(
+  db: Db,
+  { id, toldRunningMs }: Pick<Command, 'id' | 'toldRunningMs'>,
+  toldMs: number,
+): Promise<boolean> {
+  const changed = await db('commands')
+    .where({ id, state: 'running', told_running_ms: toldRunningMs })
+    .update({ told_running_ms: Math.round(toldMs) });
+  return changed === 1;
 }
 
 /** Writes down what `fresh` or `restore` is about to do. */

@@ -5,6 +5,23 @@ import { samples } from './lifecycle-samples.ts';
 
 const wordings: [notice: LifecycleNotice, ...says: RegExp[]][] = [
   [
+    samples['still-running'],
+    /^Still running after 5 min\n\nIts answer comes when it has ended, at 14:52 UTC at the latest, by the time limit of 30 min\.\n/,
+    /\n {2}\$ npm test -- --coverage …\n\n {2}✓ adds a login form/,
+    /To end it now, reply with this one word:\n\n {4}cancel\n/,
+    /reply: status\n/,
+  ],
+  [
+    { ...samples['still-running'], isLast: true, ranMs: 1_620_000, lastLines: '' },
+    /^Still running after 27 min; it is ended at 14:52 UTC\n\nThen the time limit of 30 min is reached/,
+    /\(no output yet\)/,
+  ],
+  [
+    { ...samples['still-running'], ranMs: 1512, lastLines: null },
+    /^Still running after 1\.5 s\n/,
+    /\(its output cannot be looked at now\)/,
+  ],
+  [
     samples.cancelled,
     /^Cancelled: the running command and 2 waiting commands\n/,
     /Its answer follows within seconds[^]*\n {2}\$ npm test\n/,
@@ -34,3 +51,16 @@ for (const [notice, ...says] of wordings) {
     assert.ok(html.includes(`<title>${title.replaceAll('"', '&quot;')}</title>`));
   });
 }
+
+test('of a long output the last twenty lines are shown, in their colours; the list view has the last one', () => {
+  const lines = Array.from({ length: 60 }, (_, at) => `\x1b[32mline ${at + 1}\x1b[0m\n`).join('');
+  const { text, html } = renderLifecycleNotice({ ...samples['still-running'], lastLines: lines });
+  assert.match(text, /\n\n {2}line 41\n/);
+  assert.doesNotMatch(text, /line 40\n/);
+  assert.match(html, /<span style="color:#4cc764">line 60<\/span>/);
+  assert.match(html, /display:none[^>]*>Still running after 5 min · line 60[<&]/);
+});
+
+test('the list view of a mail client shows the outcome of a control word, and the first words', () => {
+  assert.match(renderLifecycleNotice(samples.extended).html, /display:none[^>]*>Kept until 16:27 UTC · /);
+});
