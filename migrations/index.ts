@@ -2,6 +2,7 @@ import { start } from './0001-start.ts';
 import { lifecycle } from './0002-lifecycle.ts';
 import { sender } from './0003-sender.ts';
 import { filing } from './0004-filing.ts';
+import { long } from './0005-long.ts';
 import type { Migration } from './migration.ts';
 
 /**
@@ -13,4 +14,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0002-lifecycle': lifecycle,
   '0003-sender': sender,
   '0004-filing': filing,
+  '0005-long': long,
 };

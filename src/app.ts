@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Closers } from './closers.ts';
+import { Cancellations } from './commands/cancellations.ts';
 import { ThreadQueues } from './commands/queues.ts';
 import type { ImageReady } from './commands/open-container.ts';
 import type { Config, Secrets } from './config.ts';
@@ -13,15 +14,14 @@ import { chooseEngine } from './engine-choice.ts';
 import { LifecycleEvents } from './lifecycle/events.ts';
 import { startLifecycle, type Lifecycle } from './lifecycle/lifecycle.ts';
 import type { Log } from './log.ts';
-import { mailAccounts, type Account } from './mail-accounts.ts';
+import { mailAccounts } from './mail-accounts.ts';
 import { startMailLoop, type MailLoopOverrides } from './mail-loop.ts';
-import { startOutboxSender } from './mail/outbox-sender.ts';
-import { connectSmtp, type TransportLimits } from './mail/transport.ts';
+import type { TransportLimits } from './mail/transport.ts';
+import { startOutgoing } from './outgoing.ts';
 import { watchPart, type PartState } from './part-state.ts';
 import { retryForEver } from './retry.ts';
 import { installationId, isSchemaTooNew, migrate, openDatabase, type Db } from './store/database.ts';
-import { takeMailboxLock, type MailboxLock } from './store/mailbox-lock.ts';
-import { dueMails, markFailed, markForRetry, markSent } from './store/outbox.ts';
+import { takeMailboxLock } from './store/mailbox-lock.ts';
 import { SharedState } from './store/shared-state.ts';
 
 /** What the demo and the tests do otherwise. */
@@ -120,7 +120,7 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
   closers.add('Redis', () => sharedState.close());
 
   const accounts = mailAccounts(settings, embedded);
-  const outbox = startOutbox(db, lock, accounts.smtp, log, overrides);
+  const outbox = startOutgoing({ db, lock, accounts, log, now, smtpLimits: overrides.smtpLimits });
   closers.add('the outbox', () => outbox.close());
 
   const queues = new ThreadQueues(config.commandConcurrency);
@@ -132,6 +132,7 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
     events: new LifecycleEvents(sharedState),
     queues,
     lock,
+    cancellations: new Cancellations(),
     imageReady,
     installation,
     mirrorsDir: join(dataDir, 'mirrors', installation),
@@ -201,22 +202,4 @@ function prepareImage(
     if (isMissing) ready = start();
     await ready;
   };
-}
-
-function startOutbox(
-  db: Db,
-  lock: MailboxLock,
-  { server, password }: Account,
-  log: Log,
-  { now, smtpLimits }: Overrides,
-) {
-  return startOutboxSender({
-    transport: connectSmtp(server, password, smtpLimits),
-    due: async (limit) => (lock.isHeld() ? dueMails(db, limit) : []),
-    sent: (id) => markSent(db, id),
-    retryLater: (id, error, at) => markForRetry(db, id, error, at),
-    failed: (id, error) => markFailed(db, id, error),
-    now: now ?? (() => new Date()),
-    log,
-  });
 }

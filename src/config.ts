@@ -52,6 +52,8 @@ export type Config = {
   /** Who is told of a save that failed, beside the owner. Lower case. */
   adminAddresses: string[];
   commandTimeoutMs: number;
+  /** After so long its sender hears that a command still runs, and again at growing distances; 0: never. */
+  stillRunningAfterMs: number;
   commandConcurrency: number;
   threadBy: ThreadBy;
   logLevel: LogLevel;
@@ -145,6 +147,7 @@ const schema = z.object({
   WORKSPACE_MIN_FREE_BYTES: wholeNumber(0, 2 ** 50, 'bytes', 5 * 2 ** 30),
   ADMIN_ADDRESSES: addresses,
   COMMAND_TIMEOUT_MS: wholeNumber(1000, 7 * DAY_MS, 'milliseconds', 1_800_000),
+  STILL_RUNNING_AFTER_MS: wholeNumber(0, 7 * DAY_MS, 'milliseconds', 60_000),
   COMMAND_CONCURRENCY: wholeNumber(1, 1000, 'commands', 4),
   THREAD_BY: z.enum(['repository', 'subject'], 'expected repository or subject').default('repository'),
   LOG_LEVEL: z.enum(logLevels, `expected one of ${logLevels.join(', ')}`).default('info'),
@@ -248,6 +251,7 @@ function configOf(values: z.infer<typeof schema>): Config {
     workspaceMinFreeBytes: values.WORKSPACE_MIN_FREE_BYTES,
     adminAddresses: values.ADMIN_ADDRESSES,
     commandTimeoutMs: values.COMMAND_TIMEOUT_MS,
+    stillRunningAfterMs: values.STILL_RUNNING_AFTER_MS,
     commandConcurrency: values.COMMAND_CONCURRENCY,
     threadBy: values.THREAD_BY,
     logLevel: values.LOG_LEVEL,

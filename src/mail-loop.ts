@@ -58,7 +58,10 @@ export function startMailLoop(
     giveUp: (message, fault) => giveUpMessage(taking, message, fault),
     database: parts.states.database,
     resume: async () => {
-      for (const { threadId, id } of await listOpenCommands(db)) queueCommand(threadId, id);
+      for (const { threadId, id, cancelRequestedAt } of await listOpenCommands(db)) {
+        queueCommand(threadId, id);
+        if (cancelRequestedAt) parts.cancellations.request(id);
+      }
     },
     onTaken: (taken) => {
       if (taken.kind === 'command') queueCommand(taken.threadId, taken.commandId);

@@ -4,7 +4,10 @@ const PLAIN_WORDS = ['status', 'save', 'stop', 'fresh', 'restore', 'diff', 'log'
 
 /** What is asked of Threadbox itself. Without a duration, `extend` is for one more idle timeout. */
 export type ControlWord =
-  { word: 'extend'; durationMs: number | null } | { word: (typeof PLAIN_WORDS)[number] };
+  | { word: 'extend'; durationMs: number | null }
+  /** `isAll`: what waits, too. */
+  | { word: 'cancel'; isAll: boolean }
+  | { word: (typeof PLAIN_WORDS)[number] };
 
 /** `extend` with so few words is never meant for the shell. */
 const MOST_WORDS = 4;
@@ -40,6 +43,9 @@ export function controlWord(
   const line = (typed === '' && !isReply ? plain(subjectRest) : typed).replace(/[.!]$/, '');
   if (line.length > LONGEST_LINE || /[\r\n]/.test(line)) return null;
   const [first = '', ...rest] = line.toLowerCase().split(/\s+/u);
+  if (first === 'cancel' && rest.length <= 1 && (rest[0] ?? 'all') === 'all') {
+    return { word: 'cancel', isAll: rest.length === 1 };
+  }
   if (first !== 'extend') {
     const word = rest.length === 0 ? PLAIN_WORDS.find((known) => known === first) : undefined;
     return word === undefined ? null : { word };

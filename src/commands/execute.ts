@@ -4,6 +4,7 @@ import type { Config } from '../config.ts';
 import { recordAttempt, type Command } from '../store/commands.ts';
 import type { Repository } from '../store/repositories.ts';
 import { activeSession } from '../store/sessions.ts';
+import type { Cancellations } from './cancellations.ts';
 import {
   openContainer,
   resumeContainer,
@@ -14,6 +15,7 @@ import {
 export type ExecuteParts = ContainerParts & {
   config: Pick<Config, 'containerImage' | 'commandTimeoutMs'>;
   now: () => Date;
+  cancellations: Cancellations;
 };
 
 export type Executed = OpenedContainer & { result: ExecutionResult };
@@ -42,25 +44,30 @@ const MOST_REOPENINGS = 3;
  * Each attempt has a number, stored before it begins, and claims its place in the workspace before it runs anything.
  * After a crash the bot tries to claim the place of the last attempt itself: if it gets it, that attempt never began and
  * never will, and a new one may; if not, the command ran, and its outcome is read from there.
+ *
+ * @returns null when it was cancelled before it began, and never will
  */
 export async function execute(
   parts: ExecuteParts,
   command: Command,
   repository: Repository,
   tries: Tries,
-): Promise<Executed> {
+): Promise<Executed | null> {
   const { db, docker, config, signal } = parts;
+  const cancelled = parts.cancellations.signalOf(command.id);
   let attempt = command.attempt;
+  if (cancelled.aborted && !mayHaveBegun(attempt, tries)) return null;
   let opened = await warmContainer();
 
   if (mayHaveBegun(attempt, tries)) {
     const recovered = await recover();
     if (recovered) return recovered;
   }
+  if (cancelled.aborted) return null;
   opened ??= await openContainer(parts, command, repository);
   if (attempt !== tries.notBegun) attempt = await recordAttempt(db, command.id, attempt);
 
-  for (let reopenings = 0; ; reopenings += 1) {
+  for (let reopenings = 0; !cancelled.aborted; reopenings += 1) {
     Object.assign(tries, { notBegun: null, hasBegun: true });
     try {
       const { script } = command;
@@ -81,8 +88,9 @@ export async function execute(
     }
     const recovered = await recover();
     if (recovered) return recovered;
-    attempt = await recordAttempt(db, command.id, attempt);
+    if (!cancelled.aborted) attempt = await recordAttempt(db, command.id, attempt);
   }
+  return null;
 
   /** The warm path asks Docker nothing beforehand: using the container shows whether it is still there. */
   async function warmContainer(): Promise<OpenedContainer | null> {
@@ -109,7 +117,8 @@ export async function execute(
 
   function execution() {
     const executionId = `${command.id}-${attempt}`;
-    return { executionId, repositoryName: repository.name, timeoutMs: config.commandTimeoutMs, signal };
+    const { commandTimeoutMs: timeoutMs } = config;
+    return { executionId, repositoryName: repository.name, timeoutMs, cancelled, signal };
   }
 }
 

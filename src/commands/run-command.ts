@@ -1,14 +1,23 @@
 import { ContainersError } from '../containers/errors.ts';
 import type { PartState } from '../part-state.ts';
 import { retryForEver } from '../retry.ts';
-import { commandById, type Command } from '../store/commands.ts';
+import { commandById, CommandTaken, type Command } from '../store/commands.ts';
 import { isDatabaseAway } from '../store/database.ts';
 import { repositoryById, type Repository } from '../store/repositories.ts';
 import { execute, mayHaveBegun, type ExecuteParts, type Executed, type Tries } from './execute.ts';
-import { isForTheSender, tellDelay, tellFailure, tellResult, type TellParts } from './tell-sender.ts';
+import {
+  isForTheSender,
+  tellDelay,
+  tellFailure,
+  tellNotBegun,
+  tellResult,
+  type TellParts,
+} from './tell-sender.ts';
+import { watchLong, type WatchParts } from './watch-long.ts';
 
 export type CommandParts = ExecuteParts &
-  TellParts & {
+  Omit<TellParts, 'config'> &
+  WatchParts & {
     /** Does what a control word asks of the thread's container, and answers it. */
     runControl: (command: Command, repository: Repository) => Promise<void>;
     /** Answers one that could not be done. */
@@ -41,6 +50,7 @@ export async function runCommand(parts: CommandParts, commandId: number): Promis
   let faults = 0;
   let waitsFor = 'its container and the repository in it are still being prepared';
   let isTold = false;
+  let watching: ReturnType<typeof watchLong> | null = null;
   const telling = setInterval(() => void tellWaiting(), parts.delayToldAfterMs ?? DELAY_TOLD_AFTER_MS);
 
   async function attempt(): Promise<void> {
@@ -50,13 +60,17 @@ export async function runCommand(parts: CommandParts, commandId: number): Promis
     const repository = await repositoryById(parts.db, command.repositoryId);
     try {
       if (command.control) return await parts.runControl(command, repository);
+      if (command.cancelRequestedAt) parts.cancellations.request(commandId);
+      watching ??= watchLong(parts, command);
       executed ??= await execute(parts, command, repository, tries);
+      watching.close();
+      if (!executed) return await tellNotBegun(parts, command, repository);
       parts.states.docker.isUp();
       await tellResult(parts, command, repository, executed);
       const { ending, exitCode, durationMs } = executed.result;
       log.info({ thread: command.threadId, ending, exitCode, durationMs }, 'command ended');
     } catch (error) {
-      if (parts.signal.aborted || isPassing(error)) throw error;
+      if (parts.signal.aborted || isPassing(error) || error instanceof CommandTaken) throw error;
       if (!isForTheSender(error) && (faults += 1) < MOST_FAULTS) throw error;
       log.error({ err: error }, 'the command cannot be run or answered');
       if (command.control) await parts.tellControlFailure(command, error as Error);
@@ -84,12 +98,15 @@ export async function runCommand(parts: CommandParts, commandId: number): Promis
       onFailure: (error) => {
         waitsFor = error.message;
         if (isDockerAway(error)) parts.states.docker.isDown(error);
+        else if (error instanceof CommandTaken) log.info({ reason: error.message }, 'looking at it again');
         else if (isPassing(error)) parts.states.database.isDown(error);
         else log.warn({ err: error }, 'a fault that nobody foresaw; the command is tried again');
       },
     });
   } finally {
     clearInterval(telling);
+    (watching as ReturnType<typeof watchLong> | null)?.close();
+    parts.cancellations.forget(commandId);
   }
   return { hasNewWork: (executed as Executed | null)?.result.isUnsaved ?? false };
 }

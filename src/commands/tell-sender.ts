@@ -25,10 +25,16 @@ export async function tellResult(
   repository: Repository,
   { session, notes, result }: Executed,
 ): Promise<void> {
-  const { exitCode, durationMs, branch, changes, output, backgroundProcesses } = result;
+  const { durationMs, branch, changes, output, backgroundProcesses } = result;
+  const { cancelRequestedAt } = await commandById(parts.db, command.id);
+  // Where a command had to be killed with all of its container, and the bot with it, nothing else tells why.
+  const wasCancelled = cancelRequestedAt !== null && result.ending === 'interrupted';
+  const ending = wasCancelled ? 'cancelled' : result.ending;
+  const isTooLate = cancelRequestedAt !== null && ending === 'exited';
+  const exitCode = ending === 'cancelled' ? null : result.exitCode;
   const facts: AnswerFacts = {
     ...commonFacts(command, repository),
-    result: result.ending,
+    result: ending,
     exitCode,
     durationMs,
     branch,
@@ -36,15 +42,35 @@ export async function tellResult(
     output,
     backgroundProcesses,
     containerName: session.containerName,
-    notes: result.note === undefined ? notes : [...notes, result.note],
+    notes: [
+      ...notes,
+      ...(result.note === undefined ? [] : [result.note]),
+      ...(isTooLate ? ['Your "cancel" came too late: the command had ended by itself.'] : []),
+    ],
   };
-  const state = result.ending === 'exited' ? 'finished' : result.ending;
+  const state = ending === 'exited' ? 'finished' : ending;
   await tell(parts, command, facts, async (transaction) => {
     await recordActivity(transaction, session.id, { now: parts.now(), isUnsaved: result.isUnsaved });
     const outputBytes = output.totalBytes;
     const end = { state, sessionId: session.id, exitCode, durationMs, branch, outputBytes } as const;
     await endCommand(transaction, command.id, end);
   });
+}
+
+/** It was cancelled after its turn had come, and before it began. */
+export async function tellNotBegun(
+  parts: TellParts,
+  command: Command,
+  repository: Repository,
+): Promise<void> {
+  const facts: AnswerFacts = {
+    ...nothingKnown(command, repository),
+    result: 'not_begun',
+    error: 'Nothing was run.',
+  };
+  await tell(parts, command, facts, (transaction) =>
+    endCommand(transaction, command.id, { state: 'cancelled' }),
+  );
 }
 
 /**
@@ -67,16 +93,10 @@ export async function tellFailure(
     ? words
     : `This is a fault of Threadbox, not of your command; its log tells more under command ${command.id}. ${words}`;
   const facts: AnswerFacts = {
-    ...commonFacts(command, repository),
+    ...nothingKnown(command, repository),
     result: mayHaveRun ? 'interrupted' : 'failed',
-    exitCode: null,
     durationMs: executed?.result.durationMs ?? 0,
-    branch: null,
-    changes: { files: [], isComplete: false, reason: 'it could not be looked up' },
-    output: NOTHING,
-    backgroundProcesses: 0,
     containerName: executed?.session.containerName ?? '',
-    notes: [],
     error: reason,
   };
   const state = mayHaveRun ? 'interrupted' : 'failed';
@@ -117,6 +137,18 @@ const commonFacts = (command: Command, repository: Repository) => ({
   command: command.script,
   threadId: command.threadId,
   repositoryName: repository.name,
+});
+
+const nothingKnown = (command: Command, repository: Repository) => ({
+  ...commonFacts(command, repository),
+  exitCode: null,
+  durationMs: 0,
+  branch: null,
+  changes: { files: [], isComplete: false, reason: 'it could not be looked up' },
+  output: NOTHING,
+  backgroundProcesses: 0,
+  containerName: '',
+  notes: [],
 });
 
 /** Stores the answer and what it tells in one transaction, then has it sent. */

@@ -6,7 +6,7 @@ import { RUN_FROM_ENVIRONMENT, scripts } from './inside.ts';
 import type { CapturedOutput } from './output.ts';
 import { newNonce, runnersOf, type AnswerStream, type Runner } from './runner.ts';
 import { executionEnv, runnerRequest, scriptEnv } from './script-env.ts';
-import { startExecMakingRoom, startTimeLimit } from './time-limit.ts';
+import { startExecMakingRoom, startTimeLimit, type StopReason } from './time-limit.ts';
 
 export type ExecutionRequest = {
   /** Letters, digits, `_` and `-`, at most 64. One ID starts at most one command in a workspace, ever. */
@@ -17,6 +17,8 @@ export type ExecutionRequest = {
   /** For this command only: goes before what was exported earlier, and is not kept. */
   env: Readonly<Record<string, string>>;
   timeoutMs: number;
+  /** Ends the command. Given before it has begun, it never does. */
+  cancelled?: AbortSignal | undefined;
   /** Stops the waiting, not the command: `recoverExecution` takes it up again. */
   signal: AbortSignal;
 };
@@ -31,7 +33,7 @@ export type RecoveryRequest = Omit<ExecutionRequest, 'script' | 'env'> & {
 
 export type ExecutionResult = {
   /** `interrupted`: killed from outside, or its container was. */
-  ending: 'exited' | 'timed_out' | 'interrupted';
+  ending: 'exited' | 'timed_out' | 'cancelled' | 'interrupted';
   exitCode: number | null;
   durationMs: number;
   branch: string | null;
@@ -63,15 +65,15 @@ export async function runExecution(
   const nonce = newNonce();
   const runner = await takeRunner(docker, containerId, request.signal);
   const startedAt = performance.now();
-  const { answer, hasKilled } = await attend(docker, containerId, request, {
+  const { answer, killedFor } = await attend(docker, containerId, request, {
     first: {
       nonce,
       stream: runner.send(runnerRequest({ ...variables, _THREADBOX_NONCE: nonce }, request.env)),
       onAnswer: (read) => runners.give(containerId, runner, read),
     },
     reopen: ({ hasBegun, isFirst }) =>
-      hasBegun || !isFirst
-        ? openCollection(docker, containerId, { ...request, mayClaim: false })
+      hasBegun || !isFirst || request.cancelled?.aborted
+        ? openCollection(docker, containerId, { ...request, mayClaim: request.cancelled?.aborted ?? false })
         : openRun(docker, containerId, request, variables),
   });
   const word = answer.facts?.word;
@@ -85,7 +87,7 @@ export async function runExecution(
       'The workspace takes no new files: its disk is full or it is damaged',
     );
   }
-  return toResult(answer, hasKilled, performance.now() - startedAt);
+  return toResult(answer, killedFor, performance.now() - startedAt);
 }
 
 /**
@@ -100,12 +102,12 @@ export async function recoverExecution(
   containerId: string,
   request: RecoveryRequest,
 ): Promise<ExecutionResult | { ending: 'never-started' }> {
-  const { answer, hasKilled } = await attend(docker, containerId, request, {
+  const { answer, killedFor } = await attend(docker, containerId, request, {
     reopen: () => openCollection(docker, containerId, { ...request, mayClaim: request.wasRunning }),
   });
   return answer.facts?.word === 'never-started'
     ? { ending: 'never-started' }
-    : toResult(answer, hasKilled, 0);
+    : toResult(answer, killedFor, 0);
 }
 
 /** Nothing was given to a runner that could not be had. */
@@ -125,14 +127,14 @@ async function takeRunner(docker: Docker, containerId: string, signal: AbortSign
 async function attend(
   docker: Docker,
   containerId: string,
-  { executionId, repositoryName, timeoutMs, signal }: Omit<ExecutionRequest, 'script' | 'env'>,
+  { executionId, repositoryName, timeoutMs, cancelled, signal }: Omit<ExecutionRequest, 'script' | 'env'>,
   { first, reopen }: { first?: FirstAnswer; reopen: Reopen },
-): Promise<{ answer: StreamedAnswer; hasKilled: boolean }> {
+): Promise<{ answer: StreamedAnswer; killedFor: StopReason | null }> {
   let current: AnswerStream | undefined = first?.stream;
   let hasBegun = false;
   const giveUp = (): unknown => current?.destroy();
   const env = executionEnv({ executionId, repositoryName });
-  const limit = startTimeLimit(docker, containerId, { timeoutMs, env, giveUp });
+  const limit = startTimeLimit(docker, containerId, { timeoutMs, cancelled, env, giveUp });
   signal.addEventListener('abort', giveUp);
   try {
     for (let streams = first ? 0 : 1; ; streams += 1) {
@@ -143,7 +145,7 @@ async function attend(
       if (streams === 0) first?.onAnswer(answer);
       hasBegun ||= answer.hasBegun;
       signal.throwIfAborted();
-      if (answer.isWhole && answer.facts) return { answer, hasKilled: limit.hasKilled() };
+      if (answer.isWhole && answer.facts) return { answer, killedFor: limit.killedFor() };
       if (streams > MOST_COLLECTIONS) throw unreadable(answer);
     }
   } finally {
@@ -246,16 +248,20 @@ function unreadable(answer: StreamedAnswer): ContainersError {
   );
 }
 
-function toResult({ facts, output }: StreamedAnswer, hasKilled: boolean, waitedMs: number): ExecutionResult {
-  const wasStopped = (facts?.wasStopped ?? false) || hasKilled;
+function toResult(
+  { facts, output }: StreamedAnswer,
+  killedFor: StopReason | null,
+  waitedMs: number,
+): ExecutionResult {
+  const stoppedFor = facts?.wasStopped ? (facts.wasCancelled ? 'cancelled' : 'timed_out') : killedFor;
   const exitCode = facts?.exitCode ?? null;
   const note = facts?.isOutputLost
     ? 'A part of the output is lost: the disk of the workspace was full.'
     : null;
   return {
-    ending: wasStopped ? 'timed_out' : exitCode === null ? 'interrupted' : 'exited',
+    ending: stoppedFor ?? (exitCode === null ? 'interrupted' : 'exited'),
     exitCode,
-    durationMs: Math.round(hasKilled && waitedMs > 0 ? waitedMs : (facts?.durationMs ?? waitedMs)),
+    durationMs: Math.round(killedFor && waitedMs > 0 ? waitedMs : (facts?.durationMs ?? waitedMs)),
     branch: facts?.branch ?? null,
     changes: facts?.changes ?? { files: [], isComplete: false, reason: 'nothing was said about it' },
     output,

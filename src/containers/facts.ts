@@ -29,6 +29,8 @@ export type Facts = {
   /** So many bytes of the output are missing after the first so many. */
   gap: { afterBytes: number; missingBytes: number };
   wasStopped: boolean;
+  /** It was stopped because somebody wanted it to. */
+  wasCancelled: boolean;
   isOutputLost: boolean;
   /** False only where it was said: the workspace is as the last save left it. */
   isUnsaved: boolean;
@@ -70,6 +72,7 @@ export function parseFacts(bytes: Buffer, isCut: boolean): Facts | null {
     backgroundProcesses: Math.min(wholeNumber(values.get('background')) ?? 0, MOST_PROCESSES),
     gap: { afterBytes, missingBytes },
     wasStopped: values.has('stopped'),
+    wasCancelled: values.get('stopped') === 'cancelled',
     isOutputLost: values.has('lost'),
     isUnsaved: !values.has('saved'),
   };

@@ -7,60 +7,86 @@ import { PIDS_LIMIT } from './limits.ts';
 
 /** From TERM to KILL. */
 const GRACE_MS = 5000;
+/** For the KILL to the processes of the command, before that to all of the container. */
+const KILL_MS = 2000;
+/** A command that is about to begin cannot be asked yet. */
+const ASK_AGAIN_MS = 500;
 /** For what comes after a command's end: looking for changes, handing out the output. */
 const FINISH_MS = 60_000;
 /** For a process that asks or kills: what it reads belongs to the commands, and may never let it end. */
 const ASK_MS = 10_000;
 
 export type TimeLimit = {
-  /** True when the command was killed because it did not end when asked. */
-  hasKilled: () => boolean;
+  /** Why the whole container was killed: the command did not end when asked. null: it was not. */
+  killedFor: () => StopReason | null;
   /** True when all has been done to end the command: what is asked from then on must have a limit of its own. */
   isOver: () => boolean;
   close: () => Promise<void>;
 };
 
+export type StopReason = 'timed_out' | 'cancelled';
+
 /**
- * Ends a command that takes too long: TERM to all its processes, and if that is not enough, KILL to every process of
- * the container that is not root's.
+ * Ends a command that takes too long, or is wanted no more: TERM to all its processes, then KILL to them, and if that is
+ * not enough, KILL to every process of the container that is not root's.
  *
  * @param env which execution, as the scripts of inside/ take it
+ * @param cancelled ends it at once
  * @param giveUp called when even that did not end the stream one waits for
  */
 export function startTimeLimit(
   docker: Docker,
   containerId: string,
-  { timeoutMs, env, giveUp }: { timeoutMs: number; env: Record<string, string>; giveUp: () => void },
+  { timeoutMs, cancelled, env, giveUp }: TimeLimitRequest,
 ): TimeLimit {
   const closing = new AbortController();
   const { signal } = closing;
-  let hasKilled = false;
+  let killedFor: StopReason | null = null;
   let isOver = false;
   const wait = (ms: number) => pause(ms, undefined, { signal });
-  const kill = async () => {
-    const hasEnded = await askToEnd(docker, containerId, env, signal);
-    await wait(hasEnded ? FINISH_MS : GRACE_MS);
-    hasKilled = !hasEnded;
-    await killAll(docker, containerId, signal);
-  };
-  const enforce = async () => {
-    await wait(Math.max(0, timeoutMs));
-    await kill().catch(() => signal.throwIfAborted());
+  const ask = (sent: 'TERM' | 'KILL', why: StopReason) =>
+    askToEnd(docker, containerId, { ...env, _THREADBOX_SIGNAL: sent, _THREADBOX_WHY: why }, signal);
+
+  /** @returns true when it had ended already */
+  async function end(why: StopReason): Promise<boolean> {
+    let said = await ask('TERM', why);
+    for (let waitedMs = 0; said === 'broken' && waitedMs < GRACE_MS; waitedMs += ASK_AGAIN_MS) {
+      await wait(ASK_AGAIN_MS);
+      said = await ask('TERM', why);
+    }
+    if (said === 'ended') return true;
+    if (said !== 'stopping') return false;
+    await wait(GRACE_MS);
+    said = await ask('KILL', why);
+    if (said !== 'stopping') return said === 'ended';
+    await wait(KILL_MS);
+    return (await ask('KILL', why)) === 'ended';
+  }
+
+  async function enforce(): Promise<void> {
+    const why = await untilOver(timeoutMs, cancelled, signal);
+    const hasEnded = await end(why).catch(() => {
+      signal.throwIfAborted();
+      return false;
+    });
+    if (hasEnded) await wait(FINISH_MS);
+    else killedFor = why;
+    await killAll(docker, containerId, signal).catch(() => signal.throwIfAborted());
     isOver = true;
     await wait(GRACE_MS);
     giveUp();
     await wait(FINISH_MS);
     // Not even KILL has helped. The workspace survives its container.
-    hasKilled = true;
+    killedFor = why;
     await docker.getContainer(containerId).kill();
-  };
+  }
   // A container that cannot be reached any more ends the stream too, and is reported there.
   const enforcing = enforce().catch(() => {
     isOver = true;
     giveUp();
   });
   return {
-    hasKilled: () => hasKilled,
+    killedFor: () => killedFor,
     isOver: () => isOver,
     async close() {
       closing.abort();
@@ -69,22 +95,48 @@ export function startTimeLimit(
   };
 }
 
-/** @returns true when it had ended already */
+type TimeLimitRequest = {
+  timeoutMs: number;
+  cancelled: AbortSignal | undefined;
+  env: Record<string, string>;
+  giveUp: () => void;
+};
+
+/** @throws at the end of `signal` */
+async function untilOver(
+  timeoutMs: number,
+  cancelled: AbortSignal | undefined,
+  signal: AbortSignal,
+): Promise<StopReason> {
+  try {
+    const either = cancelled ? AbortSignal.any([signal, cancelled]) : signal;
+    await pause(Math.max(0, timeoutMs), undefined, { signal: either });
+    return 'timed_out';
+  } catch {
+    signal.throwIfAborted();
+    return 'cancelled';
+  }
+}
+
+/** `broken`: there is nothing that tells what to ask. `unknown`: it could not be asked. */
 async function askToEnd(
   docker: Docker,
   containerId: string,
   env: Record<string, string>,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<'stopping' | 'ended' | 'broken' | 'unknown'> {
   try {
     const request = { command: RUN_FROM_ENVIRONMENT, env: { ...env, _THREADBOX_RUN: scripts.stop } };
-    return (await execText(docker, containerId, { ...request, signal: soon(signal) })).stdout === 'ended';
+    const { stdout } = await execText(docker, containerId, { ...request, signal: soon(signal) });
+    return STOP_WORDS.find((word) => word === stdout) ?? 'unknown';
   } catch {
     signal.throwIfAborted();
     // No process more can be started where a command has started too many: KILL makes room.
-    return false;
+    return 'unknown';
   }
 }
+
+const STOP_WORDS = ['stopping', 'ended', 'broken'] as const;
 
 function soon(signal?: AbortSignal): AbortSignal {
   const deadline = AbortSignal.timeout(ASK_MS);

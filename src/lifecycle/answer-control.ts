@@ -13,6 +13,7 @@ import {
 import type { Db } from '../store/database.ts';
 import { currentSave, expiringSaves, keepLonger } from '../store/saved-states.ts';
 import { extendSession, sessionOfThread } from '../store/sessions.ts';
+import { cancel } from './cancel.ts';
 import { endsAt, extendedUntil } from './idle-policy.ts';
 import { idleFacts, timeoutOf } from './idle-time.ts';
 import { keptMs, type LifecycleParts } from './parts.ts';
@@ -45,6 +46,7 @@ export async function answerControl(
   control: ControlWord,
 ): Promise<ControlOutcome> {
   if (control.word === 'extend') return extend(parts, thread, control.durationMs);
+  if (control.word === 'cancel') return cancel(parts, thread.threadId, control.isAll);
   return ANSWERS[control.word](parts, thread);
 }
 
@@ -58,7 +60,7 @@ const inQueue =
     return { kind: 'queue', control: { word, durationMs: null }, notice };
   };
 
-const ANSWERS: Readonly<Record<Exclude<ControlWord['word'], 'extend'>, Answer>> = {
+const ANSWERS: Readonly<Record<Exclude<ControlWord['word'], 'extend' | 'cancel'>, Answer>> = {
   status: async (parts, { threadId }) => justSay(await status(parts, threadId)),
   diff: async (parts, { threadId }) => justSay(await diff(parts, threadId)),
   log: async ({ db, now }, { threadId }) => {
@@ -178,7 +180,7 @@ async function status(parts: LifecycleParts, threadId: string): Promise<Lifecycl
       ? {
           command: running.script,
           since: running.startedAt ?? running.createdAt,
-          lastLines: session ? await peekOutput(docker, session.containerId, running.id) : '',
+          lastLines: (session && (await peekOutput(docker, session.containerId, running.id)))?.text ?? null,
         }
       : null,
     queued: open.filter(({ state }) => state === 'queued').map(({ script }) => script),

@@ -1,3 +1,4 @@
+import type { Cancellations } from '../commands/cancellations.ts';
 import type { ThreadQueues } from '../commands/queues.ts';
 import type { ContainerParts } from '../commands/open-container.ts';
 import type { Config } from '../config.ts';
@@ -6,6 +7,7 @@ import type { PartState } from '../part-state.ts';
 /** What this room works with. */
 export type LifecycleParts = ContainerParts & {
   queues: ThreadQueues;
+  cancellations: Cancellations;
   config: Pick<
     Config,
     | 'botAddress'

@@ -8,10 +8,13 @@ import { visibleLine, visibleText } from './visible-text.ts';
 /** What a command wrote, and all of it compressed as far as that was kept. */
 export type OutputFacts = OutputBytes & { log: { gzip: Buffer; isComplete: boolean } | null };
 
-/** Everything an answer tells. `failed`: the command could not be run at all, and `error` says why. */
+/**
+ * Everything an answer tells. `failed`: the command could not be run at all, and `error` says why; `not_begun`: it was
+ * cancelled before.
+ */
 export type AnswerFacts = {
   command: string;
-  result: 'exited' | 'timed_out' | 'interrupted' | 'failed';
+  result: 'exited' | 'timed_out' | 'cancelled' | 'interrupted' | 'failed' | 'not_begun';
   exitCode: number | null;
   durationMs: number;
   branch: string | null;
@@ -45,7 +48,7 @@ export function renderAnswer(facts: AnswerFacts): RenderedAnswer {
       .filter(Boolean)
       .join(' · '),
     command: commandLines(facts.command),
-    hasRun: facts.result !== 'failed',
+    hasRun: hasRun(facts.result),
     error: facts.error === undefined ? '' : visibleText(facts.error.slice(0, 4000)),
     output,
     notes: [
@@ -62,7 +65,7 @@ export function renderAnswer(facts: AnswerFacts): RenderedAnswer {
   return { ...renderMail('answer', values), attachments };
 }
 
-type Outcome = { tone: 'good' | 'bad' | 'unsure'; headline: string; took: string; next: string };
+type Outcome = { tone: 'good' | 'bad' | 'unsure' | 'calm'; headline: string; took: string; next: string };
 
 const GO_ON = 'Reply with your next command. It runs in the same container, where this one left off.';
 
@@ -77,6 +80,16 @@ const OUTCOMES: { [Result in AnswerFacts['result']]: (exitCode: number | null) =
     headline: 'Stopped at the time limit',
     next: 'Everything it had started was ended too. Reply with your next command; longer work can go on in the background: long-command > log.txt 2>&1 &',
   }),
+  cancelled: () => ({
+    tone: 'calm',
+    headline: 'Cancelled',
+    next: 'You have ended it, and everything it had started was ended too. Look at what it has done (git status), or reply with your next command.',
+  }),
+  not_begun: () => ({
+    tone: 'calm',
+    headline: 'Cancelled before it began',
+    next: 'Reply with your next command.',
+  }),
   interrupted: () => ({
     tone: 'unsure',
     headline: 'Interrupted',
@@ -89,8 +102,10 @@ const OUTCOMES: { [Result in AnswerFacts['result']]: (exitCode: number | null) =
   }),
 };
 
+const hasRun = (result: AnswerFacts['result']) => result !== 'failed' && result !== 'not_begun';
+
 function outcomeOf({ result, exitCode, durationMs }: AnswerFacts): Outcome {
-  const took = result === 'failed' ? '' : ` after ${durationInWords(durationMs)}`;
+  const took = !hasRun(result) ? '' : ` after ${durationInWords(durationMs)}`;
   return { ...OUTCOMES[result](exitCode), took };
 }
 
@@ -109,14 +124,13 @@ function meaningOf(exitCode: number | null): string {
   return word === undefined ? '' : ` (${word})`;
 }
 
-function notesOf({ backgroundProcesses }: AnswerFacts, isLogCut: boolean): string[] {
+function notesOf({ backgroundProcesses, result }: AnswerFacts, isLogCut: boolean): string[] {
   const notes = [];
   if (backgroundProcesses > 0) {
-    const still =
-      backgroundProcesses === 1
-        ? '1 process it started goes'
-        : `${backgroundProcesses} processes it started go`;
-    notes.push(`${still} on in the background.`);
+    const whose = result === 'timed_out' || result === 'cancelled' ? 'of earlier commands' : 'it started';
+    const goes = backgroundProcesses === 1 ? 'goes' : 'go';
+    const count = `${backgroundProcesses} ${backgroundProcesses === 1 ? 'process' : 'processes'}`;
+    notes.push(`${count} ${whose} ${goes} on in the background.`);
   }
   if (isLogCut)
     notes.push(`There was more output than a mail can carry: ${LOG_NAME} has the beginning of it.`);

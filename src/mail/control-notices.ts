@@ -1,4 +1,5 @@
 import { durationInWords, plural } from './amounts.ts';
+import { cancelled, type CancelledNotice } from './cancel-notice.ts';
 import { atMoment, momentInWords } from './moments.ts';
 import { example, list, quote, reply, words, type Tellers, type Told } from './notice-blocks.ts';
 import { visibleLine, visibleText } from './visible-text.ts';
@@ -41,6 +42,7 @@ export type ControlNotice =
   | { kind: 'help'; repositoryName: string | null; idleMinutes: number }
   | { kind: 'keep'; expiresAt: Date; now: Date }
   | { kind: 'later'; word: string; ahead: number }
+  | CancelledNotice
   | { kind: 'nothing-there'; word: string; repositoryName: string }
   | { kind: 'not-understood'; fault: string };
 
@@ -133,6 +135,7 @@ export const CONTROL_TELLERS: Tellers<ControlNotice> = {
       words('Another mail tells you when it is done.'),
     ],
   }),
+  cancelled,
   'nothing-there': nothingThere,
   'not-understood': ({ fault }) => ({
     title: 'This was not understood',
@@ -188,6 +191,7 @@ function help({ repositoryName, idleMinutes }: Extract<ControlNotice, { kind: 'h
         isCode: true,
         rows: [
           { label: 'status', value: 'what runs, what waits, and how much time is left' },
+          { label: 'cancel', value: 'end the command that runs; cancel all: those that wait, too' },
           { label: 'diff', value: 'what is changed, with a patch' },
           { label: 'log', value: 'the last commands' },
           { label: 'extend', value: `keep the container for ${minutes} from now; extend 2h for two hours` },

@@ -1,8 +1,7 @@
 import { durationInWords, plural } from './amounts.ts';
 import { changesOf, type ChangedFile } from './changes-in-words.ts';
 import { momentInWords } from './moments.ts';
-import { facts, quote, words, type Block, type Tellers, type Told } from './notice-blocks.ts';
-import { renderOutput } from './render-output.ts';
+import { facts, firstLine, lastOutput, words, type Block, type Tellers, type Told } from './notice-blocks.ts';
 import { visibleLine } from './visible-text.ts';
 import { workInWords } from './work-in-words.ts';
 
@@ -10,7 +9,7 @@ import { workInWords } from './work-in-words.ts';
 export type LookNotice =
   | {
       kind: 'status';
-      running: { command: string; since: Date; lastLines: string } | null;
+      running: { command: string; since: Date; lastLines: string | null } | null;
       queued: readonly string[];
       container: 'running' | 'stopped' | 'none';
       goesAt: Date | null;
@@ -33,14 +32,13 @@ type LoggedCommand = {
 const PATCH_NAME = 'changes.patch';
 const MOST_QUEUED = 5;
 const MOST_LOGGED = 30;
-const LAST_LINES = 20;
 
 export const LOOK_TELLERS: Tellers<LookNotice> = { status, diff, log };
 
 type Status = Extract<LookNotice, { kind: 'status' }>;
 
 function status(notice: Status): Told {
-  const { running, queued, goesAt, now } = notice;
+  const { running, queued, now } = notice;
   const rows = [
     { label: 'Container', value: containerInWords(notice) },
     ...queuedRows(queued),
@@ -50,15 +48,18 @@ function status(notice: Status): Told {
   return {
     title: statusTitle(notice),
     blocks: [
-      ...(running ? [runningBlock(running)] : []),
+      ...(running ? [lastOutput(running.command, running.lastLines).block] : []),
       facts(rows),
-      words(
-        goesAt === null
-          ? 'Reply with your next command.'
-          : 'Reply with your next command, or with the one word extend to keep the container longer.',
-      ),
+      words(nextInWords(notice)),
     ],
   };
+}
+
+function nextInWords({ running, queued, goesAt }: Status): string {
+  if (running) return 'Reply with your next command, or with the one word cancel to end this one.';
+  if (goesAt !== null)
+    return 'Reply with your next command, or with the one word extend to keep the container longer.';
+  return `Reply with your next command${queued.length > 0 ? ', or with cancel to drop the one that comes next' : ''}.`;
 }
 
 function statusTitle({ running, queued, now }: Status): string {
@@ -68,16 +69,6 @@ function statusTitle({ running, queued, now }: Status): string {
   }
   if (queued.length > 0) return `${plural(queued.length, 'command')} waiting, none running`;
   return 'Nothing is running';
-}
-
-function runningBlock({ command, lastLines }: NonNullable<Status['running']>): Block {
-  const head = Buffer.from(lastLines);
-  const output = renderOutput(
-    { head, tail: Buffer.alloc(0), totalBytes: head.length, omittedBytes: 0 },
-    null,
-  );
-  const shown = output.text.split('\n').slice(-LAST_LINES).join('\n');
-  return quote(`$ ${firstLine(command)}\n\n${shown || '(no output yet)'}`, 8000);
 }
 
 function containerInWords({ container, goesAt, saved, now }: Status): string {
@@ -168,12 +159,7 @@ function outcomeInWords(state: string, exitCode: number | null): string {
     timed_out: 'stopped at the time limit',
     interrupted: 'interrupted',
     failed: 'could not be run',
+    cancelled: 'cancelled',
   };
   return words[state] ?? visibleLine(state.replaceAll('_', ' '), 40);
-}
-
-/** Of a script, with a sign that there is more of it. */
-function firstLine(command: string): string {
-  const [first = '', ...rest] = command.slice(0, 5000).trim().split('\n');
-  return visibleLine(rest.length > 0 ? `${first.trimEnd()} …` : first.trimEnd(), 120);
 }

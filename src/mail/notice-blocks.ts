@@ -1,3 +1,4 @@
+import { renderOutput } from './render-output.ts';
 import { renderMail } from './templates.ts';
 import { visibleLine, visibleText } from './visible-text.ts';
 
@@ -10,6 +11,8 @@ export type Block =
   | { kind: 'fine'; text: string }
   | { kind: 'list'; items: string[]; more: string }
   | { kind: 'quote'; text: string }
+  /** What a command has written so far. `html`: for a `pre` on the dark block. */
+  | { kind: 'output'; command: string; text: string; html: string }
   | { kind: 'mail'; subject: string; body: string }
   | { kind: 'facts'; rows: { label: string; value: string }[]; isCode: boolean }
   | { kind: 'entries'; items: { main: string; detail: string; tone: 'good' | 'bad' | 'dim' }[]; more: string }
@@ -17,8 +20,8 @@ export type Block =
 
 type ShownFile = { path: string; added: string; removed: string; isBinary: boolean };
 
-/** What a notice says. The first words are also what the list view of a mail client shows. */
-export type Told = { title: string; blocks: Block[]; attachments?: Attachment[] };
+/** What a notice says. The list view of a mail client shows `preheader`: without one, the title and the first words. */
+export type Told = { title: string; blocks: Block[]; preheader?: string; attachments?: Attachment[] };
 
 export type RenderedNotice = { text: string; html: string; attachments?: Attachment[] };
 
@@ -27,9 +30,10 @@ export type Tellers<N extends { kind: string }> = {
   [Kind in N['kind']]: (notice: Extract<N, { kind: Kind }>) => Told;
 };
 
-export function renderTold({ title, blocks, attachments }: Told): RenderedNotice {
+export function renderTold({ title, blocks, preheader, attachments }: Told): RenderedNotice {
   const firstWords = blocks.find((block) => block.kind === 'words')?.text ?? '';
-  const mail = renderMail('notice', { title, blocks, preheader: firstWords });
+  const shown = preheader ?? [title, firstWords].filter(Boolean).join(' · ');
+  const mail = renderMail('notice', { title, blocks, preheader: shown });
   return attachments === undefined ? mail : { ...mail, attachments };
 }
 
@@ -44,6 +48,31 @@ export const quote = (text: string, limit = 1000): Block => ({
   kind: 'quote',
   text: visibleText(text.slice(0, limit)).trim(),
 });
+
+const LAST_LINES = 20;
+
+/**
+ * The last lines of a command that runs, in its colours.
+ *
+ * @param said null: it could not be looked at
+ */
+export function lastOutput(command: string, said: string | null): { block: Block; lastLine: string } {
+  const raw = Buffer.from((said ?? '').trimEnd().split('\n').slice(-LAST_LINES).join('\n'));
+  const bytes = { head: raw, tail: Buffer.alloc(0), totalBytes: raw.length, omittedBytes: 0 };
+  const { text, html, lastLine } = renderOutput(bytes, null);
+  const nothing = said === null ? '(its output cannot be looked at now)' : '(no output yet)';
+  const output = text === '' ? { text: nothing, html: nothing } : { text, html };
+  return {
+    block: { kind: 'output', command: firstLine(command), ...output },
+    lastLine: lastLine.slice(0, 110).toWellFormed(),
+  };
+}
+
+/** Of a script, with a sign that there is more of it. */
+export function firstLine(command: string): string {
+  const [first = '', ...rest] = command.slice(0, 5000).trim().split('\n');
+  return visibleLine(rest.length > 0 ? `${first.trimEnd()} …` : first.trimEnd(), 120);
+}
 
 /** What to answer. */
 export const reply = (body: string): Block => ({ kind: 'mail', subject: '', body });

@@ -1,4 +1,5 @@
 import { plural } from './amounts.ts';
+import { stillRunning, type StillRunningNotice } from './long-notice.ts';
 import { atMoment, momentInWords } from './moments.ts';
 import { fine, quote, reply, words, type Tellers, type Told } from './notice-blocks.ts';
 import { visibleLine } from './visible-text.ts';
@@ -39,6 +40,7 @@ export type UnaskedNotice =
       retryAt: Date;
       now: Date;
     }
+  | StillRunningNotice
   | { kind: 'lost'; repositoryName: string; savedAt: Date | null; now: Date }
   | { kind: 'no-room'; limit: 'user' | 'host'; maximum: number };
 
@@ -90,6 +92,7 @@ export const UNASKED_TELLERS: Tellers<UnaskedNotice> = {
     };
   },
   'save-failed': (notice) => (notice.forWhom === 'owner' ? failedForOwner(notice) : failedForAdmin(notice)),
+  'still-running': stillRunning,
   lost: ({ repositoryName, savedAt, now }) => ({
     title: `The container of ${visibleLine(repositoryName, 80)} was gone, and its workspace with it`,
     blocks: [

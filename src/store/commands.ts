@@ -1,6 +1,7 @@
 import type { Db } from './database.ts';
 
-export type CommandState = 'queued' | 'running' | 'finished' | 'timed_out' | 'interrupted' | 'failed';
+export type CommandState =
+  'queued' | 'running' | 'finished' | 'timed_out' | 'interrupted' | 'failed' | 'cancelled';
 
 /** A control word that needs the thread's container: it waits in the thread's queue like a script. */
 export type QueuedControl = {
@@ -28,6 +29,10 @@ export type Command = {
   attempt: number;
   /** Of its first attempt. */
   startedAt: Date | null;
+  /** Since when it is to be ended. */
+  cancelRequestedAt: Date | null;
+  /** Its sender was told that it still runs, last when it had run for so long. */
+  toldRunningMs: number;
   userId: number;
   userAddress: string;
   userName: string;
@@ -64,6 +69,8 @@ const openCommands = (db: Db) =>
       state: 'commands.state',
       attempt: 'commands.attempt',
       startedAt: 'commands.started_at',
+      cancelRequestedAt: 'commands.cancel_requested_at',
+      toldRunningMs: 'commands.told_running_ms',
       userId: 'users.id',
       userAddress: 'users.address',
       userName: 'users.name',
@@ -86,7 +93,7 @@ export async function commandById(db: Db, id: number): Promise<Command> {
  *
  * @param last the number of the attempt before, 0 for none
  * @returns the number of this attempt
- * @throws when another process has recorded one meanwhile, or has ended the command
+ * @throws {CommandTaken} when another process has recorded one meanwhile, or the command has ended
  */
 export async function recordAttempt(db: Db, id: number, last: number): Promise<number> {
   const [row] = await db('commands')
@@ -98,8 +105,30 @@ export async function recordAttempt(db: Db, id: number, last: number): Promise<n
       started_at: db.raw('coalesce(started_at, now())'),
     })
     .returning<{ attempt: number }[]>('attempt');
-  if (!row) throw new Error(`Another process has taken up the command ${id}`);
+  if (!row) throw new CommandTaken(id);
   return row.attempt;
+}
+
+/** A command is not as it was when it was looked at. Looked at again, it says what there is to do. */
+export class CommandTaken extends Error {
+  readonly code = 'COMMAND_TAKEN';
+
+  constructor(id: number) {
+    super(`Somebody else has taken up the command ${id}, or has ended it`);
+    this.name = 'CommandTaken';
+  }
+}
+
+/** @returns false when it has ended, or was told by somebody else meanwhile */
+export async function recordToldRunning(
+  db: Db,
+  { id, toldRunningMs }: Pick<Command, 'id' | 'toldRunningMs'>,
+  toldMs: number,
+): Promise<boolean> {
+  const changed = await db('commands')
+    .where({ id, state: 'running', told_running_ms: toldRunningMs })
+    .update({ told_running_ms: Math.round(toldMs) });
+  return changed === 1;
 }
 
 /** Writes down what `fresh` or `restore` is about to do. */
@@ -169,6 +198,7 @@ export type LoggedCommand = {
   createdAt: Date;
   startedAt: Date | null;
   endedAt: Date | null;
+  cancelRequestedAt: Date | null;
   durationMs: number | null;
 };
 
@@ -181,6 +211,7 @@ const logged = (db: Db) =>
     'created_at as createdAt',
     'started_at as startedAt',
     'ended_at as endedAt',
+    'cancel_requested_at as cancelRequestedAt',
     'duration_ms as durationMs',
     db.raw('control is not null as "isControl"'),
   ]);

@@ -115,6 +115,19 @@ test('a polite stop ends within ten seconds with exit code 0, and the running co
   ranWith(later[0]?.text ?? '', '42 after it');
 });
 
+test('a bot killed between a cancel and its effect ends the command after the next start', async () => {
+  const deaf = 'trap "" TERM; echo deaf; echo deaf >> /workspace/ran; while :; do sleep 0.1; done';
+  const sent = await bot.send(ALICE, '[sample#cancel] Long', deaf);
+  await begun(thread(ALICE, '#cancel'), 'deaf');
+  await bot.send(ALICE, '[sample#cancel] Enough', 'cancel');
+  await until(() => bot.db('commands').whereNotNull('cancel_requested_at').first());
+  await bot.kill('SIGKILL');
+  await bot.start();
+  const [answers = []] = await bot.answersTo(ALICE, [sent]);
+  assert.equal(answers.length, 1);
+  assert.match(answers[0]?.text ?? '', /^Cancelled after [^]*\ndeaf\n/);
+});
+
 test('a bot that still waits for a part, or has lost one, stops as politely', async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'threadbox-stop-'));
   t.after(() => rm(dir, { recursive: true, force: true }));

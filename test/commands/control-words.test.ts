@@ -23,6 +23,21 @@ for (const word of ['status', 'save', 'stop', 'fresh', 'restore', 'diff', 'log',
   });
 }
 
+const cancels: [text: string, isAll: boolean | null][] = [
+  ['cancel', false],
+  ['Cancel!', false],
+  ['“CANCEL”', false],
+  ['cancel all', true],
+  ['Cancel  All.', true],
+  ['cancel -a', null],
+  ['cancel all of it', null],
+  ['cancel lp-12', null],
+];
+for (const [text, isAll] of cancels) {
+  test(`${JSON.stringify(text)} is ${isAll === null ? 'a command' : 'for Threadbox'}`, () =>
+    assert.deepEqual(inReply(text), isAll === null ? null : { word: 'cancel', isAll }));
+}
+
 const durations: [text: string, durationMs: number | null][] = [
   ['extend', null],
   ['Extend.', null],

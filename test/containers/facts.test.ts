@@ -40,6 +40,7 @@ describe('what a script inside a container says', () => {
       backgroundProcesses: 2,
       gap: { afterBytes: 0, missingBytes: 0 },
       wasStopped: false,
+      wasCancelled: false,
       isOutputLost: false,
       isUnsaved: true,
     });

@@ -83,6 +83,8 @@ test('each ending has its own first line', () => {
       { result: 'timed_out', exitCode: null, durationMs: 1_800_000 },
       'Stopped at the time limit after 30 min',
     ],
+    [{ result: 'cancelled', exitCode: null, durationMs: 61_000 }, 'Cancelled after 1 min 1 s'],
+    [{ result: 'not_begun', exitCode: null, error: 'Nothing was run.' }, 'Cancelled before it began'],
     [{ result: 'interrupted', exitCode: null, durationMs: 61_000 }, 'Interrupted after 1 min 1 s'],
     [{ result: 'failed', exitCode: null, error: 'no such branch' }, 'Could not run this command'],
   ];

@@ -89,6 +89,25 @@ export const samples = {
     kind: 'not-understood',
     fault: '"extend banana" names no length of time. Say it like this: extend 2h.',
   },
+  'still-running': {
+    kind: 'still-running',
+    command: 'npm test -- --coverage\nnpm run report',
+    ranMs: 301_200,
+    lastLines:
+      '\x1b[32m✓\x1b[0m adds a login form (12 ms)\n\x1b[32m✓\x1b[0m keeps the session (40 ms)\n\x1b[33m…\x1b[0m waits for the browser, https://example.com/run/17\n',
+    endsAt: at('14:52:00'),
+    timeoutMs: 1_800_000,
+    isLast: false,
+    now,
+  },
+  cancelled: {
+    kind: 'cancelled',
+    running: 'npm test',
+    isRepeated: false,
+    dropped: ['npm run build', 'git status\ngit log -1'],
+    waiting: [],
+    controls: ['save'],
+  },
   status: {
     kind: 'status',
     running: {

@@ -6,7 +6,7 @@
 #   ready              the workspace is prepared
 #   executions/ID.*    claim   made once (O_EXCL): who made it runs the command. "pid starttime clock" of the wrapper
 #                      out     the first part of the output; ring0, ring1 the last; ring "turn base" where it stands
-#                      exit    "status time" as soon as the command has ended; stop: its time limit has passed
+#                      exit    "status time" as soon as the command has ended; stop: why it was asked to end
 #                      numstat what changed, as git prints it with -z; facts: the end, complete by its last line
 #                      state   exported environment and directory at the end of the command
 #   last               the ID whose state the next command begins with; executions since old spools were removed, and
@@ -118,14 +118,18 @@ find_gap() {
 
 # Writes the facts down. What a full disk does not take is still in $facts.
 record_facts() {
-  local exit_status=$1 ended=$2
+  local exit_status=$1 ended=$2 why
   find_branch
   one_line "$branch"
   find_others
   facts="threadbox 1"$'\n'"background ${#others[@]}"$'\n'"branch $value"$'\n'"changes $changes"$'\n'
   [[ -z $exit_status ]] || facts+="exit $exit_status"$'\n'
   [[ -z $started || -z $ended ]] || facts+="time $started $ended"$'\n'
-  [[ ! -e $spool.stop ]] || facts+=$'stopped\n'
+  if [[ -e $spool.stop ]]; then
+    [[ ! -f $spool.stop ]] || read -r why <"$spool.stop"
+    one_line "$why"
+    facts+="stopped $value"$'\n'
+  fi
   [[ -z $lost ]] || facts+=$'lost\n'
   ! is_saved || facts+=$'saved\n'
   plain "$spool.facts"
