@@ -4,7 +4,7 @@ import { loopReason } from '../mail/loop-guard.ts';
 import type { Notice } from '../mail/notices.ts';
 import { parseMessage, type ParsedMessage } from '../mail/parse.ts';
 import { stripReplyPrefixes } from '../mail/reply-prefixes.ts';
-import { typedText } from '../mail/reply-text.ts';
+import { readTyped } from '../mail/reply-text.ts';
 import { isAllowedSender } from '../mail/sender.ts';
 import { queueCommand } from '../store/commands.ts';
 import { isUniqueViolation } from '../store/database.ts';
@@ -61,7 +61,7 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
   }
 
   const repositories = await listRepositories(db);
-  const typed = typedText(message.text);
+  const { text: typed, doubt } = readTyped(message.text);
   const bodyLine = bodyRepositoryLine(typed);
   const found = await threadOf(intake, message, sender, repositories, bodyLine);
   const withoutPrefixes = stripReplyPrefixes(message.subject);
@@ -78,9 +78,17 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
     const notice = found.candidates.length === 0 ? 'no-repository' : 'which-repository';
     return refuse(intake, received, facts, { kind: notice, candidates: found.candidates });
   }
+  const repositoryName = repositories.find(({ id }) => id === found.repositoryId)?.name ?? '';
+  const oddity = doubt ?? (body.includes('\u{fffd}') ? 'broken-characters' : null);
+  if (oddity)
+    return refuse(intake, received, facts, {
+      kind: 'unsure',
+      understood: body,
+      doubt: oddity,
+      repositoryName,
+    });
   const command = commandText(body, subjectRest, isReply);
   if ('missing' in command) {
-    const repositoryName = repositories.find(({ id }) => id === found.repositoryId)?.name ?? '';
     const notice: Notice =
       command.missing === 'empty'
         ? { kind: 'empty-mail', repositoryName }

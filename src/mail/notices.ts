@@ -10,6 +10,7 @@ import {
   type Tellers,
   type Told,
 } from './notice-blocks.ts';
+import type { Doubt } from './reply-text.ts';
 import { visibleLine } from './visible-text.ts';
 
 /** What a sender is told when a mail of theirs could not be run as it was. `candidates`: the sender's repositories. */
@@ -18,6 +19,7 @@ export type Notice =
   | { kind: 'no-repository'; candidates: readonly string[] }
   | { kind: 'which-repository'; candidates: readonly string[] }
   | { kind: 'empty-mail'; repositoryName: string }
+  | { kind: 'unsure'; understood: string; doubt: Doubt | 'broken-characters'; repositoryName: string }
   | { kind: 'mail-too-large'; sizeBytes: number; limitBytes: number }
   | { kind: 'command-too-large'; limitBytes: number }
   | { kind: 'fault'; messageNumber: number }
@@ -55,6 +57,16 @@ const TELLERS: Tellers<Notice> = {
         'Nothing was run. Write the command into the mail, above anything quoted. Several lines make a script:',
       ),
       example(notice.repositoryName || 'my-app', 'git pull\nnpm test'),
+    ],
+  }),
+  unsure: ({ understood, doubt, repositoryName }) => ({
+    title: 'Which part of this mail is the command?',
+    blocks: [
+      words(`Nothing was run. ${DOUBTS[doubt]}`),
+      ...(understood.trim() === '' ? [] : [words('This is what was understood:'), quote(understood)]),
+      words('To have it run, write the command alone, above anything quoted, between two lines like these:'),
+      example(repositoryName || 'my-app', '```\ngit pull\nnpm test\n```'),
+      words('Or send it as a new mail with nothing else in it.'),
     ],
   }),
   'mail-too-large': (notice) => ({
@@ -95,6 +107,16 @@ const TELLERS: Tellers<Notice> = {
       words('It will run by itself as soon as it can. There is no need to send it again.'),
     ],
   }),
+};
+
+const DOUBTS: Readonly<Record<Doubt | 'broken-characters', string>> = {
+  'around-a-quote': 'There is text above the quoted mail and below it, and both may be meant.',
+  'between-quoted-lines': 'What you wrote stands between lines that begin with > and may be quoted.',
+  'cut-short': 'A quotation or a signature seems to begin in the middle of it, so it may be only half of it.',
+  'open-quote': 'One of its lines reads as if a quoted mail began there.',
+  'no-beginning': 'It quotes an answer of Threadbox, and nothing shows where that begins.',
+  'beside-a-fence': 'There is a block between ``` lines, and more beside it.',
+  'broken-characters': 'Some of its characters arrived broken: \ufffd. Send it as UTF-8, or without them.',
 };
 
 function unknownRepository(name: string, candidates: readonly string[]): Told {

@@ -33,6 +33,23 @@ const notices: [notice: Notice, ...says: RegExp[]][] = [
     / {4}git pull\n {4}npm test\n/,
   ],
   [
+    { kind: 'unsure', understood: 'npm ci', doubt: 'around-a-quote', repositoryName: 'website' },
+    /^Which part of this mail is the command\?\n/,
+    /Nothing was run\. There is text above the quoted mail and below it/,
+    /what was understood:\n\n {2}npm ci\n/,
+    /Subject: \[website\]/,
+    / {4}```\n {4}git pull\n {4}npm test\n {4}```\n/,
+    /new mail/,
+  ],
+  [
+    { kind: 'unsure', understood: '', doubt: 'no-beginning', repositoryName: '' },
+    /nothing shows where that begins/,
+  ],
+  [
+    { kind: 'unsure', understood: 'echo \u{fffd}', doubt: 'broken-characters', repositoryName: '' },
+    /arrived broken/,
+  ],
+  [
     { kind: 'mail-too-large', sizeBytes: 31e6, limitBytes: 20 << 20 },
     /^This mail is too large: 30 MB/,
     /up to 20 MB/,
