@@ -59,6 +59,8 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
     const limitBytes = intake.maxMessageBytes;
     return refuse(intake, received, facts, { kind: 'mail-too-large', sizeBytes, limitBytes });
   }
+  const { obstacle } = message;
+  if (obstacle !== null) return refuse(intake, received, facts, { kind: 'unreadable', obstacle });
 
   const repositories = await listRepositories(db);
   const { text: typed, doubt } = readTyped(message.text);

@@ -1,4 +1,5 @@
 import { sizeInWords } from './amounts.ts';
+import type { Obstacle } from './mime.ts';
 import { nearestName } from './nearest-name.ts';
 import {
   example,
@@ -20,6 +21,7 @@ export type Notice =
   | { kind: 'which-repository'; candidates: readonly string[] }
   | { kind: 'empty-mail'; repositoryName: string }
   | { kind: 'unsure'; understood: string; doubt: Doubt | 'broken-characters'; repositoryName: string }
+  | { kind: 'unreadable'; obstacle: Obstacle }
   | { kind: 'mail-too-large'; sizeBytes: number; limitBytes: number }
   | { kind: 'command-too-large'; limitBytes: number }
   | { kind: 'fault'; messageNumber: number }
@@ -69,6 +71,10 @@ const TELLERS: Tellers<Notice> = {
       words('Or send it as a new mail with nothing else in it.'),
     ],
   }),
+  unreadable: ({ obstacle }) => {
+    const [title, why, next] = OBSTACLES[obstacle];
+    return { title, blocks: [words(`Nothing was run. ${why}`), words(next)] };
+  },
   'mail-too-large': (notice) => ({
     title: `This mail is too large: ${sizeInWords(notice.sizeBytes)}`,
     blocks: [
@@ -107,6 +113,34 @@ const TELLERS: Tellers<Notice> = {
       words('It will run by itself as soon as it can. There is no need to send it again.'),
     ],
   }),
+};
+
+const OBSTACLES: Readonly<Record<Obstacle, [title: string, why: string, next: string]>> = {
+  encrypted: [
+    'This mail is encrypted',
+    'Threadbox has no key to read it with.',
+    'Send it without encryption. Signed mail is fine.',
+  ],
+  'too-many-parts': [
+    'This mail has too many parts',
+    'A mail to Threadbox can have up to 1,000 parts, attachments included, and 50 within one another.',
+    'Send the command alone, and many files packed into one, for example as a .tar.gz.',
+  ],
+  'headers-too-large': [
+    'The headers of this mail are too large',
+    'They can have up to 1 MB.',
+    'Send the command as a new mail, not as an answer or a forwarded one.',
+  ],
+  'text-too-long': [
+    'The text of this mail is too long',
+    'A mail to Threadbox can have up to 4 MB of text, quoted text included.',
+    'Send the command as a new mail, and long text as a file attached to it.',
+  ],
+  'too-slow': [
+    'This mail could not be read in time',
+    'Its structure is too complicated: too many parts, nested too deeply.',
+    'Send the command as a new, plain mail.',
+  ],
 };
 
 const DOUBTS: Readonly<Record<Doubt | 'broken-characters', string>> = {

@@ -50,6 +50,16 @@ const notices: [notice: Notice, ...says: RegExp[]][] = [
     /arrived broken/,
   ],
   [
+    { kind: 'unreadable', obstacle: 'encrypted' },
+    /^This mail is encrypted\n/,
+    /Nothing was run\. Threadbox has no key/,
+    /Send it without encryption/,
+  ],
+  [{ kind: 'unreadable', obstacle: 'too-many-parts' }, /up to 1,000 parts/, /packed into one/],
+  [{ kind: 'unreadable', obstacle: 'headers-too-large' }, /up to 1 MB/, /as a new mail/],
+  [{ kind: 'unreadable', obstacle: 'text-too-long' }, /up to 4 MB of text/, /attached/],
+  [{ kind: 'unreadable', obstacle: 'too-slow' }, /could not be read in time/, /plain mail/],
+  [
     { kind: 'mail-too-large', sizeBytes: 31e6, limitBytes: 20 << 20 },
     /^This mail is too large: 30 MB/,
     /up to 20 MB/,
