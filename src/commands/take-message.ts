@@ -3,7 +3,7 @@ import { MAX_SCRIPT_BYTES } from '../containers/limits.ts';
 import type { Notice } from '../mail/notices.ts';
 import { parseMessage, type ParsedMessage } from '../mail/parse.ts';
 import { stripReplyPrefixes } from '../mail/reply-prefixes.ts';
-import { typedText } from '../mail/reply-text.ts';
+import { readTyped } from '../mail/reply-text.ts';
 import { queueCommand } from '../store/commands.ts';
 import { isUniqueViolation } from '../store/database.ts';
 import {
@@ -58,9 +58,11 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
     const limitBytes = intake.maxMessageBytes;
     return refuse(intake, received, facts, { kind: 'mail-too-large', sizeBytes, limitBytes });
   }
+  const { obstacle } = message;
+  if (obstacle !== null) return refuse(intake, received, facts, { kind: 'unreadable', obstacle });
 
   const repositories = await listRepositories(db);
-  const typed = typedText(message.text);
+  const { text: typed, doubt } = readTyped(message.text);
   const bodyLine = bodyRepositoryLine(typed);
   const found = await threadOf(intake, message, sender, repositories, bodyLine);
   const withoutPrefixes = stripReplyPrefixes(message.subject);
@@ -77,9 +79,17 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
     const notice = found.candidates.length === 0 ? 'no-repository' : 'which-repository';
     return refuse(intake, received, facts, { kind: notice, candidates: found.candidates });
   }
+  const repositoryName = repositories.find(({ id }) => id === found.repositoryId)?.name ?? '';
+  const oddity = doubt ?? (body.includes('\u{fffd}') ? 'broken-characters' : null);
+  if (oddity)
+    return refuse(intake, received, facts, {
+      kind: 'unsure',
+      understood: body,
+      doubt: oddity,
+      repositoryName,
+    });
   const command = commandText(body, subjectRest, isReply);
   if ('missing' in command) {
-    const repositoryName = repositories.find(({ id }) => id === found.repositoryId)?.name ?? '';
     const notice: Notice =
       command.missing === 'empty'
         ? { kind: 'empty-mail', repositoryName }

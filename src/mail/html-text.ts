@@ -1,3 +1,5 @@
+import { QUOTE_SIGN } from './quote-signs.ts';
+
 /** More than this is not typed by anybody. */
 const LONGEST_HTML = 2 << 20;
 
@@ -43,7 +45,8 @@ const ENTITIES = new Map<string, string>([
 
 /**
  * The lines that somebody typed into an HTML editor: one for each paragraph, division or break, never wrapped, nothing
- * added but `> ` before quoted blocks. (Converters made for reading wrap, indent and put blank lines between paragraphs;
+ * added but `> ` before quoted blocks,
+ * and a line where the page itself says that a quote or a signature begins. (Converters made for reading wrap, indent and put blank lines between paragraphs;
  * each of that changes a script.)
  */
 export function htmlToText(html: string): string {
@@ -55,7 +58,14 @@ export function htmlToText(html: string): string {
   return page.end();
 }
 
-type Tag = { kind: 'tag'; name: string; isClosing: boolean; keepsSpace: boolean };
+type Tag = { kind: 'tag'; name: string; isClosing: boolean; keepsSpace: boolean; sign: Sign | null };
+type Sign = 'quote' | 'signature';
+
+/** How web clients mark what they quote, whatever language their line of attribution is in. */
+const QUOTE_MARK =
+  /\s(?:id|class)\s*=\s*["']?(?:[^"'>]*\s)?(?:gmail_quote|gmail_attr|divRplyFwdMsg|appendonsend|mail-editor-reference-message-container|ms-outlook-mobile-reference-message|yahoo_quoted\w*|protonmail_quote|moz-cite-prefix|zmail_extra|tutanota_quote|OutlookMessageHeader|moz-forward-container|isReplyContent|ntes-mailmaster-quote)(?=["'\s>])|^<blockquote\s[^>]*type\s*=\s*["']?cite/i;
+const SIGNATURE_MARK =
+  /\s(?:id|class|data-smartmail)\s*=\s*["']?(?:[^"'>]*\s)?(?:gmail_signature|Signature|ms-outlook-mobile-signature|moz-signature|protonmail_signature_block|AppleMailSignature|ymail_android_signature|tutanota_signature)(?=["'\s>])/;
 type Part = { kind: 'text'; text: string } | Tag;
 
 const KEEPS_SPACE = /white-space(?:-collapse)?\s*:\s*(?:pre|break-spaces)/i;
@@ -76,10 +86,19 @@ function* parts(html: string): Generator<Part> {
     at = whole === '<!--' ? after(html, '-->', open) : tagEnd(html, open + whole.length);
     if (slash !== '/' && UNSEEN.has(name)) at = after(html, '>', indexOrEnd(lower, `</${name}`, at));
     else if (name !== '') {
-      const isVerbatim = name === 'pre' || name === 'textarea' || KEEPS_SPACE.test(html.slice(open, at));
-      yield { kind: 'tag', name, isClosing: slash === '/', keepsSpace: isVerbatim && !VOID.has(name) };
+      const tag = html.slice(open, at);
+      const isVerbatim = name === 'pre' || name === 'textarea' || KEEPS_SPACE.test(tag);
+      const sign = slash === '/' ? null : signOf(tag.slice(0, LONGEST_TAG));
+      yield { kind: 'tag', name, isClosing: slash === '/', keepsSpace: isVerbatim && !VOID.has(name), sign };
     }
   }
+}
+
+const LONGEST_TAG = 2000;
+
+function signOf(tag: string): Sign | null {
+  if (QUOTE_MARK.test(tag)) return 'quote';
+  return SIGNATURE_MARK.test(tag) ? 'signature' : null;
 }
 
 /** The place after the `>` that ends a tag; one inside a quoted attribute does not. */
@@ -119,6 +138,7 @@ class Page {
   #pieces: string[] = [];
   #endsInSpace = true;
   #quotes = 0;
+  readonly #signs = new Set<Sign>();
   /** The element whose spaces and line ends are kept, and how many of its name are open. */
   #verbatim: { name: string; depth: number } | null = null;
 
@@ -136,8 +156,9 @@ class Page {
     this.#add(this.#endsInSpace ? folded.replace(/^ /, '') : folded);
   }
 
-  tag({ name, isClosing, keepsSpace }: Tag): void {
+  tag({ name, isClosing, keepsSpace, sign }: Tag): void {
     const step = isClosing ? -1 : 1;
+    if (sign !== null) this.#sign(sign);
     if (name === 'br') {
       if (!isClosing) this.#break();
     } else if (name === 'hr') {
@@ -161,6 +182,15 @@ class Page {
   end(): string {
     this.#endLine();
     return this.#lines.join('\n');
+  }
+
+  /** The first of each says all; one within quoted text says nothing. */
+  #sign(sign: Sign): void {
+    if (this.#quotes > 0 || this.#signs.has('quote') || this.#signs.has(sign)) return;
+    this.#signs.add(sign);
+    this.#endLine();
+    const line = sign === 'quote' ? QUOTE_SIGN : '-- ';
+    if (this.#lines.at(-1) !== line) this.#lines.push(line);
   }
 
   #add(piece: string): void {

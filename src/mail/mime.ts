@@ -1,21 +1,117 @@
 import { createHash } from 'node:crypto';
-import { MailParser, type AttachmentStream, type MessageText } from 'mailparser';
+import type { EventEmitter } from 'node:events';
+import { MailParser, type AttachmentStream, type MailParserOptions, type MessageText } from 'mailparser';
+import { readCms } from './cms.ts';
+import { essentialHeaders } from './essential-headers.ts';
 
-/** What a mail's MIME structure holds. Attachments are measured, not kept. */
+/** A part of a mail that is not its text. Measured; only what may hold the mail itself is kept. */
+type MimePart = { fileName: string; contentType: string; sizeBytes: number; sha256: string };
+
+/** Why a mail cannot be read, though its headers can. */
+export type Obstacle = 'encrypted' | 'too-many-parts' | 'headers-too-large' | 'text-too-long' | 'too-slow';
+
+/** What a mail's MIME structure holds. */
 export type MimeContent = {
   headers: Map<string, string[]>;
   subject: string;
   text: string;
   html: string;
-  attachments: { fileName: string; contentType: string; sizeBytes: number; sha256: string }[];
+  attachments: MimePart[];
+  obstacle: Obstacle | null;
 };
 
 const LIMITS = { maxHeadSize: 1 << 20, maxChildNodes: 1000 };
 const DEADLINE_MS = 30_000;
+/** Each line is compared with the boundaries of all levels above it. */
+const MOST_LEVELS = 50;
+/** No command is so long, and its quotes are not worth the memory. */
+const LONGEST_TEXT = 4 << 20;
+/** Signed, and signed once more by a gateway. */
+const MOST_SIGNATURES = 3;
 
-/** @throws with `code: 'UNREADABLE'` beyond the limits of headers, parts or time. */
+/**
+ * Reads a mail. Signed ones are read like others; beyond the limits, and of encrypted ones, there are only the headers.
+ *
+ * @throws with `code: 'UNREADABLE'` when it is no mail
+ */
 export async function readMime(raw: Buffer): Promise<MimeContent> {
-  const parser = new MailParser({
+  const read = await readParts(raw);
+  if ('fault' in read) {
+    const head = await readParts(essentialHeaders(raw));
+    const obstacle = obstacleOf(read.fault);
+    if ('fault' in head || obstacle === null) throw unreadable(read.fault);
+    return { ...head.content, text: '', html: '', obstacle };
+  }
+  return withoutSignature(read);
+}
+
+type Parts = { content: MimeContent; cms: Buffer | null };
+
+/** The mail within an S/MIME signature (RFC 8551, 3.5.2), with the headers of the whole. */
+async function withoutSignature(read: Parts, level = 0): Promise<MimeContent> {
+  const { content, cms } = read;
+  const hasNoText = content.text.trim() === '' && content.html.trim() === '';
+  const isEncrypted =
+    /^multipart\/encrypted\b/i.test(content.headers.get('content-type')?.[0] ?? '') ||
+    (hasNoText && content.attachments.some(({ contentType }) => contentType === 'application/pgp-encrypted'));
+  if (content.obstacle !== null) return content;
+  if (isEncrypted) return { ...content, obstacle: 'encrypted' };
+  if (cms === null || !hasNoText) return content;
+  const held = readCms(cms);
+  if (held?.kind !== 'signed' || level >= MOST_SIGNATURES) return { ...content, obstacle: 'encrypted' };
+  const within = await readParts(held.content);
+  if ('fault' in within) return { ...content, obstacle: obstacleOf(within.fault) ?? 'encrypted' };
+  const { text, html, attachments, obstacle } = await withoutSignature(within, level + 1);
+  return { ...content, text, html, attachments, obstacle };
+}
+
+const obstacleOf = (fault: Error): Obstacle | null => {
+  if ((fault as { code?: string }).code === 'TOO_SLOW') return 'too-slow';
+  if ((fault as { code?: string }).code !== 'EMAXLEN') return null;
+  return fault.message.includes('header') ? 'headers-too-large' : 'too-many-parts';
+};
+
+const unreadable = (cause: Error) =>
+  Object.assign(new Error(`The mail cannot be read: ${cause.message}`, { cause }), { code: 'UNREADABLE' });
+
+type SplitNode = { filename: string | false; root: boolean; parentNode: SplitNode | false };
+type ParsedNode = { isAttachment?: boolean; disposition?: string };
+/** What mailparser does not declare; tests show that it is still there. */
+type MailParserParts = { splitter: EventEmitter; createNode(node: SplitNode): ParsedNode };
+const MailParserWithParts = MailParser as unknown as new (
+  options: MailParserOptions,
+) => MailParser & MailParserParts;
+
+/**
+ * A text part that has a file's name is a file, also where its client shows it within the mail: Apple Mail does so with
+ * patches, which would become part of the command.
+ */
+class PartsParser extends MailParserWithParts {
+  override createNode(node: SplitNode): ParsedNode {
+    if (levelOf(node) > MOST_LEVELS) {
+      const fault = Object.assign(new Error('too many parts within parts'), { code: 'EMAXLEN' });
+      this.splitter.emit('error', fault);
+    }
+    const made = super.createNode(node);
+    if (node.filename && !node.root && made.disposition === 'inline') {
+      Object.assign(made, { isAttachment: true, disposition: 'attachment' });
+    }
+    return made;
+  }
+}
+
+function levelOf(node: SplitNode): number {
+  let level = 0;
+  for (let above = node.parentNode; above; above = above.parentNode) level += 1;
+  return level;
+}
+
+/** The parts of a mail in their order; `onPart` has to read each one's content. @throws EMAXLEN, TOO_SLOW */
+async function parseParts(
+  raw: Buffer,
+  onPart: (part: AttachmentStream, fail: (error: Error) => void) => void,
+): Promise<{ parser: MailParser; body: MessageText | null }> {
+  const parser = new PartsParser({
     ...LIMITS,
     skipHtmlToText: true,
     skipTextToHtml: true,
@@ -25,48 +121,65 @@ export async function readMime(raw: Buffer): Promise<MimeContent> {
     ignoreEmbedded: true,
     checksumAlgo: false,
   });
-  const attachments: MimeContent['attachments'] = [];
   let body: MessageText | null = null;
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
-  const deadline = setTimeout(() => reject(new Error(`not read after ${DEADLINE_MS} ms`)), DEADLINE_MS);
+  const tooSlow = () => Object.assign(new Error(`not read after ${DEADLINE_MS} ms`), { code: 'TOO_SLOW' });
+  const deadline = setTimeout(() => reject(tooSlow()), DEADLINE_MS);
   parser.on('error', reject);
   parser.on('end', resolve);
   parser.on('data', (part) => {
     if (part.type === 'text') body = part;
-    else measure(part, attachments, reject);
+    else onPart(part, reject);
   });
   parser.end(raw);
   try {
     await ended;
-  } catch (cause) {
+  } catch (error) {
     parser.destroy();
-    throw Object.assign(new Error(`The mail cannot be read: ${(cause as Error).message}`, { cause }), {
-      code: 'UNREADABLE',
-    });
+    throw error;
   } finally {
     clearTimeout(deadline);
   }
-  const { text = '', html = '' } = (body ?? {}) as Partial<MessageText>;
-  return {
-    headers: unfold(parser.headerLines || []),
-    subject: parser.subject ?? '',
-    text,
-    html,
-    attachments,
-  };
+  return { parser, body };
 }
+
+async function readParts(raw: Buffer): Promise<Parts | { fault: Error }> {
+  const attachments: MimePart[] = [];
+  const cms: Buffer[] = [];
+  try {
+    const { parser, body } = await parseParts(raw, (part, fail) => measure(part, { attachments, cms }, fail));
+    const { text = '', html = '' } = (body ?? {}) as Partial<MessageText>;
+    const headers = unfold(parser.headerLines || []);
+    const isLong = text.length > LONGEST_TEXT;
+    const content = {
+      headers,
+      subject: parser.subject ?? '',
+      text: isLong ? '' : text,
+      html: isLong ? '' : html || '',
+      attachments,
+      obstacle: isLong ? ('text-too-long' as const) : null,
+    };
+    return { content, cms: cms.length > 0 ? Buffer.concat(cms) : null };
+  } catch (fault) {
+    return { fault: fault as Error };
+  }
+}
+
+const CMS = /^application\/(?:x-)?pkcs7-mime$/i;
 
 function measure(
   part: AttachmentStream,
-  attachments: MimeContent['attachments'],
+  { attachments, cms }: { attachments: MimePart[]; cms: Buffer[] },
   fail: (error: Error) => void,
 ): void {
   const hash = createHash('sha256');
+  const isKept = CMS.test(part.contentType) && cms.length === 0;
   let sizeBytes = 0;
   part.content.on('error', fail);
   part.content.on('data', (chunk: Buffer) => {
     hash.update(chunk);
     sizeBytes += chunk.length;
+    if (isKept) cms.push(chunk);
   });
   part.content.on('end', () => {
     const { filename = '', contentType } = part;

@@ -1,4 +1,5 @@
 import { durationInWords, sizeInWords } from './amounts.ts';
+import type { Obstacle } from './mime.ts';
 import { atMoment, momentInWords } from './moments.ts';
 import { nearestName } from './nearest-name.ts';
 import {
@@ -11,6 +12,7 @@ import {
   type Tellers,
   type Told,
 } from './notice-blocks.ts';
+import type { Doubt } from './reply-text.ts';
 import { visibleLine } from './visible-text.ts';
 
 /** What a sender is told when a mail of theirs could not be run as it was. `candidates`: the sender's repositories. */
@@ -19,6 +21,8 @@ export type Notice =
   | { kind: 'no-repository'; candidates: readonly string[] }
   | { kind: 'which-repository'; candidates: readonly string[] }
   | { kind: 'empty-mail'; repositoryName: string }
+  | { kind: 'unsure'; understood: string; doubt: Doubt | 'broken-characters'; repositoryName: string }
+  | { kind: 'unreadable'; obstacle: Obstacle }
   | { kind: 'mail-too-large'; sizeBytes: number; limitBytes: number }
   | { kind: 'command-too-large'; limitBytes: number }
   | {
@@ -66,6 +70,20 @@ const TELLERS: Tellers<Notice> = {
       example(notice.repositoryName || 'my-app', 'git pull\nnpm test'),
     ],
   }),
+  unsure: ({ understood, doubt, repositoryName }) => ({
+    title: 'Which part of this mail is the command?',
+    blocks: [
+      words(`Nothing was run. ${DOUBTS[doubt]}`),
+      ...(understood.trim() === '' ? [] : [words('This is what was understood:'), quote(understood)]),
+      words('To have it run, write the command alone, above anything quoted, between two lines like these:'),
+      example(repositoryName || 'my-app', '```\ngit pull\nnpm test\n```'),
+      words('Or send it as a new mail with nothing else in it.'),
+    ],
+  }),
+  unreadable: ({ obstacle }) => {
+    const [title, why, next] = OBSTACLES[obstacle];
+    return { title, blocks: [words(`Nothing was run. ${why}`), words(next)] };
+  },
   'mail-too-large': (notice) => ({
     title: `This mail is too large: ${sizeInWords(notice.sizeBytes)}`,
     blocks: [
@@ -134,6 +152,44 @@ const TELLERS: Tellers<Notice> = {
       words('It will run by itself as soon as it can. There is no need to send it again.'),
     ],
   }),
+};
+
+const OBSTACLES: Readonly<Record<Obstacle, [title: string, why: string, next: string]>> = {
+  encrypted: [
+    'This mail is encrypted',
+    'Threadbox has no key to read it with.',
+    'Send it without encryption. Signed mail is fine.',
+  ],
+  'too-many-parts': [
+    'This mail has too many parts',
+    'A mail to Threadbox can have up to 1,000 parts, attachments included, and 50 within one another.',
+    'Send the command alone, and many files packed into one, for example as a .tar.gz.',
+  ],
+  'headers-too-large': [
+    'The headers of this mail are too large',
+    'They can have up to 1 MB.',
+    'Send the command as a new mail, not as an answer or a forwarded one.',
+  ],
+  'text-too-long': [
+    'The text of this mail is too long',
+    'A mail to Threadbox can have up to 4 MB of text, quoted text included.',
+    'Send the command as a new mail, and long text as a file attached to it.',
+  ],
+  'too-slow': [
+    'This mail could not be read in time',
+    'Its structure is too complicated: too many parts, nested too deeply.',
+    'Send the command as a new, plain mail.',
+  ],
+};
+
+const DOUBTS: Readonly<Record<Doubt | 'broken-characters', string>> = {
+  'around-a-quote': 'There is text above the quoted mail and below it, and both may be meant.',
+  'between-quoted-lines': 'What you wrote stands between lines that begin with > and may be quoted.',
+  'cut-short': 'A quotation or a signature seems to begin in the middle of it, so it may be only half of it.',
+  'open-quote': 'One of its lines reads as if a quoted mail began there.',
+  'no-beginning': 'It quotes an answer of Threadbox, and nothing shows where that begins.',
+  'beside-a-fence': 'There is a block between ``` lines, and more beside it.',
+  'broken-characters': 'Some of its characters arrived broken: \ufffd. Send it as UTF-8, or without them.',
 };
 
 function unknownRepository(name: string, candidates: readonly string[]): Told {

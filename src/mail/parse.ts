@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { parseAddressHeader } from 'mailparser';
 import { htmlToText } from './html-text.ts';
-import { readMime, type MimeContent } from './mime.ts';
+import { readMime, type MimeContent, type Obstacle } from './mime.ts';
+import { isPgpEncrypted, withoutPgpArmour } from './pgp.ts';
 import { plainAddress, singleAddress } from './sender.ts';
 import { unwrap } from './unwrap.ts';
 
@@ -27,6 +28,8 @@ export type ParsedMessage = {
   /** Unfolded, not decoded, from top to bottom; names in lower case. */
   headers: Map<string, string[]>;
   attachments: { fileName: string; contentType: string; sizeBytes: number }[];
+  /** Why there is no text, where it could not be read. */
+  obstacle: Obstacle | null;
   /** The same for two copies of one mail: of subject, text and attachments. */
   bodyHash: string;
 };
@@ -41,14 +44,16 @@ const MOST_RECIPIENTS = 1000;
 /**
  * Bytes of a mail to values; those of its headers alone do as well. Odd mail is read as far as it can be.
  *
- * @throws with `code: 'UNREADABLE'` when it is no mail, or one made to break its reader.
+ * @throws with `code: 'UNREADABLE'` when it is no mail.
  */
 export async function parseMessage(raw: Buffer): Promise<ParsedMessage> {
   const content = await readMime(raw);
   const { headers } = content;
   const from = headers.get('from') ?? [];
   const subject = oneLine(content.subject, LONGEST_SUBJECT);
-  const text = typedLines(content);
+  const written = typedLines(content);
+  const obstacle = content.obstacle ?? (isPgpEncrypted(written) ? 'encrypted' : null);
+  const text = obstacle === null ? withoutPgpArmour(written) : '';
   const [sender = ''] = from;
   return {
     messageId: messageIds(headers, 'message-id')[0] ?? bareId(headers.get('message-id')?.[0]),
@@ -67,6 +72,7 @@ export async function parseMessage(raw: Buffer): Promise<ParsedMessage> {
       contentType,
       sizeBytes,
     })),
+    obstacle,
     bodyHash: createHash('sha256')
       .update(JSON.stringify([subject, text, content.attachments.map(({ sha256 }) => sha256)]))
       .digest('hex'),

@@ -5,7 +5,8 @@ const WROTE = new RegExp(
     'wrote',
     'writes',
     'schrieb',
-    'hat geschrieben',
+    'geschrieben',
+    'geschreven',
     'a écrit',
     'escribió',
     'ha scritto',
@@ -25,12 +26,19 @@ const WROTE = new RegExp(
     'a scris',
     '写道',
     '寫道',
+    'のメール',
+    'さんは書きました',
+    '작성',
+    'ได้เขียน',
+    'menulis',
+    'đã viết',
+    'va escriure',
   ].join('|'),
   'iu',
 );
 const ADDRESS = /[<([][^\s<>()[\]]+@[^\s<>()[\]]+[>)\]]/;
 /** How a line of attribution begins that is long enough to have been wrapped. */
-const OPENING = /^(?:\d|(?:On|Am|Le|El|Il|Em|Op|Den|Dne|Dnia|W|Vào|Pe|På|На)\s)/u;
+const OPENING = /^(?:\d|(?:On|At|Am|Le|El|Il|Em|A|Às|No|Op|Den|Dne|Dnia|W|Vào|Pe|På|На|在|於|El dia)\s)/u;
 const WRAPPED_FROM = 40;
 
 /**
@@ -90,40 +98,29 @@ export function isHeaderBlock(lines: readonly string[], at: number): boolean {
   return block.some((line) => DATE_HEADER.test(line)) && block.some((line) => SUBJECT_HEADER.test(line));
 }
 
+const DASHES = '[-\u2010-\u2015_]{2,}';
 const DIVIDER = new RegExp(
-  '^-{2,}\\s*(?:Original Message|Original Appointment|Forwarded message|Ursprüngliche Nachricht|Originalnachricht|' +
+  `^${DASHES}\\s*(?:Original(?: Message| Appointment)?|Forwarded message|Reply message|` +
+    'Ursprüngliche Nachricht|Originalnachricht|' +
     "Weitergeleitete Nachricht|Message d[’']origine|Message transféré|Mensaje original|Mensagem original|" +
     'Messaggio originale|Oorspronkelijk bericht|Originalmeddelande|Ursprungligt meddelande|Oprindelig meddelelse|' +
     'Opprinnelig melding|Alkuperäinen viesti|Oryginalna wiadomość|Wiadomość oryginalna|Původní zpráva|Исходное сообщение|' +
-    'Orijinal Mesaj|原始邮件|原始郵件|元のメッセージ|원본 메시지)\\s*-{2,}$',
+    'Orijinal Mesaj|原始邮件|原始郵件|元のメッセージ|원본 메시지|回复的原邮件|轉寄的郵件|転送メッセージ)' +
+    `\\s*${DASHES}$`,
   'iu',
 );
+
+const FORWARDED =
+  /^(?:Begin forwarded message|Anfang der weitergeleiteten Nachricht|Début du message (?:transféré|réexpédié)|Inicio del mensaje reenviado|Início da mensagem encaminhada|Inizio messaggio inoltrato|Begin doorgestuurd bericht|Vidarebefordrat brev|転送されたメッセージ|下面是被转发的邮件|開始轉寄的郵件)\s?[:：]$/iu;
+
+/** What stands for the beginning of a quote that only the HTML of a mail tells: {@link isDivider} knows it. */
+export const QUOTE_SIGN = '-----Original Message-----';
 
 /** A line that names the original message, or Outlook's rule above its block of headers. */
 export function isDivider(lines: readonly string[], at: number): boolean {
   const line = unquoted(lines[at] ?? '').trim();
-  if (DIVIDER.test(line)) return true;
+  if (DIVIDER.test(line) || FORWARDED.test(line)) return true;
   if (!/^_{10,}$/.test(line)) return false;
   const next = [1, 2, 3].find((distance) => (lines[at + distance] ?? '').trim() !== '');
   return next !== undefined && isHeaderBlock(lines, at + next);
-}
-
-const PHONE_SIGNATURE = new RegExp(
-  '^(?:' +
-    'Sent (?:from|with|via) (?:my |the )?(?:iP(?:hone|ad|od)|Mac|Android|Galaxy|Samsung|Pixel|BlackBerry|Windows|Huawei|Xiaomi|' +
-    'mobile|phone|Outlook|Mail|Yahoo|AOL|Gmail|Proton ?Mail|Proton|Spark|Fastmail|Thunderbird|K-9|Mailspring|Superhuman)\\b.*|' +
-    'Get Outlook for (?:iOS|Android|Mac|Windows)\\b.*|' +
-    '(?:Von meinem|Gesendet von (?:meinem|Outlook)|Gesendet mit) .{1,60}|' +
-    'Envoyé (?:de mon|depuis|à partir d) ?.{1,60}|' +
-    '(?:Enviado|Obtener Outlook|Obter o Outlook) (?:desde|do|de|para|a partir do|via) .{1,60}|' +
-    'Inviato (?:da|dal) .{1,60}|(?:Verstuurd|Verzonden) vanaf? .{1,60}|Skickat från (?:min|Outlook) ?.{1,60}|' +
-    'Sendt fra (?:min|Outlook) ?.{1,60}|Lähetetty .{1,60}|Wysłane? z .{1,60}|Odesláno z .{1,60}|Отправлено (?:с|из) .{1,60}|' +
-    '(?:iPhone|iPad)から送信|发自我的.{1,40}|從我的.{1,40}傳送|나의 (?:iPhone|iPad)에서 보냄' +
-    ')$',
-  'iu',
-);
-
-/** "Sent from my iPhone" and its kin, which come without the dashes of a signature. */
-export function isPhoneSignature(line: string): boolean {
-  return PHONE_SIGNATURE.test(line.trim());
 }

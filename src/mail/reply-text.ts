@@ -1,4 +1,6 @@
-import { attributionEnd, isDivider, isHeaderBlock, isPhoneSignature } from './quote-signs.ts';
+import { isPhoneSignature } from './phone-signatures.ts';
+import { attributionEnd, isDivider, isHeaderBlock } from './quote-signs.ts';
+import { fencedLines, hasFenceBeside, isUnfinished, shellBlocks, type Block } from './shell-blocks.ts';
 
 /**
  * The last line of every mail of ours, text and HTML: where the quoted part of an answer to it ends, even when the
@@ -13,155 +15,177 @@ const SIGNATURE = '-- ';
 const LONGEST_SIGNATURE_LINES = 30;
 /** A quoted line at least this long may have been wrapped, its end left on the next line without a `>`. */
 const WRAPS_FROM = 65;
+/** The rule above what a mailing list or a mail gateway adds at the end. No command begins like that. */
+const FOOTER_RULE = /^\s*[-_=*]{10,}\s*$/;
+
+/**
+ * Why it is not sure what was typed:
+ *
+ * - `around-a-quote`: there is text above the quoted mail and below it
+ * - `between-quoted-lines`: what was typed stands between quoted lines, or has them in it
+ * - `cut-short`: what seemed to be quoted, or a signature, stands within a quote or a here-document of the script
+ * - `open-quote`: a line like "On Monday, Bot wrote:", and nothing that says that what follows was quoted
+ * - `no-beginning`: an answer of ours is quoted, and nothing tells where it begins
+ * - `beside-a-fence`: a fenced block, and other lines
+ */
+export type Doubt =
+  'around-a-quote' | 'between-quoted-lines' | 'cut-short' | 'open-quote' | 'no-beginning' | 'beside-a-fence';
+
+/** `text`: what was understood, also where there is a doubt. Half a command must not be run. */
+export type Typed = { text: string; doubt: Doubt | null };
 
 /**
  * What the sender typed now: without quoted text and signature.
  *
  * A line goes only where something proves that it is quoted: a client's line of attribution, its block of headers, or
- * our own marker. Here-documents and fenced blocks are never looked into. Text above a quote wins; where nothing stands
- * above, what was typed below or between counts. A quote without a beginning that we can see leaves nothing rather
- * than our own answer as a command.
+ * our own marker. Here-documents and fenced blocks are never looked into. A quote without a beginning that we can see
+ * leaves nothing rather than our own answer as a command. A fenced block that stands alone is taken as it is.
  */
-export function typedText(text: string): string {
+export function readTyped(text: string): Typed {
   const lines = text.replace(/\r\n?/g, '\n').split('\n');
-  const isKept = shellBlocks(lines);
-  const marker = lines.findLastIndex((line, at) => !isKept[at] && MARKER.test(line));
-  const quote = findQuote(lines, isKept, marker);
+  const blocks = shellBlocks(lines);
+  const marker = lines.findLastIndex((line, at) => blocks[at] === null && MARKER.test(line));
+  const quote = findQuote(lines, blocks, marker);
   if (quote === null) {
-    if (marker !== -1) return '';
-    return finish(withoutSignature(lines, isKept));
+    return marker === -1 ? judge(lines, blocks) : { text: '', doubt: 'no-beginning' };
   }
-  const above = finish(withoutSignature(lines.slice(0, quote.start), isKept));
-  if (above !== '') return above;
+  const above = judge(lines.slice(0, quote.start), blocks, true);
+  if (above.text !== '') {
+    const isSure = above.doubt !== null || isFenced(lines.slice(0, quote.start), blocks);
+    return isSure ? above : { ...above, doubt: doubtBelow(lines, blocks, quote, marker) };
+  }
   if (quote.isPrefixed) {
-    const below = unquotedLines(lines, isKept, quote.bodyStart);
-    return finish(withoutSignature(below, shellBlocks(below)));
+    const { typed, isBetween } = unquoted(lines, blocks, quote.bodyStart);
+    const below = judge(typed, shellBlocks(typed), true);
+    return below.text !== '' && isBetween ? { ...below, doubt: 'between-quoted-lines' } : below;
   }
-  return marker > quote.start ? typedText(lines.slice(marker + 1).join('\n')) : '';
+  return marker > quote.start ? readTyped(lines.slice(marker + 1).join('\n')) : { text: '', doubt: null };
 }
 
-type Quote = { start: number; bodyStart: number; isPrefixed: boolean };
+type Quote = { start: number; bodyStart: number; isPrefixed: boolean; isAttribution: boolean };
 
-function findQuote(lines: readonly string[], isKept: readonly boolean[], marker: number): Quote | null {
-  const markedStart = markedBlockStart(lines, isKept, marker);
+function findQuote(lines: readonly string[], blocks: readonly Block[], marker: number): Quote | null {
+  const markedStart = markedBlockStart(lines, blocks, marker);
   for (const [at, line] of lines.entries()) {
-    if (isKept[at] || line.trim() === '') continue;
-    if (at === markedStart) return { start: at, bodyStart: at, isPrefixed: true };
+    if (blocks[at] !== null || line.trim() === '') continue;
+    if (at === markedStart) return { start: at, bodyStart: at, isPrefixed: true, isAttribution: false };
     const end = attributionEnd(lines, at, marker > at);
-    if (end !== null) return { start: at, bodyStart: end, isPrefixed: isQuoted(nextLine(lines, end)) };
-    if (isDivider(lines, at) || isHeaderBlock(lines, at)) {
-      return { start: at, bodyStart: at + 1, isPrefixed: isQuoted(nextLine(lines, at + 1)) };
-    }
+    const isHead = end === null && (isDivider(lines, at) || isHeaderBlock(lines, at));
+    if (end === null && !isHead) continue;
+    const from = end ?? at + 1;
+    const quoted = firstQuoted(lines, from, end === null ? MOST_LINES_BEFORE : 1);
+    const bodyStart = quoted === -1 ? from : quoted;
+    return { start: at, bodyStart, isPrefixed: quoted !== -1, isAttribution: end !== null };
   }
   return null;
 }
 
+/** An attribution may stand between what announces a quote and its first `>`. */
+const MOST_LINES_BEFORE = 4;
+
+/** The first of the next few lines, blank ones apart, that has a `>` before it; or -1. */
+function firstQuoted(lines: readonly string[], from: number, most: number): number {
+  let seen = 0;
+  for (let at = from; at < lines.length && at < from + MOST_LINES_APART && seen < most; at += 1) {
+    if (isQuoted(lines[at])) return at;
+    if (lines[at]?.trim() !== '') seen += 1;
+  }
+  return -1;
+}
+
+const MOST_LINES_APART = 12;
+
 /** Where the run of `>` lines begins in which our marker stands; -1 when it is not in one. */
-function markedBlockStart(lines: readonly string[], isKept: readonly boolean[], marker: number): number {
+function markedBlockStart(lines: readonly string[], blocks: readonly Block[], marker: number): number {
   if (!isQuoted(lines[marker])) return -1;
   let start = marker;
   for (let at = marker; at >= 0; at -= 1) {
-    if (isKept[at]) break;
+    if (blocks[at] !== null) break;
     if (isQuoted(lines[at])) start = at;
     else if (lines[at]?.trim() !== '') break;
   }
   return start;
 }
 
-function unquotedLines(lines: readonly string[], isKept: readonly boolean[], from: number): string[] {
+/** What stands below a quote where text stands above it. */
+function doubtBelow(
+  lines: readonly string[],
+  blocks: readonly Block[],
+  { start, bodyStart, isPrefixed, isAttribution }: Quote,
+  marker: number,
+): Doubt | null {
+  if (isPrefixed) {
+    const { typed } = unquoted(lines, blocks, bodyStart);
+    return hasWords(withoutFooter(typed)) ? 'around-a-quote' : null;
+  }
+  if (marker > start) return hasWords(withoutFooter(lines.slice(marker + 1))) ? 'around-a-quote' : null;
+  return isAttribution && hasWords(lines.slice(bodyStart)) ? 'open-quote' : null;
+}
+
+/**
+ * The lines that no `>` stands before.
+ *
+ * @returns `isBetween`: quoted ones follow what was typed
+ */
+function unquoted(lines: readonly string[], blocks: readonly Block[], from: number) {
   const typed: string[] = [];
   let isTyping = false;
+  let hasTyped = false;
+  let isBetween = false;
   let lastQuotedLength = 0;
-  for (const [at, line] of lines.entries()) {
-    if (at < from) continue;
-    if (!isKept[at] && isQuoted(line)) {
+  for (let at = from; at < lines.length; at += 1) {
+    const line = lines[at] ?? '';
+    if (blocks[at] === null && isQuoted(line)) {
       lastQuotedLength = line.length;
       isTyping = false;
+      isBetween ||= hasTyped;
       continue;
     }
-    isTyping ||= isKept[at] === true || line.trim() === '' || lastQuotedLength < WRAPS_FROM;
-    if (isTyping) typed.push(line);
+    isTyping ||= blocks[at] !== null || line.trim() === '' || lastQuotedLength < WRAPS_FROM;
+    if (!isTyping) continue;
+    typed.push(line);
+    hasTyped ||= line.trim() !== '';
   }
-  return typed;
+  return { typed, isBetween };
 }
 
 const isQuoted = (line: string | undefined) => line?.startsWith('>') ?? false;
+const hasWords = (lines: readonly string[]) => lines.some((line) => line.trim() !== '');
 
-const nextLine = (lines: readonly string[], from: number) =>
-  lines.slice(from, from + 5).find((line) => line.trim() !== '');
+/** @param isCut more lines stood there, which were taken for no part of it */
+function judge(lines: readonly string[], blocks: readonly Block[], isCut = false): Typed {
+  const signed = trimmed(lines);
+  const typed = trimmed(withoutSignature(lines, blocks));
+  const fenced = fencedLines(typed);
+  if (fenced) return { text: fenced.join('\n'), doubt: null };
+  const text = typed.join('\n');
+  if (hasFenceBeside(typed)) return { text, doubt: 'beside-a-fence' };
+  const wasCut = isCut || typed.length < signed.length;
+  return { text, doubt: wasCut && isUnfinished(typed) ? 'cut-short' : null };
+}
 
-function withoutSignature(lines: readonly string[], isKept: readonly boolean[]): string[] {
-  const at = lines.findIndex((line, at) => line === SIGNATURE && !isKept[at]);
+const isFenced = (lines: readonly string[], blocks: readonly Block[]) =>
+  fencedLines(trimmed(withoutSignature(lines, blocks))) !== null;
+
+function withoutSignature(lines: readonly string[], blocks: readonly Block[]): string[] {
+  const at = lines.findIndex((line, at) => line === SIGNATURE && blocks[at] === null);
   const isSignature = at !== -1 && lines.length - at - 1 <= LONGEST_SIGNATURE_LINES;
   const typed = isSignature ? lines.slice(0, at) : [...lines];
   const last = typed.findLastIndex((line) => line.trim() !== '');
-  if (last !== -1 && !isKept[last] && isPhoneSignature(typed[last] ?? '')) return typed.slice(0, last);
+  if (last !== -1 && blocks[last] === null && isPhoneSignature(typed[last] ?? ''))
+    return typed.slice(0, last);
   return typed;
 }
 
-/** Blank lines around the text go, and the fence of a text that is one fenced block. Indentation stays. */
-function finish(lines: readonly string[]): string {
+/** Without a signature, and without what a list or a gateway has put below a rule. */
+function withoutFooter(lines: readonly string[]): string[] {
+  const typed = withoutSignature(lines, shellBlocks(lines));
+  const rule = typed.findIndex((line) => FOOTER_RULE.test(line));
+  return rule === -1 ? typed : typed.slice(0, rule);
+}
+
+/** Without the blank lines around it. Indentation stays. */
+function trimmed(lines: readonly string[]): string[] {
   const first = lines.findIndex((line) => line.trim() !== '');
-  if (first === -1) return '';
-  const typed = lines.slice(first, lines.findLastIndex((line) => line.trim() !== '') + 1);
-  const isOneFence =
-    fenceEnd(
-      typed,
-      0,
-      typed.findLastIndex((line) => CLOSING_FENCE.test(line)),
-    ) ===
-    typed.length - 1;
-  return (isOneFence ? typed.slice(1, -1) : typed).join('\n');
+  return first === -1 ? [] : lines.slice(first, lines.findLastIndex((line) => line.trim() !== '') + 1);
 }
-
-/** Marks the lines of here-documents and of fenced blocks, from the line that opens one to the line that closes it. */
-function shellBlocks(lines: readonly string[]): boolean[] {
-  const isKept = lines.map(() => false);
-  const ends = lastPlaces(lines);
-  for (let at = 0; at < lines.length; at += 1) {
-    const end = fenceEnd(lines, at, ends.fence) ?? hereDocumentEnd(lines, at, ends);
-    if (end === null) continue;
-    isKept.fill(true, at, end + 1);
-    at = end;
-  }
-  return isKept;
-}
-
-const FENCE = /^ {0,3}`{3,}[^`]*$/;
-const CLOSING_FENCE = /^ {0,3}`{3,}\s*$/;
-
-/** Where each line stands for the last time, so that nobody searches to the end of a long mail again and again. */
-function lastPlaces(lines: readonly string[]) {
-  return {
-    exact: new Map(lines.map((line, at) => [line, at])),
-    indented: new Map(lines.map((line, at) => [withoutTabs(line), at])),
-    fence: lines.findLastIndex((line) => CLOSING_FENCE.test(line)),
-  };
-}
-
-function fenceEnd(lines: readonly string[], at: number, last: number): number | null {
-  if (at >= last || !FENCE.test(lines[at] ?? '')) return null;
-  let end = at + 1;
-  while (!CLOSING_FENCE.test(lines[end] ?? '')) end += 1;
-  return end;
-}
-
-/** The line that ends the last here-document opened in a line, or null when there is none that ends. */
-function hereDocumentEnd(
-  lines: readonly string[],
-  at: number,
-  last: { exact: ReadonlyMap<string, number>; indented: ReadonlyMap<string, number> },
-): number | null {
-  const opened = /(?<!<)<<(-?)[ \t]*(?:'([^']+)'|"([^"]+)"|\\?([^\s'"<>;|&()`$]+))/g;
-  let end = at;
-  for (const [, dash, single, double, bare] of (lines[at] ?? '').matchAll(opened)) {
-    const word = single ?? double ?? bare ?? '';
-    const isIndented = dash === '-';
-    if (((isIndented ? last.indented : last.exact).get(word) ?? -1) <= end) continue;
-    do end += 1;
-    while ((isIndented ? withoutTabs(lines[end] ?? '') : lines[end]) !== word);
-  }
-  return end === at ? null : end;
-}
-
-const withoutTabs = (line: string) => line.replace(/^\t+/, '');

@@ -1,3 +1,5 @@
+import { QUOTE_SIGN } from './quote-signs.ts';
+
 /** No client breaks a line that has room for the next word in so many characters. */
 const SHORTEST_LIMIT = 65;
 
@@ -20,7 +22,15 @@ export function unwrap(text: string, htmlLines: string): string {
     at += gap.length;
     inHtml += htmlGap.length;
     const word = wordAt(text, at);
-    if (word === '' || !htmlLines.startsWith(word, inHtml)) return unwrapped + text.slice(gapStart);
+    if (word === '' || !htmlLines.startsWith(word, inHtml)) {
+      const sign = htmlGap.includes('\n') || inHtml === htmlGap.length ? signAt(htmlLines, inHtml) : '';
+      if (sign === '') return unwrapped + text.slice(gapStart);
+      // What only the page says: here the quote begins, or the signature.
+      unwrapped += `\n${sign}\n`;
+      inHtml += sign.length;
+      at = gapStart;
+      continue;
+    }
     const isBreak = gap.includes('\n');
     const isFull = gapStart - lineStart + 1 + word.length > SHORTEST_LIMIT;
     unwrapped += (isBreak && isFull && !htmlGap.includes('\n') ? htmlGap : gap) + word;
@@ -33,6 +43,9 @@ export function unwrap(text: string, htmlLines: string): string {
 
 const spaceAt = (text: string, at: number): string => matchAt(/\s*/y, text, at);
 const wordAt = (text: string, at: number): string => matchAt(/\S*/y, text, at);
+
+const SIGN_LINE = new RegExp(`(?:${QUOTE_SIGN}|-- )(?=\\n|$)`, 'y');
+const signAt = (htmlLines: string, at: number): string => matchAt(SIGN_LINE, htmlLines, at);
 
 function matchAt(pattern: RegExp, text: string, at: number): string {
   pattern.lastIndex = at;

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { durationInWords, sizeInWords } from '../../src/mail/amounts.ts';
 import { renderAnswer, type AnswerFacts, type OutputFacts } from '../../src/mail/answer.ts';
-import { REPLY_MARKER, typedText } from '../../src/mail/reply-text.ts';
+import { REPLY_MARKER, readTyped } from '../../src/mail/reply-text.ts';
 
 const written = (content: string | Buffer): OutputFacts => {
   const head = Buffer.from(content);
@@ -193,7 +193,7 @@ test('what is quoted of an answer is not taken for a command', () => {
     ...quoted,
     '',
   ];
-  for (const newline of ['\n', '\r\n']) assert.equal(typedText(reply.join(newline)), 'git status');
+  for (const newline of ['\n', '\r\n']) assert.equal(readTyped(reply.join(newline)).text, 'git status');
 });
 
 test('a small answer is rendered in a few milliseconds', () => {

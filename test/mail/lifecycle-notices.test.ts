@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { renderLifecycleNotice, type LifecycleNotice } from '../../src/mail/lifecycle-notices.ts';
-import { REPLY_MARKER, typedText } from '../../src/mail/reply-text.ts';
+import { REPLY_MARKER, readTyped } from '../../src/mail/reply-text.ts';
 import { at, now, samples } from './lifecycle-samples.ts';
 
 const yesterday = new Date('2026-11-22T09:05:00Z');
@@ -284,7 +284,7 @@ test('a quoted notice under an answer is not taken for a command', () => {
   for (const sample of Object.values(samples)) {
     const quoted = renderLifecycleNotice(sample).text.trimEnd().replaceAll(/^/gm, '> ');
     const answer = `extend\n\nOn Mon, 23 Nov 2026 at 14:28, Threadbox <bot@example.com> wrote:\n\n${quoted}\n`;
-    assert.equal(typedText(answer), 'extend', sample.kind);
+    assert.equal(readTyped(answer).text, 'extend', sample.kind);
   }
 });
 

@@ -33,6 +33,33 @@ const notices: [notice: Notice, ...says: RegExp[]][] = [
     / {4}git pull\n {4}npm test\n/,
   ],
   [
+    { kind: 'unsure', understood: 'npm ci', doubt: 'around-a-quote', repositoryName: 'website' },
+    /^Which part of this mail is the command\?\n/,
+    /Nothing was run\. There is text above the quoted mail and below it/,
+    /what was understood:\n\n {2}npm ci\n/,
+    /Subject: \[website\]/,
+    / {4}```\n {4}git pull\n {4}npm test\n {4}```\n/,
+    /new mail/,
+  ],
+  [
+    { kind: 'unsure', understood: '', doubt: 'no-beginning', repositoryName: '' },
+    /nothing shows where that begins/,
+  ],
+  [
+    { kind: 'unsure', understood: 'echo \u{fffd}', doubt: 'broken-characters', repositoryName: '' },
+    /arrived broken/,
+  ],
+  [
+    { kind: 'unreadable', obstacle: 'encrypted' },
+    /^This mail is encrypted\n/,
+    /Nothing was run\. Threadbox has no key/,
+    /Send it without encryption/,
+  ],
+  [{ kind: 'unreadable', obstacle: 'too-many-parts' }, /up to 1,000 parts/, /packed into one/],
+  [{ kind: 'unreadable', obstacle: 'headers-too-large' }, /up to 1 MB/, /as a new mail/],
+  [{ kind: 'unreadable', obstacle: 'text-too-long' }, /up to 4 MB of text/, /attached/],
+  [{ kind: 'unreadable', obstacle: 'too-slow' }, /could not be read in time/, /plain mail/],
+  [
     { kind: 'mail-too-large', sizeBytes: 31e6, limitBytes: 20 << 20 },
     /^This mail is too large: 30 MB/,
     /up to 20 MB/,

@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { REPLY_MARKER, typedText } from '../../src/mail/reply-text.ts';
+import { readTyped, REPLY_MARKER, type Doubt } from '../../src/mail/reply-text.ts';
+
+type Case = { mail: string; typed: string; doubt?: Doubt };
 
 /** Each case is tried with LF and with CRLF. */
-function check(name: string, cases: Readonly<Record<string, { mail: string; typed: string }>>): void {
-  for (const [what, { mail, typed }] of Object.entries(cases)) {
+function check(name: string, cases: Readonly<Record<string, Case>>): void {
+  for (const [what, { mail, typed, doubt = null }] of Object.entries(cases)) {
     test(`${name}: ${what}`, () => {
-      assert.equal(typedText(mail), typed);
-      assert.equal(typedText(mail.replaceAll('\n', '\r\n')), typed);
+      assert.deepEqual(readTyped(mail), { text: typed, doubt });
+      assert.deepEqual(readTyped(mail.replaceAll('\n', '\r\n')), { text: typed, doubt });
     });
   }
 }
@@ -66,7 +68,11 @@ check('a fenced block', {
     typed: 'ls',
   },
   'among other lines stays as it is': kept('cat <<EOF > README.md\n```\n-- \n```\nEOF'),
-  'two of them stay as they are': kept('```\na\n```\nand\n```\nb\n```'),
+  'with its language and its blank lines is kept as it is': {
+    mail: '```sh\n\n  ls\n\n```\n\nSent from my iPhone\n',
+    typed: '\n  ls\n',
+  },
+  'in a quoted argument is content': kept('gh pr create --body "Look:\n```\nls\n```\n"\necho done'),
 });
 
 const SIGNATURES = {
@@ -111,15 +117,18 @@ for (const [client, quote] of Object.entries(TOP_POSTS)) {
   });
   if (client.startsWith('Outlook') || client.includes('without') || client === 'Apple Mail') continue;
   check('an answer written below the quote', {
-    [client]: { mail: `${quote}\n\nnpm test\n> out.txt\n`, typed: 'npm test' },
+    [client]: { mail: `${quote}\n\nnpm test\nls --\n`, typed: 'npm test\nls --' },
+  });
+  check('half of what was typed below a quote', {
+    [client]: {
+      mail: `${quote}\n\nnpm test\n> out.txt\n`,
+      typed: 'npm test',
+      doubt: 'between-quoted-lines',
+    },
   });
 }
 
 check('what was typed', {
-  'between the quoted lines counts where nothing stands above': {
-    mail: 'On 22 Nov 2026, Bot <bot@example.com> wrote:\n> first question\nnpm test\n> second question\nls\n',
-    typed: 'npm test\nls',
-  },
   'never takes the end of a wrapped quoted line for a command': {
     mail: `On 22 Nov 2026, Bot <bot@example.com> wrote:\n> ${'long '.repeat(14)}line\nwrapped\n> more\n\nls`,
     typed: 'ls',
@@ -128,13 +137,92 @@ check('what was typed', {
     mail: `On 22 Nov 2026, Bot <bot@example.com> wrote:\n${quoted}\n`,
     typed: '',
   },
-  'is nothing where the quote has no beginning that can be seen': { mail: `\n${unprefixed}\n`, typed: '' },
   'is nothing in an empty mail': { mail: '\n \n\n', typed: '' },
+  'has nothing of the footer of a list or a gateway below the quote': {
+    mail: `ls\n\nOn 22 Nov 2026, Bot <bot@example.com> wrote:\n${quoted}\n\n__________________\nThis mail is confidential.\n`,
+    typed: 'ls',
+  },
+  'has nothing of a signature below the quote': {
+    mail: `ls\n\nOn 22 Nov 2026, Bot <bot@example.com> wrote:\n${quoted}\n\n-- \nJohn\n`,
+    typed: 'ls',
+  },
+});
+
+const ATTRIBUTION = 'On Sun, 22 Nov 2026 at 10:00, Bot <bot@example.com> wrote:';
+check('it is asked', {
+  'where the answers stand between the quoted lines': {
+    mail: `${ATTRIBUTION}\n> first question\nnpm test\n> second question\nls\n`,
+    typed: 'npm test\nls',
+    doubt: 'between-quoted-lines',
+  },
+  'where text stands above the quote and below it': {
+    mail: `npm ci\n\n${ATTRIBUTION}\n${quoted}\n\nnpm test\n`,
+    typed: 'npm ci',
+    doubt: 'around-a-quote',
+  },
+  'where text stands above the quote and within it': {
+    mail: `npm ci\n\n${ATTRIBUTION}\n> one\nnpm test\n> two\n`,
+    typed: 'npm ci',
+    doubt: 'around-a-quote',
+  },
+  'where text stands around a quote without any sign': {
+    mail: `npm ci\n\n${ATTRIBUTION}\n\n${unprefixed}\n\nnpm test\n`,
+    typed: 'npm ci',
+    doubt: 'around-a-quote',
+  },
+  'where a line like an attribution stands amid a script': {
+    mail: `npm ci\n${ATTRIBUTION}\nnpm test\n`,
+    typed: 'npm ci',
+    doubt: 'open-quote',
+  },
+  'where a signature would cut a quoted argument': {
+    mail: 'git commit -m "Fix it\n\n-- \nJohn"\ngit push\n',
+    typed: 'git commit -m "Fix it',
+    doubt: 'cut-short',
+  },
+  'where an attribution would cut a here-document that does not end': {
+    mail: `cat > mail.txt <<EOF\n${ATTRIBUTION}\n> hello\n`,
+    typed: 'cat > mail.txt <<EOF',
+    doubt: 'cut-short',
+  },
+  'where headers would cut a line that goes on': {
+    mail: `send \\\nFrom: a@example.com\nDate: today\nSubject: hello\n\n${unprefixed}`,
+    typed: 'send \\',
+    doubt: 'cut-short',
+  },
+  'where the quote has no beginning that can be seen': {
+    mail: `ls\n${unprefixed}\n`,
+    typed: '',
+    doubt: 'no-beginning',
+  },
+  'where a fenced block stands among other lines': {
+    mail: 'Please run:\n\n```\nls\n```\n\nThank you\n',
+    typed: 'Please run:\n\n```\nls\n```\n\nThank you',
+    doubt: 'beside-a-fence',
+  },
+  'where there are two fenced blocks': {
+    mail: '```\na\n```\nand\n```\nb\n```',
+    typed: '```\na\n```\nand\n```\nb\n```',
+    doubt: 'beside-a-fence',
+  },
+});
+
+check('it is not asked', {
+  'where a fenced block stands above the quote': {
+    mail: `\`\`\`\nls\n\`\`\`\n\n${ATTRIBUTION}\n${quoted}\n\nThis mail is confidential.\n`,
+    typed: 'ls',
+  },
+  'where a script that is cut is whole': {
+    mail: `echo "it's $((1 << 2))" # don't\n\n${ATTRIBUTION}\n${quoted}\n`,
+    typed: `echo "it's $((1 << 2))" # don't`,
+  },
+  'where nothing was cut, however odd the script': kept('echo "a\ncat <<EOF\nls |'),
+  'where nothing follows the attribution': { mail: `ls\n\n${ATTRIBUTION}\n\n`, typed: 'ls' },
 });
 
 test('a long mail with many quoted lines and here-documents takes linear time', () => {
   const lines = Array.from({ length: 20_000 }, (_, index) => `cat <<E${index}\n> quoted ${index}`).join('\n');
   const startedAt = performance.now();
-  typedText(lines);
+  readTyped(lines);
   assert.ok(performance.now() - startedAt < 5_000);
 });
