@@ -91,6 +91,11 @@ export async function startRig(
       // All its threads keep their containers.
       CONTAINER_MAX_PER_USER: '1000',
       HOST_MAX_CONTAINERS: '1000',
+      // And send what they like.
+      MAX_COMMANDS_PER_HOUR: '1000000',
+      MAX_COMMANDS_PER_HOUR_PER_SENDER: '1000000',
+      MAX_COMMANDS_PER_HOUR_PER_THREAD: '1000000',
+      MAX_MAILS_PER_HOUR_PER_ADDRESS: '1000000',
       DATA_DIR: join(dir, 'bot'),
     },
     join(dir, 'bot.log'),

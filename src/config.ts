@@ -20,6 +20,8 @@ export type Config = {
   folders: { processed: string; refused: string } | null;
   /** What arrived longer ago is not run: its sender is told. */
   maxMailAgeMs: number;
+  /** In any hour; see src/store/hourly.ts. */
+  caps: { perSender: number; perThread: number; overall: number; writtenPerAddress: number };
   botAddress: string;
   /** Lower case: `john@example.com`, or `*@example.com` for a whole domain. */
   allowedSenders: string[];
@@ -111,6 +113,10 @@ const schema = z.object({
   PROCESSED_MAILBOX: z.string().default('Processed'),
   REFUSED_MAILBOX: z.string().default('Refused'),
   MAX_MAIL_AGE_MS: wholeNumber(60_000, 365 * DAY_MS, 'milliseconds', DAY_MS),
+  MAX_COMMANDS_PER_HOUR: wholeNumber(1, 1_000_000, 'mails', 2000),
+  MAX_COMMANDS_PER_HOUR_PER_SENDER: wholeNumber(1, 1_000_000, 'mails', 200),
+  MAX_COMMANDS_PER_HOUR_PER_THREAD: wholeNumber(1, 1_000_000, 'mails', 100),
+  MAX_MAILS_PER_HOUR_PER_ADDRESS: wholeNumber(1, 1_000_000, 'mails', 400),
   BOT_ADDRESS: z
     .string()
     .regex(address, 'expected an email address, e.g. bot@example.com')
@@ -228,6 +234,12 @@ function configOf(values: z.infer<typeof schema>): Config {
         ? { processed: values.PROCESSED_MAILBOX, refused: values.REFUSED_MAILBOX }
         : null,
     maxMailAgeMs: values.MAX_MAIL_AGE_MS,
+    caps: {
+      perSender: values.MAX_COMMANDS_PER_HOUR_PER_SENDER,
+      perThread: values.MAX_COMMANDS_PER_HOUR_PER_THREAD,
+      overall: values.MAX_COMMANDS_PER_HOUR,
+      writtenPerAddress: values.MAX_MAILS_PER_HOUR_PER_ADDRESS,
+    },
     botAddress: values.BOT_ADDRESS ?? EMBEDDED_BOT_ADDRESS,
     allowedSenders: values.ALLOWED_SENDERS,
     // Without a choice for a real mailbox, nobody is trusted.

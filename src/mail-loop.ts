@@ -65,7 +65,7 @@ export function startMailLoop(
     },
     onTaken: (taken) => {
       if (taken.kind === 'command') queueCommand(taken.threadId, taken.commandId);
-      if (taken.kind === 'answered') parts.wakeOutbox();
+      else if (taken.kind === 'answered' || taken.isTold) parts.wakeOutbox();
       filer?.wake();
     },
     onCaughtUp: () => tellOwedNotices({ ...taking, wakeOutbox: parts.wakeOutbox }),

@@ -15,7 +15,12 @@ import { answerMessage, type AnswerContent } from './answer-message.ts';
 export type Taken =
   | { kind: 'command'; commandId: number; threadId: string }
   | { kind: 'answered'; reason: string }
-  | { kind: 'dropped' | 'failed'; reason: string };
+  | {
+      kind: 'dropped' | 'failed';
+      reason: string;
+      /** Its sender gets a word all the same. */
+      isTold?: boolean;
+    };
 
 export type SettleParts = { db: Db; config: { botAddress: string }; now: () => Date; log: Log };
 

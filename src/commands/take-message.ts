@@ -4,7 +4,7 @@ import type { Notice } from '../mail/notices.ts';
 import { parseMessage, type ParsedMessage } from '../mail/parse.ts';
 import { stripReplyPrefixes } from '../mail/reply-prefixes.ts';
 import { readTyped } from '../mail/reply-text.ts';
-import { queueCommand } from '../store/commands.ts';
+import { lastCommands, queueCommand } from '../store/commands.ts';
 import { isUniqueViolation } from '../store/database.ts';
 import {
   answeredThread,
@@ -21,12 +21,14 @@ import { bodyRepositoryLine, plusAddressName, repositoryTag, subjectKey } from '
 import { admit, type AdmitParts } from './admit.ts';
 import { commandText } from './command-text.ts';
 import { controlWord } from './control-words.ts';
+import { ECHO, isEcho } from './echo.ts';
+import { dropOverCap } from './hold-caps.ts';
 import { refuse, settle, type Taken } from './settle.ts';
 import { takeControlWord, type ControlParts } from './take-control.ts';
 
 export type Intake = ControlParts &
   AdmitParts & {
-    config: Pick<Config, 'maxMailAgeMs' | 'threadBy'>;
+    config: Pick<Config, 'caps' | 'maxMailAgeMs' | 'threadBy'>;
     maxMessageBytes: number;
   };
 
@@ -65,6 +67,8 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
   const { text: typed, doubt } = readTyped(message.text);
   const bodyLine = bodyRepositoryLine(typed);
   const found = await threadOf(intake, message, sender, repositories, bodyLine);
+  const overCap = await dropOverCap(intake, received, facts, found.kind === 'thread' ? found.threadId : null);
+  if (overCap) return overCap;
   const withoutPrefixes = stripReplyPrefixes(message.subject);
   const subjectRest = repositoryTag(message.subject)?.rest ?? withoutPrefixes;
   const isReply = message.inReplyTo !== null || withoutPrefixes !== message.subject.trim();
@@ -96,7 +100,12 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
         : { kind: 'command-too-large', limitBytes: MAX_SCRIPT_BYTES };
     return refuse(intake, received, facts, notice);
   }
-  return queue(intake, received, facts, message, found, command.script);
+  const { script } = command;
+  const [last] = await lastCommands(db, found.threadId, 1);
+  if (isEcho({ script, isReply, receivedAt: received.receivedAt }, last)) {
+    return settle(db, received, 'dropped', ECHO, facts);
+  }
+  return queue(intake, received, facts, message, found, script);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { durationInWords, sizeInWords } from './amounts.ts';
+import { durationInWords, plural, sizeInWords } from './amounts.ts';
 import type { Obstacle } from './mime.ts';
 import { atMoment, momentInWords } from './moments.ts';
 import { nearestName } from './nearest-name.ts';
@@ -32,6 +32,7 @@ export type Notice =
       maxMailAgeMs: number;
       now: Date;
     }
+  | { kind: 'too-many'; limit: 'sender' | 'thread' | 'all'; maximum: number; againAt: Date; now: Date }
   | { kind: 'fault'; messageNumber: number }
   | { kind: 'paused'; command: string; reason: string; since: Date; now: Date }
   | { kind: 'delayed'; command: string; reason: string };
@@ -41,6 +42,12 @@ export function renderNotice(notice: Notice): RenderedNotice {
   const tell = TELLERS[notice.kind] as (notice: Notice) => Told;
   return renderTold(tell(notice));
 }
+
+const TOO_MANY = {
+  sender: 'You have sent too many commands in the last hour',
+  thread: 'This thread has had too many commands in the last hour',
+  all: 'Threadbox has had too many commands in the last hour',
+};
 
 const TELLERS: Tellers<Notice> = {
   'unknown-repository': ({ name, candidates }) => unknownRepository(visibleLine(name, 80), candidates),
@@ -121,6 +128,17 @@ const TELLERS: Tellers<Notice> = {
       ],
     };
   },
+  'too-many': ({ limit, maximum, againAt, now }) => ({
+    title: TOO_MANY[limit],
+    blocks: [
+      words(
+        `Nothing was run. Threadbox takes ${plural(maximum, 'mail')} an hour ${{ sender: 'from one sender', thread: 'for one thread', all: 'in all' }[limit]}, as more are mostly a loop or a mishap. There is room again ${atMoment(againAt, now)}.`,
+      ),
+      words(
+        'What you send before that is dropped, and no other mail tells you so. After that, send it again.',
+      ),
+    ],
+  }),
   fault: (notice) => ({
     title: 'A fault of Threadbox kept your mail from being run',
     blocks: [

@@ -77,6 +77,13 @@ const notices: [notice: Notice, ...says: RegExp[]][] = [
     /\* \(no subject\) \(Sun 15 Nov, 14:32 UTC\)\n/,
     /To run it, send it again\./,
   ],
+  ...(['sender', 'thread', 'all'] as const).map((limit): [Notice, ...RegExp[]] => [
+    { kind: 'too-many', limit, maximum: 200, againAt: new Date(1_920_000), now: new Date(0) },
+    /^(You have sent|This thread has had|Threadbox has had) too many commands in the last hour\n/,
+    /^Nothing was run\. Threadbox takes 200 mails an hour (from one sender|for one thread|in all), as/m,
+    /There is room again at 00:32 UTC\./,
+    /no other mail tells you so\. After that, send it again/,
+  ]),
   [{ kind: 'fault', messageNumber: 42 }, /^A fault of Threadbox/, /Nothing was run/, /under message 42/],
   [
     { kind: 'paused', command: './deploy.sh', reason: 'we move', since: new Date(0), now: new Date(60_000) },

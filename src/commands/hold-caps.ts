@@ -1,0 +1,55 @@
+import { renderNotice } from '../mail/notices.ts';
+import { reachedCap, type Caps, type ReachedCap } from '../store/hourly.ts';
+import { settleMessage, type MessageFacts, type ReceivedMessage } from '../store/messages.ts';
+import { tellsNow } from '../store/told-notices.ts';
+import { answerMessage } from './answer-message.ts';
+import { messageOf, type SettleParts, type Taken } from './settle.ts';
+
+const HOUR_MS = 3_600_000;
+
+const REASONS: Record<keyof Caps, string> = {
+  writtenPerAddress: 'mails to this address in one hour',
+  perSender: 'mails of one sender in one hour',
+  perThread: 'mails of one thread in one hour',
+  overall: 'mails of all senders in one hour',
+};
+
+/**
+ * Drops a message that is one too many for this hour. Its sender is told once in an hour; of too many mails to that very
+ * address nobody is told anything.
+ *
+ * @returns null when there is room for it
+ */
+export async function dropOverCap(
+  parts: SettleParts & { config: { caps: Caps } },
+  received: ReceivedMessage,
+  facts: MessageFacts,
+  threadId: string | null,
+): Promise<Taken | null> {
+  const { db, config, now, log } = parts;
+  const address = facts.address as string;
+  const reached = await reachedCap(db, { address, threadId }, config.caps);
+  if (!reached) return null;
+  const reason = `more than ${reached.maximum} ${REASONS[reached.cap]}`;
+  const isTold = await db.transaction(async (transaction) => {
+    await settleMessage(transaction, received.id, { outcome: 'dropped', reason, threadId: null }, facts);
+    return tell(parts, transaction, messageOf(received, facts), reached);
+  });
+  log.warn({ message: received.id, againAt: reached.againAt, now: now() }, `dropped: ${reason}`);
+  return { kind: 'dropped', reason, isTold };
+}
+
+async function tell(
+  { config, now }: SettleParts,
+  transaction: SettleParts['db'],
+  message: ReturnType<typeof messageOf>,
+  { cap, maximum, againAt }: ReachedCap,
+): Promise<boolean> {
+  if (cap === 'writtenPerAddress') return false;
+  const anHourAgo = new Date(now().getTime() - HOUR_MS);
+  if (!(await tellsNow(transaction, message.address, 'cap', anHourAgo))) return false;
+  const limit = ({ perSender: 'sender', perThread: 'thread', overall: 'all' } as const)[cap];
+  const notice = renderNotice({ kind: 'too-many', limit, maximum, againAt, now: now() });
+  await answerMessage(transaction, config.botAddress, message, notice, null, now());
+  return true;
+}

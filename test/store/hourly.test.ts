@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, test } from 'node:test';
+import { reachedCap, type Caps } from '../../src/store/hourly.ts';
+import { addRepository } from '../../src/store/repositories.ts';
+import { ensureThread } from '../../src/store/threads.ts';
+import { tellsNow } from '../../src/store/told-notices.ts';
+import { ensureUser } from '../../src/store/users.ts';
+import { startPrivateDatabase, type PrivateDatabase } from '../support/private-database.ts';
+
+const JOHN = 'john@example.com';
+const EVE = 'eve@example.com';
+const THREAD = `${JOHN}-app`;
+const MANY: Caps = { perSender: 100, perThread: 100, overall: 100, writtenPerAddress: 100 };
+const john = { address: JOHN, threadId: THREAD };
+
+let database: PrivateDatabase;
+before(async () => {
+  database = await startPrivateDatabase();
+  const { db } = database;
+  const user = await ensureUser(db, JOHN, '');
+  await addRepository(db, {
+    name: 'app',
+    url: 'https://git.example.com/x.git',
+    branch: null,
+    threadBy: null,
+  });
+  await ensureThread(db, { id: THREAD, userId: user.id, repositoryId: 1, label: '' });
+});
+after(() => database.close());
+beforeEach(() => database.db('messages').delete());
+
+async function mails(count: number, row: Record<string, unknown>, minutesAgo = 0): Promise<void> {
+  const at = new Date(Date.now() - minutesAgo * 60_000);
+  const whole = {
+    direction: 'in',
+    state: 'handled',
+    outcome: 'command',
+    address: JOHN,
+    raw: Buffer.alloc(0),
+    size_bytes: 0,
+    handled_at: at,
+    received_at: at,
+    ...row,
+  };
+  await database.db('messages').insert(Array.from({ length: count }, () => whole));
+}
+
+const capOf = async (of: { address: string; threadId: string | null }, caps: Partial<Caps>) =>
+  (await reachedCap(database.db, of, { ...MANY, ...caps }))?.cap;
+
+test('a cap is reached by what was run or answered in the last hour, and by nothing else', async () => {
+  await mails(2, { thread_id: THREAD });
+  await mails(1, { outcome: 'answered' });
+  await mails(5, { outcome: 'dropped' });
+  await mails(5, { outcome: 'failed' });
+  await mails(5, {}, 61);
+  await mails(4, { address: EVE });
+  await mails(6, { direction: 'out', outcome: 'answer' });
+  assert.equal(await capOf(john, {}), undefined);
+  assert.equal(await capOf(john, { perSender: 4 }), undefined);
+  assert.equal(await capOf(john, { perSender: 3 }), 'perSender');
+  assert.equal(await capOf({ address: EVE, threadId: null }, { perSender: 5, perThread: 1 }), undefined);
+  assert.equal(await capOf(john, { perThread: 3 }), undefined);
+  assert.equal(await capOf(john, { perThread: 2 }), 'perThread');
+  assert.equal(await capOf(john, { overall: 8 }), undefined);
+  assert.equal(await capOf(john, { overall: 7 }), 'overall');
+  assert.equal(await capOf(john, { writtenPerAddress: 7 }), undefined);
+  assert.equal(await capOf(john, { writtenPerAddress: 6, perSender: 1 }), 'writtenPerAddress');
+});
+
+test('there is room again when the mail that fills the cap is an hour old', async () => {
+  for (const minutesAgo of [50, 30, 10]) await mails(1, {}, minutesAgo);
+  for (const [perSender, minutes] of [
+    [1, 50],
+    [2, 30],
+    [3, 10],
+  ] as const) {
+    const reached = await reachedCap(database.db, john, { ...MANY, perSender });
+    const inMinutes = ((reached?.againAt.getTime() ?? 0) - Date.now()) / 60_000;
+    assert.equal(Math.round(inMinutes), minutes);
+  }
+});
+
+test('an address is told once since a time, each kind for itself, also by two at once', async () => {
+  const { db } = database;
+  const anHourAgo = new Date(Date.now() - 3_600_000);
+  const tries = await Promise.all([1, 2, 3].map(() => tellsNow(db, JOHN, 'cap', anHourAgo)));
+  assert.deepEqual(tries.toSorted(), [false, false, true]);
+  assert.equal(await tellsNow(db, EVE, 'cap', anHourAgo), true);
+  assert.equal(await tellsNow(db, JOHN, 'paused', anHourAgo), true);
+  await db('told_notices').update({ told_at: anHourAgo });
+  assert.equal(await tellsNow(db, JOHN, 'cap', anHourAgo), true);
+});
