@@ -64,7 +64,11 @@ export async function openWorkshop(closers: Closers, signal: AbortSignal): Promi
   };
   return {
     docker,
-    raw: openRawGit(docker, { mirrorPath, repositoryName: REPOSITORY }),
+    raw: await openRawGit(docker, {
+      mirrorPath,
+      storePath: join(dir, 'raw-saves.git'),
+      repositoryName: REPOSITORY,
+    }),
     instance,
     dir,
     url,

@@ -12,7 +12,7 @@ export const scripts = {
   stop: common + read('stop'),
   command: read('command'),
   prepare: read('prepare'),
-  save: read('save-common') + read('save-commit') + read('save-tree') + read('save'),
+  save: ['save-common', 'save-commit', 'save-tree', 'save-git', 'save'].map(read).join(''),
   restore: read('save-common') + read('restore'),
 } as const;
 

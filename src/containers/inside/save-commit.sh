@@ -57,7 +57,7 @@ remove_locks() {
 
 # The commit of the guide. What it cannot hold is saved beside it all the same.
 commit_work() {
-  local -a specs=(:/)
+  local -a specs=(:/) at_once=("${AT_ONCE[@]}")
   local item said tries
   [[ $modified != 0 ]] && ! is_in_progress || return
   remove_locks
@@ -68,8 +68,9 @@ commit_work() {
   for item in "${skipped[@]}"; do specs+=(":(top,exclude,literal)$item"); done
   # A filter that fails ends it at the first file. That one is left as it is then.
   for ((tries = 0; tries < 20; tries++)); do
-    said=$(printf '%s\0' "${specs[@]}" | their_git 60 -c advice.addEmbeddedRepo=false -c core.safecrlf=false \
+    said=$(printf '%s\0' "${specs[@]}" | their_git 60 "${at_once[@]}" -c advice.addEmbeddedRepo=false -c core.safecrlf=false \
       add -A --sparse --ignore-errors --pathspec-from-file=- --pathspec-file-nul 2>&1) && break
+    ((${#at_once[@]} == 0)) || { at_once=() && continue; }
     leave_out "from the Auto-save commit, not from the save: what git could not add (${said##*$'\n'})"
     [[ $said =~ fatal:\ ([^$'\n']+):\ clean\ filter\ .*\ failed ]] || break
     specs+=(":(top,exclude,literal)${BASH_REMATCH[1]}")

@@ -64,5 +64,8 @@ git_state() {
 clear_way() {
   [[ ! -L $1 && (! -e $1 || -f $1) ]] || rm -rf -- "$1"
 }
+# All new files of an `add` go into one pack, which costs half of a file for each; and what lies in a pack is carried
+# as it lies there. A file that gets shorter while it is read ends such an `add`.
+AT_ONCE=(-c core.bigFileThreshold=1)
 # The index as git reads it: without times and sizes of files, which a mere `git status` brings up to date.
 index_content() { index_file=$1 git_work ls-files -s --debug | grep -o -E '^[^ ].*|flags: .*'; }

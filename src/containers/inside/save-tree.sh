@@ -107,7 +107,7 @@ join_snapshot() {
   [[ ${said[0]} == 0 && -n $work ]] || { words=${said[2]} && return 1; }
 }
 snapshot_work() {
-  local -a specs=(:/)
+  local -a specs=(:/) at_once=("${AT_ONCE[@]}")
   local item tries said
   [[ ! -e $room/fresh ]] || learn_files
   skip_large || { words='the large files could not be looked at' && return 1; }
@@ -116,9 +116,10 @@ snapshot_work() {
   for item in "${inner[@]}" "${skipped[@]}"; do specs+=(":(top,exclude,literal)$item"); done
   # A file may go or change while it is read.
   for tries in 1 2 3; do
-    words=$(printf '%s\0' "${specs[@]}" | kept git_work -c advice.addEmbeddedRepo=false add -A --ignore-errors \
+    words=$(printf '%s\0' "${specs[@]}" | kept git_work "${at_once[@]}" -c advice.addEmbeddedRepo=false add -A --ignore-errors \
       --pathspec-from-file=- --pathspec-file-nul 2>&1 >/dev/null) && words= && break
-    [[ $words != *'No space left'* && $words != *fatal:* ]] || return 1
+    [[ $words != *'No space left'* && ($words != *fatal:* || ${#at_once[@]} != 0) ]] || return 1
+    at_once=()
   done
   while IFS= read -r item; do
     [[ $item != *'unable to index file'* && $item != *'could not open'* ]] || leave_out "${item#*: }"

@@ -8,7 +8,7 @@ kind=$_THREADBOX_KIND style=$_THREADBOX_STYLE mirror=$_THREADBOX_MIRROR last=$_T
 thread=$_THREADBOX_THREAD timestamp=$_THREADBOX_TIMESTAMP
 file_max=$_THREADBOX_FILE_MAX ignored_max=$_THREADBOX_IGNORED_MAX inner_max=$_THREADBOX_INNER_MAX afresh=$_THREADBOX_AFRESH
 unset -v ${!_THREADBOX_*}
-modified= unmerged= committed=no has_unpushed=yes look= count= ahead= snapshot= lends=
+modified= unmerged= committed=no has_unpushed=yes look= count= ahead= snapshot= state= lends=
 
 leave_out() {
   local said=${1//[[:cntrl:]]/?}
@@ -42,105 +42,6 @@ mark_place() {
   clear_way "$room/pid"
   printf '%s %s\n' "$PPID" "${line[19]}" >"$room/pid"
 } 2>/dev/null
-
-# Sets head, branch, refs, has_unpushed, and in parents and extras what must be carried: commits, and other objects.
-find_tips() {
-  local hash name symbol type file line
-  local -a hashes=() new=()
-  local -A seen=() tracked=()
-  IFS= read -r line <"$user_git/HEAD" || { words='the repository is damaged: .git/HEAD' && return 1; }
-  [[ $line != 'ref: refs/heads/'* ]] || branch=${line#ref: refs/heads/}
-  [[ $line == ref:* ]] || head=$line
-  while read -r hash name symbol; do
-    [[ $name != refs/remotes/* ]] || { remotes=yes tracked[$hash]=yes && continue; }
-    refs+=("$hash $name${symbol:+ $symbol}")
-    hashes+=("$hash")
-    [[ "ref: $name" != "$line" ]] || head=$hash
-  done < <(own git for-each-ref --format='%(objectname) %(refname) %(symref)' 2>/dev/null)
-  [[ -z $head ]] || hashes+=("$head")
-  has_unpushed=no
-  for hash in "${hashes[@]}"; do [[ -n ${tracked[$hash]} ]] || has_unpushed=yes; done
-  # Reflogs, and operations in progress.
-  [[ ! -d $user_git/logs ]] || mapfile -t -O "${#hashes[@]}" hashes < <(find "$user_git/logs" \
-    -path "$user_git/logs/refs/remotes" -prune -o -type f -exec cut -d ' ' -f 2 -- {} + 2>/dev/null)
-  shopt -s nullglob
-  for file in "$user_git"/{*_HEAD,AUTO_MERGE,BISECT_*,rebase-merge/*,rebase-apply/*,sequencer/*,worktrees/*/HEAD}; do
-    [[ -f $file && $file != */FETCH_HEAD && $file != */patch ]] || continue
-    while read -r line; do
-      for name in $line; do [[ ! $name =~ ^[0-9a-f]{40,64}$ ]] || hashes+=("$name"); done
-    done <"$file"
-  done
-  shopt -u nullglob
-  [[ -z $head ]] || parents+=("$head")
-  for hash in "${known[@]}"; do seen[$hash]=yes; done
-  for hash in "${hashes[@]}"; do [[ -z $hash || -n ${seen[$hash]} ]] || { seen[$hash]=yes && new+=("$hash"); }; done
-  ((${#new[@]} > 0)) || return 0
-  # In this order, so that the same work is always the same commit.
-  while read -r hash type; do
-    case $type in
-      commit) [[ $hash == "$head" ]] || parents+=("$hash") ;;
-      tree | blob) extras+=("$type $hash") ;;
-      tag) tags+=("$hash") ;;
-    esac
-  done < <(printf '%s\n' "${new[@]}" | sort | own git cat-file --batch-check='%(objectname) %(objecttype)')
-  ((${#tags[@]} == 0)) || find_tagged
-}
-find_tagged() {
-  local hash type
-  while read -r hash type; do
-    case $type in
-      commit) parents+=("$hash") ;;
-      tree | blob) extras+=("$type $hash") ;;
-    esac
-  done < <(printf '%s^{}\n' "${tags[@]}" | own git cat-file --batch-check='%(objectname) %(objecttype)')
-}
-
-# Objects that only the index names. Sets index_is: `head` where it is as git makes one of HEAD, which then need not be
-# saved at all.
-find_staged() {
-  local item name unmerged=no index_file=$room/user.index
-  local -i differing=0
-  index_is=
-  [[ -f $room/user.index ]] || return 0
-  while IFS= read -r -d '' item && IFS= read -r -d '' name; do
-    differing+=1
-    item=($item)
-    [[ ${item[4]} != U ]] || unmerged=yes
-    [[ ${item[1]} == 160000 || ${item[3]} =~ ^0+$ ]] || extras+=("blob ${item[3]}")
-  done < <(git_work diff-index --cached --raw -z --no-renames --no-abbrev "${head:-$(own git mktree </dev/null)}" 2>"$room/words" && printf 'end\0')
-  if [[ $item == end && $differing == 0 && -n $head ]] && is_plain_index; then index_is=head; fi
-  [[ $unmerged == yes ]] || return 0
-  while IFS= read -r -d '' item; do
-    item=($item)
-    [[ ${item[0]} == 160000 ]] || extras+=("blob ${item[1]}")
-  done < <(git_work ls-files -u -z)
-}
-# No flags, nothing intended, nothing that was unmerged once, no part of it in another file.
-is_plain_index() {
-  [[ -z $(compgen -G "$user_git/sharedindex.*") ]] &&
-    git_work diff-index --cached --ita-visible-in-index --quiet "$head" -- 2>/dev/null &&
-    (set -o pipefail && git_work ls-files -c -v --resolve-undo 2>/dev/null | { ! grep -q -v '^H '; })
-}
-
-snapshot_state() {
-  local part tree said
-  for part in modules lfs; do
-    [[ -d $user_git/$part ]] || continue
-    measure "$user_git/$part"
-    ((size_bytes > inner_max)) || continue
-    in_words "$size_bytes"
-    leave_out ".git/$part ($size)"
-    printf '/%s/\n' "$part" >>"$room/state.git/info/exclude"
-  done
-  said=$(cd "$user_git" && kept git_state add -A --ignore-errors -- . 2>&1) || [[ $said == *'unable to index file'* && $said != *fatal:* ]] ||
-    { words=$said && return 1; }
-  tree=$(kept git_state write-tree 2>"$room/words") || { words=$(<"$room/words") && return 1; }
-  # A repository of a submodule is none without its empty directories.
-  mapfile -d '' -t -O "${#modes[@]}" modes < <(find "$user_git" \( -path "$user_git/objects" -o -path "$user_git/refs" \
-    -o -path "$user_git/logs" \) -prune -o -type d -empty -printf 'e%m .git/%P\0' -o \
-    -type f ! -perm 644 ! -perm 755 ! -perm 444 -printf 'm%m .git/%P\0')
-  entry tree "$tree" state
-}
 
 # A blob of what is read, or of texts in a format. They become objects all at once.
 blob_of() {
@@ -195,11 +96,11 @@ make_save() {
   local item tree
   top=() blobs=() index_is=
   [[ -n $snapshot ]] || start_snapshot
+  [[ $has_git == no ]] || start_state
   copy_index || return
-  mapfile -t known < <(git --git-dir="$mirror" for-each-ref --format='%(objectname)' || echo failed)
-  [[ ${known[*]: -1} != failed ]] || { words='the mirror cannot be read' && return 1; }
-  head= branch= remotes=no has_unpushed=yes refs=() parents=() extras=() tags=()
-  [[ $has_git == no ]] || { find_tips && find_staged && snapshot_state; } || return
+  head= branch= remotes=no has_unpushed=yes refs=() parents=() extras=() tags=() plain=
+  [[ $has_git == no ]] || { find_tips && find_staged && join_state; } || return
+  [[ -z $plain ]] || read -r index_is <&"$plain"
   [[ -n $index_is || ! -f $room/user.index ]] || blobs+=(index)
   [[ -z $head || $has_unpushed == no ]] || exec {ahead}< <(own git rev-list --count "$head" --branches --not --remotes 2>/dev/null)
   join_snapshot && entry tree "$work" work || return
@@ -230,6 +131,19 @@ make_save() {
   } | own git hash-object -t commit -w --stdin 2>"$room/words") || { words=$(<"$room/words") && return 1; }
 }
 
+# Each save brings a pack of files and loose trees: from time to time they become one.
+tidy_objects() {
+  local hash pack
+  local -a packs=("$objects"/pack/pack-*.pack)
+  ((${#packs[@]} > 50)) || return
+  hash=$(printf '%s\n' "${packs[@]##*/}" | own git pack-objects -q --stdin-packs --unpacked --window=0 "$objects/pack/pack") || return
+  [[ -n $hash && -f $objects/pack/pack-$hash.idx ]] || return
+  for pack in "${packs[@]}"; do
+    [[ $pack == *"-$hash.pack" ]] || rm -f -- "$pack" "${pack%.pack}".{idx,rev}
+  done
+  own git prune-packed -q
+} 2>/dev/null
+
 is_as_before() {
   [[ $save != "$last" ]] || return 0
   [[ $(own git diff-tree --name-only "$last" "$save") == index ]] || return
@@ -250,6 +164,7 @@ left=()
 go_elsewhere() {
   # Nothing may be at work any more where it is left.
   [[ -z $snapshot ]] || join_snapshot
+  [[ -z $state ]] || join_state
   mkdir -p /tmp/threadbox-save || fail "${words:-the disk of the workspace is full, and the other one, too}"
   [[ ! -f $room/work.index ]] || cp -p "$room/work.index" /tmp/threadbox-save/
   room=/tmp/threadbox-save objects=/tmp/threadbox-save/objects left=()
@@ -262,12 +177,16 @@ told=()
 open_views 2>/dev/null || go_elsewhere
 mark_place
 find_user_ignore
+exec {upstream}< <(git --git-dir="$mirror" for-each-ref --format='%(objectname)' && echo end)
 start_look
 start_count
 learning=
 [[ ! -e $room/fresh ]] || { learn_files & learning=$!; }
 look_through
 looked=("${left[@]}")
+mapfile -t known <&"$upstream"
+[[ ${known[*]: -1} == end ]] || fail 'the mirror cannot be read'
+unset -v 'known[-1]'
 [[ -z $learning ]] || wait "$learning"
 count_modified
 clear_way "$base/saved.new"
@@ -311,4 +230,5 @@ IFS= read -r -t 600 -u 8 answer || exit 1
 [[ $answer == ok ]] || exit 1
 # Without room it counts as not saved: the next save finds that nothing has changed.
 [[ ! -s $base/saved.new ]] || mv -T -- "$base/saved.new" "$base/saved"
+tidy_objects
 printf done
