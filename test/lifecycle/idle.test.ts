@@ -23,7 +23,9 @@ test('an idle container is warned of once, saved and removed; the next command f
   stage.forward(1.1);
   await stage.sweep();
   await stage.sweep();
-  const warning = await stage.mailLike(/^Your container goes (?:at|on \w{3} \d+ \w{3},) \d\d:\d\d UTC, in [45] minutes/);
+  const warning = await stage.mailLike(
+    /^Your container goes (?:at|on \w{3} \d+ \w{3},) \d\d:\d\d UTC, in [45] minutes/,
+  );
   assert.match(warning.text, /2 changed files|2 files changed/);
   assert.match(warning.text, /^ *extend$/m);
   assert.equal(warning.subject, first.subject);
