@@ -142,7 +142,7 @@ export async function startKillStage(): Promise<KillStage> {
 async function leftovers(savesDir: string): Promise<string[]> {
   const names = await readdir(savesDir, { recursive: true });
   const isLock = (name: string): boolean => /^[^/]+\.git\.lock$/.test(name);
-  const found = names.filter((name) => !isLock(name) && /\.lock$|incoming-|export-|tmp_|\.part/.test(name));
+  const found = names.filter((name) => !isLock(name) && /\.lock$|incoming-|export-|tmp_|\.tmp-/.test(name));
   for (const name of names.filter(isLock)) {
     const lock = await takeLock(join(savesDir, name), { kind: 'exclusive', waitMs: 0 });
     if (!lock) found.push(name);
