@@ -92,10 +92,14 @@ export async function execute(
   }
   return null;
 
-  /** The warm path asks Docker nothing beforehand: using the container shows whether it is still there. */
+  /**
+   * The warm path asks Docker nothing beforehand: using the container shows whether it is still there. Not where nothing
+   * has run yet: the bot may have been killed while it prepared that workspace, and an attempt in one that is not
+   * prepared could not be told from an attempt whose claim was lost.
+   */
   async function warmContainer(): Promise<OpenedContainer | null> {
     const session = await activeSession(db, command.threadId);
-    return session?.state === 'active'
+    return session?.state === 'active' && session.hasRun
       ? { session, wasRunning: false, notes: session.notes, restored: null }
       : null;
   }
@@ -104,11 +108,7 @@ export async function execute(
   async function recover(): Promise<Executed | null> {
     const resumed = await resumeContainer(parts, command, repository);
     const { session, wasRunning } = resumed;
-    // What it has used up of its time is not given to it again, however often the bot restarts.
-    const usedMs = command.startedAt ? parts.now().getTime() - command.startedAt.getTime() : 0;
-    const timeoutMs = Math.max(config.commandTimeoutMs - usedMs, 0);
-    const request = { ...execution(), timeoutMs, wasRunning };
-    const result = await recoverExecution(docker, session.containerId, request);
+    const result = await recoverExecution(docker, session.containerId, { ...execution(), wasRunning });
     opened = resumed;
     if (result.ending !== 'never-started') return { ...resumed, result };
     tries.givenUp = attempt;

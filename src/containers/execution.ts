@@ -6,7 +6,7 @@ import { RUN_FROM_ENVIRONMENT, scripts } from './inside.ts';
 import type { CapturedOutput } from './output.ts';
 import { newNonce, runnersOf, type AnswerStream, type Runner } from './runner.ts';
 import { executionEnv, runnerRequest, scriptEnv } from './script-env.ts';
-import { startExecMakingRoom, startTimeLimit, type StopReason } from './time-limit.ts';
+import { ranForMs, startExecMakingRoom, startTimeLimit, type StopReason } from './time-limit.ts';
 
 export type ExecutionRequest = {
   /** Letters, digits, `_` and `-`, at most 64. One ID starts at most one command in a workspace, ever. */
@@ -91,7 +91,8 @@ export async function runExecution(
 }
 
 /**
- * Finds out what became of an execution that somebody else started, and waits for its end if it runs.
+ * Finds out what became of an execution that somebody else started, and waits for its end if it runs. What it has used
+ * up of its time is not given to it again.
  *
  * @returns `never-started` when it did not start, and now never will under this ID
  * @throws {ContainersError} `CONTAINER_GONE` when it was removed: made again by `ensureContainer` it has the same
@@ -102,7 +103,11 @@ export async function recoverExecution(
   containerId: string,
   request: RecoveryRequest,
 ): Promise<ExecutionResult | { ending: 'never-started' }> {
-  const { answer, killedFor } = await attend(docker, containerId, request, {
+  const { executionId, repositoryName, signal } = request;
+  const env = executionEnv({ executionId, repositoryName });
+  const usedMs = await ranForMs(docker, containerId, { env, signal });
+  const left = { ...request, timeoutMs: Math.max(request.timeoutMs - usedMs, 0) };
+  const { answer, killedFor } = await attend(docker, containerId, left, {
     reopen: () => openCollection(docker, containerId, { ...request, mayClaim: request.wasRunning }),
   });
   return answer.facts?.word === 'never-started'

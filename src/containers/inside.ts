@@ -10,6 +10,7 @@ export const scripts = {
   runOrCollect: `${running}${collecting}take_execution\nrun_or_collect\n`,
   collect: `${common}${read('changes')}${collecting}take_execution\ncollect\n`,
   stop: common + read('stop'),
+  elapsed: common + read('elapsed'),
   command: read('command'),
   prepare: read('prepare'),
   save: ['save-common', 'save-commit', 'save-tree', 'save-git', 'save'].map(read).join(''),

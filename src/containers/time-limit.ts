@@ -137,6 +137,29 @@ async function askToEnd(
 }
 
 const STOP_WORDS = ['stopping', 'ended', 'broken'] as const;
+/**
+ * For how long an execution has been running, whoever started it and whatever the clocks were set to since. 0 where it
+ * does not run, or cannot say: then its time begins anew.
+ *
+ * @throws {ContainersError} `DOCKER_UNREACHABLE`; or the reason of `signal`
+ */
+export async function ranForMs(
+  docker: Docker,
+  containerId: string,
+  { env, signal }: { env: Record<string, string>; signal: AbortSignal },
+): Promise<number> {
+  try {
+    const request = { command: RUN_FROM_ENVIRONMENT, env: { ...env, _THREADBOX_RUN: scripts.elapsed } };
+    const { stdout } = await execText(docker, containerId, { ...request, signal: soon(signal) });
+    return /^\d{1,12}$/.test(stdout) ? Number(stdout) * HUNDREDTH_MS : 0;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof ContainersError && error.code === 'DOCKER_UNREACHABLE') throw error;
+    return 0;
+  }
+}
+
+const HUNDREDTH_MS = 10;
 
 function soon(signal?: AbortSignal): AbortSignal {
   const deadline = AbortSignal.timeout(ASK_MS);

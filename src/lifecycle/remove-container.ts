@@ -140,7 +140,17 @@ async function saveHasFailed(parts: LifecycleParts, session: DueSession, error: 
   const reason = error.message.replaceAll('\0', '').slice(0, 2_000);
   const isGivenUp = !isAway || saveFailures + 1 >= TRIES_WITHOUT_DOCKER;
   if (isAway) parts.states.docker.isDown(error);
-  else {
+  const isRecorded = await db.transaction(async (transaction) => {
+    if (!(await markSaveFailed(transaction, session.id, { error: reason, retryAt, isStopped: isGivenUp })))
+      return false;
+    // Once for each time it begins to fail: what goes on for days is no news.
+    if (isGivenUp && session.state !== 'save_failed') {
+      await tellSaveFailed(parts, transaction, session, { reason, retryAt });
+    }
+    return true;
+  });
+  if (!isRecorded) return;
+  if (!isAway) {
     log.error({ err: error, thread: threadId, container: session.containerName }, 'the work cannot be saved');
     await stopContainer(docker, session.containerName).catch((fault: unknown) => {
       log.warn(
@@ -149,13 +159,6 @@ async function saveHasFailed(parts: LifecycleParts, session: DueSession, error: 
       );
     });
   }
-  await db.transaction(async (transaction) => {
-    await markSaveFailed(transaction, session.id, { error: reason, retryAt, isStopped: isGivenUp });
-    // Once for each time it begins to fail: what goes on for days is no news.
-    if (isGivenUp && session.state !== 'save_failed') {
-      await tellSaveFailed(parts, transaction, session, { reason, retryAt });
-    }
-  });
   parts.wakeOutbox();
   if (isGivenUp) events.tell('container:save-failed', { containerId, threadId, reason });
 }

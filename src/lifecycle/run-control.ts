@@ -1,7 +1,7 @@
 import { answerMessage } from '../commands/answer-message.ts';
 import { openContainer } from '../commands/open-container.ts';
 import { renderLifecycleNotice, type LifecycleNotice } from '../mail/lifecycle-notices.ts';
-import { commandById, endCommand, type Command, type QueuedControl } from '../store/commands.ts';
+import { commandById, endCommand, noteBegun, type Command, type QueuedControl } from '../store/commands.ts';
 import { messageToAnswer } from '../store/messages.ts';
 import type { Repository } from '../store/repositories.ts';
 import { currentSave } from '../store/saved-states.ts';
@@ -48,7 +48,7 @@ async function effect(
   const session = await sessionOfThread(parts.db, command.threadId);
   const effects: Record<QueuedControl['word'], () => Promise<LifecycleNotice | null>> = {
     save: async () => session && save(parts, session),
-    stop: async () => session && stop(parts, session),
+    stop: () => stop(parts, command, { session, repositoryName: repository.name }),
     fresh: () => fresh(parts, command),
     restore: () => restore(parts, command, repository),
     extend: () => extendAgain(parts, command, repository),
@@ -65,21 +65,28 @@ async function save(parts: LifecycleParts, session: DueSession): Promise<Lifecyc
   return { kind: 'saved', savedAt, filesModified, unpushedCommits, commit, leftOut, now: parts.now() };
 }
 
-async function stop(parts: LifecycleParts, session: DueSession): Promise<LifecycleNotice> {
+async function stop(
+  parts: LifecycleParts,
+  command: Command,
+  { session, repositoryName }: { session: DueSession | null; repositoryName: string },
+): Promise<LifecycleNotice | null> {
   const { db, now } = parts;
-  const removed = await saveAndRemove(parts, session, 'stopped');
-  const after = removed ? null : await sessionOfThread(db, session.threadId);
+  const { threadId } = command;
+  if (session) await noteBegun(db, command.id);
+  // A try before, in which the bot was killed, may have come to its end but for the answer.
+  else if (!command.control?.hasBegun) return null;
+  const removed = session && (await saveAndRemove(parts, session, 'stopped'));
+  const after = removed ? null : await sessionOfThread(db, threadId);
   if (after) {
     const retryAt = new Date(now().getTime() + RETRY_MS);
     const reason = 'its work could not be saved; a mail of its own says why';
-    const { threadId, repositoryName } = session;
     return { kind: 'save-failed', forWhom: 'owner', threadId, repositoryName, reason, retryAt, now: now() };
   }
   // After a crash in between, what the try before has saved.
-  const saved = await currentSave(db, session.threadId);
+  const saved = await currentSave(db, threadId);
   if (!removed?.work && (!saved?.savedAt || saved.endReason === 'lost')) {
     const savedAt = saved?.savedAt ?? null;
-    return { kind: 'lost', repositoryName: session.repositoryName, savedAt, now: now() };
+    return { kind: 'lost', repositoryName, savedAt, now: now() };
   }
   return {
     kind: 'stopped',

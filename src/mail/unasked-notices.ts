@@ -94,11 +94,11 @@ export const UNASKED_TELLERS: Tellers<UnaskedNotice> = {
   'save-failed': (notice) => (notice.forWhom === 'owner' ? failedForOwner(notice) : failedForAdmin(notice)),
   'still-running': stillRunning,
   lost: ({ repositoryName, savedAt, now }) => ({
-    title: `The container of ${visibleLine(repositoryName, 80)} was gone, and its workspace with it`,
+    title: `The container and the workspace of ${visibleLine(repositoryName, 80)} were gone`,
     blocks: [
       words(
         savedAt === null
-          ? 'Somebody has removed them, or the machine was lost. Nothing had been changed since the repository was fetched, or it had not been saved yet.'
+          ? 'Somebody has removed them, or the machine was lost. Nothing had been changed since the repository was fetched, or it had not been saved yet. Your next command starts from the repository.'
           : `Somebody has removed them, or the machine was lost. Your work of ${momentInWords(savedAt, now)} is saved, and comes back with your next command; what happened after that is gone.`,
       ),
     ],

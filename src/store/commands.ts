@@ -10,6 +10,8 @@ export type QueuedControl = {
   durationMs: number | null;
   /** Of `fresh` and `restore`, once they have begun. */
   plan?: SwapPlan;
+  /** Of `stop`: it was about to remove a container. */
+  hasBegun?: boolean;
   /** It was answered by the question whether it is meant. */
   hasAsked?: boolean;
 };
@@ -136,6 +138,13 @@ export async function planSwap(db: Db, id: number, plan: SwapPlan): Promise<void
   await db('commands')
     .where({ id })
     .update({ control: db.raw(`control || ?::jsonb`, [JSON.stringify({ plan })]) });
+}
+
+/** Writes down that `stop` is about to remove the container: whoever is asked again finds none. */
+export async function noteBegun(db: Db, id: number): Promise<void> {
+  await db('commands')
+    .where({ id })
+    .update({ control: db.raw(`control || '{"hasBegun": true}'`) });
 }
 
 export async function noteAsked(db: Db, id: number): Promise<void> {

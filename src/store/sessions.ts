@@ -21,6 +21,8 @@ export type Session = {
   dropsVolume: boolean;
   /** What the next answer has to say besides. */
   notes: string[];
+  /** A command has ended in it: so its workspace was prepared before. */
+  hasRun: boolean;
 };
 
 const columns = {
@@ -36,8 +38,8 @@ const columns = {
 
 /** The session of a thread that is not over. */
 export async function activeSession(db: Db, threadId: string): Promise<Session | null> {
-  const row = await db('container_sessions')
-    .first<Session | undefined>(columns)
+  const [row] = await db('container_sessions')
+    .select<Session[]>(columns, db.raw('last_command_at > created_at as "hasRun"'))
     .where({ thread_id: threadId, is_active: true });
   return row ?? null;
 }
@@ -73,9 +75,8 @@ export async function openSession(
       })
       .returning<{ id: number }[]>('id');
     const { containerId, containerName, volumeName } = session;
-    const { id } = row as { id: number };
-    const asNew = { state: 'active', isSaved: true, dropsVolume: false } as const;
-    return { id, containerId, containerName, volumeName, ...asNew, notes: [] };
+    const asNew = { state: 'active', isSaved: true, dropsVolume: false, hasRun: false } as const;
+    return { id: (row as { id: number }).id, containerId, containerName, volumeName, ...asNew, notes: [] };
   });
 }
 
@@ -120,7 +121,6 @@ export async function recordActivity(
 
 /**
  * What `extend` does.
- *
  * @param keepUntil null: only the timer is set back
  * @returns false when the container has gone meanwhile, or is about to
  */
@@ -142,24 +142,25 @@ export async function markSaved(db: Db, id: number): Promise<void> {
   await db('container_sessions').where({ id }).update({ is_saved: true, save_failures: 0, save_error: null });
 }
 
-export async function markSaveFailed(
-  db: Db,
-  id: number,
-  { error, retryAt, isStopped }: { error: string; retryAt: Date; isStopped: boolean },
-): Promise<void> {
-  await db('container_sessions')
+type SaveFailure = { error: string; retryAt: Date; isStopped: boolean };
+
+/** @returns false when its removal is under way, or over: somebody else has saved it */
+export async function markSaveFailed(db: Db, id: number, how: SaveFailure): Promise<boolean> {
+  const { error, retryAt, isStopped } = how;
+  const changed = await db('container_sessions')
     .where({ id, is_active: true })
+    .whereNot({ state: 'removing' })
     .update({
       save_failures: db.raw('save_failures + 1'),
       save_error: error,
       check_at: retryAt,
       ...(isStopped && { state: 'save_failed' }),
     });
+  return changed > 0;
 }
 
 /**
  * Said before the container is removed.
- *
  * @param how `unless`: what was known when its end was decided: an `extend` since then wins
  * @returns false when it is not to be removed
  */
@@ -177,6 +178,7 @@ export async function markRemoving(
   if (unless) {
     // PostgreSQL counts microseconds, a Date milliseconds.
     void session
+      .whereNot({ state: 'removing' })
       .whereRaw(`date_trunc('milliseconds', last_activity_at) = ?`, [unless.lastActivityAt])
       .whereRaw(`date_trunc('milliseconds', keep_until) is not distinct from ?`, [unless.keepUntil]);
   }
@@ -193,7 +195,6 @@ export async function endSession(db: Db, id: number, now: Date): Promise<void> {
 
 /**
  * In a transaction with the warning itself.
- *
  * @param seen the warning that was known, and does not count any more: the end was moved since
  * @returns false when a command was quicker, or a warning is out already
  */
@@ -235,7 +236,7 @@ export const openCommandsOf = (db: Db) =>
     .whereIn('commands.state', ['queued', 'running']);
 
 /** What the sweep has to know of a session. */
-export type DueSession = Session & {
+export type DueSession = Omit<Session, 'hasRun'> & {
   threadId: string;
   userId: number;
   userAddress: string;

@@ -4,6 +4,8 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { describe, it } from 'node:test';
 import { connectDocker } from '../../src/containers/client.ts';
 import { recoverExecution, runExecution, type ExecutionRequest } from '../../src/containers/execution.ts';
+import { executionEnv } from '../../src/containers/script-env.ts';
+import { ranForMs } from '../../src/containers/time-limit.ts';
 import { docker, dockerCli, dockerHost, never, request, startRig, text, type Rig } from './rig.ts';
 import { until } from '../support/until.ts';
 
@@ -138,6 +140,20 @@ describe('after the bot was gone', () => {
     const rig = await startRig(t);
     const result = await rig.run('echo so far; sleep 0.1; kill -KILL -1');
     assert.deepEqual([result.ending, text(result)], ['interrupted', 'so far\n']);
+  });
+
+  it('what a command has used up of its time is not given to it again', async (t) => {
+    const rig = await startRig(t);
+    const one = request('touch /tmp/on; sleep 803');
+    await abandon(rig, one, '/tmp/on');
+    const { executionId, repositoryName } = one;
+    const of = { env: executionEnv({ executionId, repositoryName }), signal: never };
+    await until(async () => (await ranForMs(docker, rig.container.id, of)) > 3_000);
+    const startedAt = performance.now();
+    assert.equal((await recover(rig, one, { timeoutMs: 3_000 })).ending, 'timed_out');
+    const tookMs = performance.now() - startedAt;
+    assert.ok(tookMs < 2_500, `${Math.round(tookMs)} ms`);
+    assert.equal(await ranForMs(docker, rig.container.id, of), 0);
   });
 
   it('preparing the workspace again does not disturb a running command', async (t) => {

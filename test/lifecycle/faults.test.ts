@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
-import { rename, rm, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import { after, before, test } from 'node:test';
 import { connectEmbedded } from '../../src/embedded/embedded.ts';
@@ -11,12 +13,20 @@ import { ranWith } from '../support/ran-with.ts';
 import { until } from '../support/until.ts';
 import { openStage, type Stage } from './stage.ts';
 
+const run = promisify(execFile);
+/** The saves lie on a disk of their own, which can be filled. */
+const SAVES_DISK_BYTES = 64_000_000;
 const ADMIN = 'admin@example.com';
 let stage: Stage;
 before(async () => {
   stage = await openStage({ ADMIN_ADDRESSES: ADMIN });
+  await mkdir(savesDir(), { recursive: true });
+  await run('mount', ['-t', 'tmpfs', '-o', `size=${SAVES_DISK_BYTES}`, 'tmpfs', savesDir()]);
 });
-after(() => stage.close());
+after(async () => {
+  await run('umount', [savesDir()]);
+  await stage.close();
+});
 
 const at = (label: string) => ({ subject: `[sample#${label}] Work` });
 const threadOf = (label: string) => `alice@example.com-sample#${label}`;
@@ -35,30 +45,32 @@ function savesDir(): string {
   return join(dataDir, 'saves', app.installation);
 }
 
-test('work that cannot be saved keeps its container, stopped; owner and admin hear of it, and it is tried again', async () => {
-  await stage.ask('echo precious > precious.txt', at('failing'));
-  const begun = await stage.session(threadOf('failing'));
-  assert.ok(begun);
-  const store = savesDir();
-  await until(async () => (await stage.session(threadOf('failing')))?.is_saved);
-  await rename(store, `${store}.away`);
-  await writeFile(store, 'in the way');
-  await stage.ask('echo more > more.txt', at('failing'));
+test('with a full disk the container is kept, stopped; owner and admin hear of it; with room again all is saved and removed', async () => {
+  await stage.ask('echo precious > precious.txt', at('full'));
+  const begun = await until(async () => {
+    const session = await stage.session(threadOf('full'));
+    return session?.is_saved && session;
+  });
+  const filler = join(savesDir(), 'filler');
+  await writeFile(filler, Buffer.alloc(SAVES_DISK_BYTES - 4_000_000));
+  await stage.ask('head -c 9000000 /dev/urandom > more.bin; sha256sum more.bin > sum', at('full'));
   await idleToTheEnd();
-  const failed = await stage.session(threadOf('failing'));
+  const failed = await stage.session(threadOf('full'));
   assert.deepEqual([failed?.state, failed?.is_active], ['save_failed', true]);
   const { State } = await engine.getContainer(begun.container_id).inspect();
   assert.equal(State.Running, false);
-  await stage.mailLike(/^Your work in sample could not be saved yet/);
-  await stage.mailLike(/^A save failed in sample/, ADMIN);
+  await stage.mailLike(/^Your work in sample could not be saved yet[^]*disk is full/);
+  await stage.mailLike(/^A save failed in sample[^]*disk is full/, ADMIN);
 
-  await rm(store);
-  await rename(`${store}.away`, store);
+  await rm(filler);
   stage.forward(120);
   await stage.sweep();
-  assert.equal((await stage.session(threadOf('failing')))?.state, 'ended');
+  assert.equal((await stage.session(threadOf('full')))?.state, 'ended');
   assert.equal(await stage.isThere(begun.container_id), false);
-  ranWith((await stage.ask('cat precious.txt more.txt', at('failing'))).text, 'precious\nmore');
+  // What comes back is what was saved, not the workspace that was kept besides.
+  await engine.getVolume(begun.volume_name).remove();
+  const text = (await stage.ask('cat precious.txt; sha256sum --check sum', at('full'))).text;
+  ranWith(text, 'precious\nmore.bin: OK');
   assert.equal(await stage.mailsLike(/^Your work in sample could not be saved yet/), 1);
 });
 
@@ -92,6 +104,42 @@ test('a host that lost container and volume after a command has the state saved 
     again.text,
     /was restored: .*Its container was gone; what happened after that time is not in it\.$/m,
   );
+});
+
+test('the upstream forced to another history: what was saved on the old one comes back whole, its base included', async () => {
+  const work = 'echo mine > mine.txt; git add .; git commit --quiet -m Mine; echo more > more.txt';
+  await stage.ask(`${work}; git rev-parse HEAD~1 > ../base`, at('forced'));
+  await stage.ask('mv ../base base.txt; stop', at('forced'));
+  await stage.ask('stop', at('forced'));
+  const session = await stage.session(threadOf('forced'));
+  await engine.getVolume(session?.volume_name ?? '').remove();
+  await stage.bot.upstream.replaceHistory({ 'README.md': '# Another\n' });
+  const look =
+    'cat README.md mine.txt more.txt; git log --format=%s; git cat-file -t "$(cat base.txt)"; git fsck';
+  const { text } = await stage.ask(look, at('forced'));
+  ranWith(text, /^# Sample\nmine\nmore\nAuto-save: .*\nMine\nStart\ncommit\n/m);
+  assert.doesNotMatch(text, /missing|broken|error/);
+});
+
+test('a clock set forward an hour: what runs is not cut off, not even by a restart, and who is idle is warned first', async () => {
+  const { subject } = at('clock');
+  const body = 'until [ -e go ]; do sleep 0.05; done; echo to its end';
+  await sendToBot(stage.bot.userAt(ALICE), { to: stage.bot.botAddress, subject, body });
+  await stage.untilRuns('sleep 0.05', threadOf('clock'));
+  stage.forward(60);
+  await stage.bot.restart();
+  await stage.sweep();
+  // The new bot waits for its end, too.
+  await stage.untilRuns('sleep 0.2', threadOf('clock'));
+  await stage.inside('touch /workspace/sample/go', threadOf('clock'));
+  ranWith((await stage.mailLike(/^Exit code [^]*until \[ -e go \]/)).text, 'to its end');
+  stage.forward(60);
+  await stage.sweep();
+  assert.equal((await stage.session(threadOf('clock')))?.is_active, true);
+  await stage.mailLike(new RegExp(`Thread ${threadOf('clock')}`));
+  stage.forward(6);
+  await stage.sweep();
+  assert.equal((await stage.session(threadOf('clock')))?.is_active, false);
 });
 
 test('a command that comes while the container is being removed waits, and finds the work restored', async () => {

@@ -26,6 +26,12 @@ const stateOf = async (label: string) => (await stage.session(threadOf(label)))?
 /** A sweep in the middle of which something goes: what it says of that is in the bot's log. */
 const troubledSweep = () => stage.sweep().catch(() => undefined);
 
+/** Something is being taken into a store. */
+async function isSaving(): Promise<boolean> {
+  const saves = join(stage.bot.dataDir, 'saves', stage.bot.app.installation);
+  return (await readdir(saves, { recursive: true })).some((name) => name.includes('incoming-'));
+}
+
 async function warned(label: string): Promise<void> {
   stage.forward(41);
   await stage.sweep();
@@ -66,14 +72,11 @@ test('with Docker away for minutes the owner hears that the work cannot be saved
 
 test('Docker going in the middle of a save leaves the save before it as it was, and no half of the new one', async () => {
   await stage.ask('head -c 40000000 /dev/urandom > big.bin; echo work > work.txt', at('cut'));
-  await until(async () => (await stage.session(threadOf('cut')))?.is_saved);
+  await until(async () => (await stage.session(threadOf('cut')))?.is_saved, 60_000);
   await stage.ask('head -c 40000000 /dev/urandom > other.bin; sha256sum *.bin > sums', at('cut'));
-  const saves = join(stage.bot.dataDir, 'saves', stage.bot.app.installation);
-  const isUnderWay = async () =>
-    (await readdir(saves, { recursive: true })).some((name) => name.includes('incoming-'));
-  await until(isUnderWay);
+  await until(isSaving);
   await proxy.cut();
-  await until(async () => !(await isUnderWay()));
+  await until(async () => !(await isSaving()));
   assert.equal((await stage.session(threadOf('cut')))?.is_saved, false);
   await proxy.mend();
   await warned('cut');
@@ -82,25 +85,30 @@ test('Docker going in the middle of a save leaves the save before it as it was, 
   ranWith((await stage.ask('sha256sum --check sums', at('cut'))).text, 'big.bin: OK\nother.bin: OK');
 });
 
-test('PostgreSQL killed between the save and the removal: the removal is made up for', async () => {
-  await stage.ask('echo work > work.txt', at('database'));
-  await warned('database');
-  await stage.ask('true', at('other'));
-  const saved = once(stage.bot.app.lifecycle.events, 'container:saved');
-  const sweeping = troubledSweep();
-  await saved;
-  const pid = await readFile(join(stage.bot.dataDir, 'postgres', 'data', 'postmaster.pid'), 'utf8');
-  process.kill(Number(pid.split('\n')[0]), 'SIGKILL');
-  await sweeping;
-  await until(() =>
-    stage.sweep().then(
-      () => true,
-      () => false,
-    ),
-  );
-  await until(async () => {
-    await troubledSweep();
-    return (await stateOf('database').catch(() => undefined)) === 'ended';
+const saved = () => once(stage.bot.app.lifecycle.events, 'container:saved');
+
+for (const [label, words, moment] of [
+  ['middle', 'in the middle of a save', () => until(isSaving)],
+  ['between', 'between the save and the removal', saved],
+] as const) {
+  test(`PostgreSQL killed ${words}: the removal is made up for, and the work is there`, async () => {
+    await stage.ask('echo work > work.txt', at(label));
+    await warned(label);
+    // What no command has told of, so that there is something to save.
+    await stage.inside(
+      'cd /workspace/sample; head -c 20000000 /dev/urandom > more; sha256sum more > sum',
+      threadOf(label),
+    );
+    const isMoment = moment();
+    const sweeping = troubledSweep();
+    await isMoment;
+    const pid = await readFile(join(stage.bot.dataDir, 'postgres', 'data', 'postmaster.pid'), 'utf8');
+    process.kill(Number(pid.split('\n')[0]), 'SIGKILL');
+    await sweeping;
+    await until(async () => {
+      await troubledSweep();
+      return (await stateOf(label).catch(() => undefined)) === 'ended';
+    });
+    ranWith((await stage.ask('cat work.txt; sha256sum --check sum', at(label))).text, 'work\nmore: OK');
   });
-  ranWith((await stage.ask('cat work.txt', at('database'))).text, 'work');
-});
+}

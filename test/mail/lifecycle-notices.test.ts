@@ -39,10 +39,13 @@ const wordings: [notice: LifecycleNotice, ...says: RegExp[]][] = [
   ],
   [
     samples.lost,
-    /^The container of my-react-app was gone, and its workspace with it\n/,
+    /^The container and the workspace of my-react-app were gone\n/,
     /Your work of .* is saved, and comes back with your next command; what happened after that is gone\./,
   ],
-  [{ ...samples.lost, savedAt: null }, /Nothing had been changed since the repository was fetched, or/],
+  [
+    { ...samples.lost, savedAt: null },
+    /Nothing had been changed since the repository was fetched, or [^]*Your next command starts from the repository\./,
+  ],
   [
     samples['would-lose'],
     /^Something would be lost: is that meant\?\n/,

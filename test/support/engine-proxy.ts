@@ -60,7 +60,8 @@ export async function startEngineProxy(): Promise<EngineProxy> {
   };
 }
 
-function connectEngine(): Socket {
+/** A connection to the engine of the tests. */
+export function connectEngine(): Socket {
   const allowHalfOpen = true;
   if (engineHost.startsWith('unix://')) {
     return createConnection({ path: engineHost.slice('unix://'.length), allowHalfOpen });

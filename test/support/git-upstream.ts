@@ -13,6 +13,8 @@ export type GitUpstream = {
   url: string;
   /** Commits files on the branch `main` of the upstream, as somebody else would. */
   commit: (files: Readonly<Record<string, string>>, message: string) => Promise<string>;
+  /** Forces another history on `main`; what was there before is gone from the server. */
+  replaceHistory: (files: Readonly<Record<string, string>>) => Promise<void>;
   /** Stops the server; `start` brings it back on the same port. */
   stop: () => Promise<void>;
   start: () => Promise<void>;
@@ -47,6 +49,17 @@ export async function startGitUpstream(
     await run('git', ['-C', work, ...identity, 'commit', '-q', '-m', message]);
     await run('git', ['-C', work, 'push', '-q', 'origin', 'main']);
     return (await run('git', ['-C', work, 'rev-parse', 'HEAD'])).stdout.trim();
+  }
+
+  async function replaceHistory(files: Readonly<Record<string, string>>): Promise<void> {
+    await run('git', ['-C', work, 'checkout', '-q', '--orphan', 'another']);
+    await run('git', ['-C', work, 'rm', '-rqf', '.']);
+    for (const [name, content] of Object.entries(files)) await writeFile(join(work, name), content);
+    await run('git', ['-C', work, 'add', '-A']);
+    await run('git', ['-C', work, ...identity, 'commit', '-q', '-m', 'Another start']);
+    await run('git', ['-C', work, 'branch', '-qM', 'main']);
+    await run('git', ['-C', work, 'push', '-qf', 'origin', 'main']);
+    await run('git', ['-C', bare, 'gc', '-q', '--prune=now']);
   }
 
   async function start(): Promise<void> {
@@ -86,6 +99,7 @@ export async function startGitUpstream(
   return {
     url: `git://127.0.0.1:${port}/sample.git`,
     commit,
+    replaceHistory,
     start,
     stop: () => stop(),
     async close() {
