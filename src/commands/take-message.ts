@@ -13,7 +13,7 @@ import {
   type MessageFacts,
   type ReceivedMessage,
 } from '../store/messages.ts';
-import { listRepositories, type Repository } from '../store/repositories.ts';
+import { listRepositoriesFor, type Repository } from '../store/repositories.ts';
 import { ensureThread } from '../store/threads.ts';
 import { ensureUser } from '../store/users.ts';
 import { findThread, type FoundThread } from '../threads/find-thread.ts';
@@ -56,7 +56,7 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
     return refuse(intake, received, facts, { kind: 'mail-too-large', sizeBytes, limitBytes });
   }
 
-  const repositories = await listRepositories(db);
+  const repositories = await listRepositoriesFor(db, sender);
   const typed = typedText(message.text);
   const bodyLine = bodyRepositoryLine(typed);
   const found = await threadOf(intake, message, sender, repositories, bodyLine);
