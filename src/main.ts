@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { CliCommand } from './cli/command.ts';
 import { demoCommand } from './cli/demo.ts';
+import { doctorCommand } from './cli/doctor.ts';
 import { explain } from './cli/explain.ts';
 import { commandHelp, overview } from './cli/help.ts';
 import { inboxCommand } from './cli/inbox.ts';
@@ -11,16 +12,20 @@ import { repoCommands } from './cli/repo.ts';
 import { savesCommands } from './cli/saves.ts';
 import { startCommand } from './cli/start.ts';
 import { userCommands } from './cli/user.ts';
+import { allowCommand, denyCommand } from './cli/user-access.ts';
 
 const commands: readonly CliCommand[] = [
   startCommand,
   demoCommand,
   ...repoCommands,
   ...userCommands,
+  allowCommand,
+  denyCommand,
   ...savesCommands,
   inboxCommand,
   ...pauseCommands,
   mailCommand,
+  doctorCommand,
 ];
 
 /** @returns the exit code: 0 done, 1 could not be done, 2 wrong usage or settings, 130 ended by Ctrl-C */

@@ -1,5 +1,12 @@
 import { nearestName } from '../mail/nearest-name.ts';
-import { listUsers, registerUser, setUser, unregisterUser, type User } from '../store/users.ts';
+import {
+  listUsers,
+  registerUser,
+  setUser,
+  unregisterUser,
+  type ListedUser,
+  type Role,
+} from '../store/users.ts';
 import { CliError, JSON_OPTION, usageError, type CliCommand } from './command.ts';
 import { withDatabase } from './database.ts';
 import { printJson, printList } from './table.ts';
@@ -38,6 +45,8 @@ const setCommand: CliCommand = {
   options: {
     ...TIMEOUT_OPTION,
     name: { value: 'NAME', summary: "the person's name, for the author of commits" },
+    role: { value: 'ROLE', summary: 'user or admin' },
+    repositories: { value: 'all', summary: 'all: every repository, also those to come' },
     ...JSON_OPTION,
   },
   notes:
@@ -46,11 +55,16 @@ const setCommand: CliCommand = {
     'Example: threadbox user set john@example.com --timeout 120',
   async run([written = ''], options) {
     const address = addressOf(written, 'ADDRESS');
-    const { timeout, name } = options;
-    if (timeout === undefined && name === undefined) {
-      throw usageError('nothing to change: give --timeout or --name');
+    const { timeout, name, role, repositories } = options;
+    if ([timeout, name, role, repositories].every((given) => given === undefined)) {
+      throw usageError('nothing to change: give --timeout, --name, --role or --repositories');
+    }
+    if (repositories !== undefined && repositories !== 'all') {
+      throw usageError('--repositories: only all; single ones by: threadbox user allow ADDRESS REPO');
     }
     const change = {
+      ...(role !== undefined && { role: readRole(role as string) }),
+      ...(repositories === 'all' && ({ repositories } as const)),
       ...(timeout !== undefined && { idleTimeoutMs: readTimeout(timeout as string) }),
       ...(name !== undefined && { name: name as string }),
     };
@@ -69,7 +83,10 @@ const setCommand: CliCommand = {
     if (options['json']) printJson(user);
     else {
       const called = user.name === '' ? '' : `, name ${user.name}`;
-      console.log(`Changed ${user.address}: idle timeout ${shownTimeout(user.idleTimeoutMs)}${called}.`);
+      console.log(
+        `Changed ${user.address}: ${user.role}, may use ${shownRepositories(user)}, ` +
+          `idle timeout ${shownTimeout(user.idleTimeoutMs)}${called}.`,
+      );
     }
   },
 };
@@ -81,19 +98,24 @@ const listCommand: CliCommand = {
   async run(_, options) {
     printList(await withDatabase(listUsers, { ifNew: [] }), {
       asJson: options['json'] === true,
-      heading: ['address', 'name', 'idle timeout', 'since'],
-      row: ({ address, name, idleTimeoutMs, createdAt }: User) => [
-        address,
-        name,
-        shownTimeout(idleTimeoutMs),
-        createdAt.toISOString().slice(0, 10),
+      heading: ['address', 'name', 'role', 'repositories', 'idle timeout', 'since'],
+      row: (user: ListedUser) => [
+        user.address,
+        user.name,
+        user.role,
+        shownRepositories(user),
+        shownTimeout(user.idleTimeoutMs),
+        user.createdAt.toISOString().slice(0, 10),
       ],
       empty: 'No user is registered yet. To register one: threadbox user add ADDRESS',
     });
     const { loadConfig, readEnvironment } = await import('../config.ts');
-    const { allowedSenders } = loadConfig(readEnvironment(), { isForBot: false }).config;
+    const { allowedSenders, adminAddresses } = loadConfig(readEnvironment(), { isForBot: false }).config;
     if (!options['json'] && allowedSenders.length > 0) {
       console.log(`\nALLOWED_SENDERS lets in as well: ${allowedSenders.join(', ')}`);
+    }
+    if (!options['json'] && adminAddresses.length > 0) {
+      console.log(`\nADMIN_ADDRESSES are admins as well: ${adminAddresses.join(', ')}`);
     }
   },
 };
@@ -118,7 +140,20 @@ const removeCommand: CliCommand = {
   },
 };
 
-function unknownUser(address: string, addresses: readonly string[]): CliError {
+/** @throws {CliError} */
+function readRole(written: string): Role {
+  if (written === 'user' || written === 'admin') return written;
+  throw usageError(`--role: expected user or admin; got ${written}`);
+}
+
+/** As a list shows them. */
+export function shownRepositories({ repositories }: Pick<ListedUser, 'repositories'>): string {
+  if (repositories === null) return 'all repositories';
+  return repositories.length === 0 ? 'no repository' : repositories.join(', ');
+}
+
+/** @param addresses those there are */
+export function unknownUser(address: string, addresses: readonly string[]): CliError {
   const nearest = nearestName(address, addresses);
   return new CliError(
     `no user has the address ${address}.${nearest === null ? '' : ` Did you mean ${nearest}?`} threadbox user list shows them all.`,

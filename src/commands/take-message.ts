@@ -13,7 +13,7 @@ import {
   type MessageFacts,
   type ReceivedMessage,
 } from '../store/messages.ts';
-import { listRepositories, type Repository } from '../store/repositories.ts';
+import { listRepositoriesFor, type Repository } from '../store/repositories.ts';
 import { ensureThread } from '../store/threads.ts';
 import { ensureUser } from '../store/users.ts';
 import { findThread, type FoundThread } from '../threads/find-thread.ts';
@@ -63,7 +63,7 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
   const { obstacle } = message;
   if (obstacle !== null) return refuse(intake, received, facts, { kind: 'unreadable', obstacle });
 
-  const repositories = await listRepositories(db);
+  const repositories = await listRepositoriesFor(db, sender);
   const { text: typed, doubt } = readTyped(message.text);
   const bodyLine = bodyRepositoryLine(typed);
   const found = await threadOf(intake, message, sender, repositories, bodyLine);

@@ -39,6 +39,20 @@ export async function listRepositories(db: Db): Promise<Repository[]> {
   return db('repositories').select<Repository[]>(columns).whereNull('removed_at').orderByRaw('lower(name)');
 }
 
+/** Those in use that this address may use: all, unless its user was restricted to some. */
+export async function listRepositoriesFor(db: Db, address: string): Promise<Repository[]> {
+  return db('repositories')
+    .select<Repository[]>(columns)
+    .whereNull('removed_at')
+    .whereRaw(
+      `not exists (
+         select from users where address = ? and is_restricted and not exists (
+           select from user_repositories where user_id = users.id and repository_id = repositories.id))`,
+      [address.toLowerCase()],
+    )
+    .orderByRaw('lower(name)');
+}
+
 /** By id, in use or removed: its threads go on having it. */
 export async function repositoryById(db: Db, id: number): Promise<Repository> {
   const row = await db('repositories').first<Repository | undefined>(columns).where({ id });

@@ -1,10 +1,13 @@
 import type { Db } from './database.ts';
 import { checkSessionsNow } from './sessions.ts';
 
+export type Role = 'user' | 'admin';
+
 export type User = {
   id: number;
   address: string;
   name: string;
+  role: Role;
   /** `null`: as the server is set. */
   idleTimeoutMs: number | null;
   createdAt: Date;
@@ -14,6 +17,7 @@ const columns = [
   'id',
   'address',
   'name',
+  'role',
   'idle_timeout_ms as idleTimeoutMs',
   'created_at as createdAt',
 ] as const;
@@ -52,12 +56,29 @@ export async function registerUser(db: Db, address: string, name: string): Promi
   return row ?? null;
 }
 
+/** `repositories`: the names of those the user may use; null for all, also those to come. */
+export type ListedUser = User & { repositories: string[] | null };
+
 /** Those the operator has added. */
-export async function listUsers(db: Db): Promise<User[]> {
+export async function listUsers(db: Db): Promise<ListedUser[]> {
   return db('users')
-    .select<User[]>([...columns])
+    .select<ListedUser[]>([
+      ...columns,
+      db.raw(
+        `case when is_restricted then array(
+           select repositories.name from user_repositories
+           join repositories on repositories.id = user_repositories.repository_id and removed_at is null
+           where user_repositories.user_id = users.id order by lower(repositories.name)) end as repositories`,
+      ),
+    ])
     .where({ is_registered: true })
     .orderBy('address');
+}
+
+/** Whether that address has the role of an admin; the operator's ADMIN_ADDRESSES are another matter. */
+export async function hasAdminRole(db: Db, address: string): Promise<boolean> {
+  const of = { address: address.toLowerCase(), is_registered: true, role: 'admin' };
+  return (await db('users').first('id').where(of)) !== undefined;
 }
 
 /** Lets an address in no longer. Its threads and their history stay. */
@@ -76,7 +97,7 @@ export async function unregisterUser(db: Db, address: string): Promise<boolean> 
 export async function setUser(
   db: Db,
   address: string,
-  change: Partial<Pick<User, 'name' | 'idleTimeoutMs'>>,
+  change: Partial<Pick<User, 'name' | 'idleTimeoutMs' | 'role'>> & { repositories?: 'all' },
 ): Promise<boolean> {
   return db.transaction(async (transaction) => {
     const [row] = await transaction('users')
@@ -86,8 +107,13 @@ export async function setUser(
         address: transaction.ref('address'),
         ...(change.name !== undefined && { name: change.name }),
         ...(change.idleTimeoutMs !== undefined && { idle_timeout_ms: change.idleTimeoutMs }),
+        ...(change.role !== undefined && { role: change.role }),
+        ...(change.repositories === 'all' && { is_restricted: false }),
       })
       .returning<{ id: number }[]>('id');
+    if (row && change.repositories === 'all') {
+      await transaction('user_repositories').where({ user_id: row.id }).delete();
+    }
     if (row) await checkSessionsNow(transaction, { user_id: row.id });
     return row !== undefined;
   });

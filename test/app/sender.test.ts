@@ -3,6 +3,8 @@ import { after, before, test } from 'node:test';
 import { newMessageId } from '../../src/mail/compose.ts';
 import { messageFate } from '../../src/store/message-fate.ts';
 import { dnsError, keyRecord, signed, zone } from '../mail/sender-auth/signing.ts';
+import { denyRepository } from '../../src/store/permissions.ts';
+import { registerUser, setUser } from '../../src/store/users.ts';
 import { ALICE } from '../support/app.ts';
 import { startFaultStage, type FaultStage } from '../support/fault-stage.ts';
 import { ranWith } from '../support/ran-with.ts';
@@ -105,4 +107,28 @@ test('an old mail sent again, and one that was written to somebody else, do not 
   await stage.deliver(RESULTS + reused.raw.replace('another body', 'a third body'));
   await until(async () => (await fateOf(reused.messageId)).outcome === 'dropped');
   assert.equal((await stage.answersTo(reused.messageId)).length, 1);
+});
+
+test('a repository that a user may not use is as one that is not there, also in a conversation about it', async () => {
+  const { db } = stage.app;
+  const first = written('echo $((6*7)) allowed');
+  await stage.deliver(RESULTS + first.raw);
+  const answer = await stage.answerTo(first.messageId);
+  ranWith(answer.text, '42 allowed');
+  await registerUser(db, ALICE, '');
+  assert.equal(await denyRepository(db, ALICE, 'sample'), 'changed');
+  const next = written('echo $((6*7)) denied');
+  const reply = next.raw.replace('[sample] Who', 'Re: Who');
+  await stage.deliver(`${RESULTS}In-Reply-To: ${answer.messageId}\r\n${reply}`);
+  const fresh = written('echo $((6*7)) denied');
+  await stage.deliver(RESULTS + fresh.raw);
+  for (const { messageId } of [next, fresh]) {
+    const { text } = await stage.answerTo(messageId);
+    assert.doesNotMatch(text, /42 denied/);
+    assert.match(text, /no repository/i);
+  }
+  await setUser(db, ALICE, { repositories: 'all' });
+  const again = written('echo $((6*7)) again');
+  await stage.deliver(RESULTS + again.raw);
+  ranWith((await stage.answerTo(again.messageId)).text, '42 again');
 });

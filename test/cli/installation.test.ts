@@ -131,12 +131,41 @@ test('a directory without any commit can be a repository', async () => {
   await run('repo', 'remove', 'empty');
 });
 
+test('users are let into single repositories, shut out and let in again; their roles are shown', async () => {
+  await run('user', 'add', 'carol@example.com');
+  const [denied, misspelt] = await Promise.all([
+    run('user', 'deny', 'carol@example.com', 'Sample'),
+    run('user', 'allow', 'carol@example.com', 'smple'),
+  ]);
+  assert.equal(denied.out, 'Changed: carol@example.com may use later.\n');
+  assert.match(misspelt.err, /no repository smple\. Did you mean sample\?/);
+  const allowed = await run('user', 'allow', 'Carol@example.com', 'sample');
+  assert.equal(allowed.out, 'Changed: carol@example.com may use later, sample.\n');
+  const listed = JSON.parse((await run('user', 'list', '--json')).out) as Record<string, unknown>[];
+  assert.deepEqual(
+    listed.map(({ address, role, repositories }) => [address, role, repositories]),
+    [
+      ['alice@example.com', 'user', null],
+      ['carol@example.com', 'user', ['later', 'sample']],
+    ],
+  );
+  const set = await run('user', 'set', 'carol@example.com', '--role', 'admin', '--repositories', 'all');
+  assert.match(set.out, /^Changed carol@example\.com: admin, may use all repositories, /);
+  await run('user', 'remove', 'carol@example.com');
+});
+
 test('users are listed with columns that line up, and removed', async () => {
   await run('user', 'add', 'bob@example.com', '--name', 'Bob');
   const listed = await run('user', 'list');
   const lines = listed.out.split('\n');
-  assert.match(lines[1] ?? '', /^alice@example\.com {2}山田 Alice {2}\(default\) {5}\d{4}-/);
-  assert.match(lines[2] ?? '', /^bob@example\.com {4}Bob {7} {2}\(default\) {5}\d{4}-/);
+  assert.match(
+    lines[1] ?? '',
+    /^alice@example\.com {2}山田 Alice {2}user {2}all repositories {2}\(default\) {5}\d{4}-/,
+  );
+  assert.match(
+    lines[2] ?? '',
+    /^bob@example\.com {4}Bob {7} {2}user {2}all repositories {2}\(default\) {5}\d{4}-/,
+  );
   assert.match((await run('user', 'add', 'bob@example.com')).err, /bob@example\.com is a user already/);
   assert.equal((await run('user', 'remove', 'bob@example.com')).code, 0);
   assert.match(

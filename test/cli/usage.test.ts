@@ -56,7 +56,16 @@ test('wrong usage is told in one line on standard error, with exit code 2', asyn
 
 const wrongSettings: [words: string[], says: RegExp][] = [
   [['repo', 'set', 'app'], /^threadbox: nothing to change: give --timeout, --restore or --branch\n$/],
-  [['user', 'set', 'a@example.com'], /^threadbox: nothing to change: give --timeout or --name\n$/],
+  [
+    ['user', 'set', 'a@example.com', '--role', 'root'],
+    /^threadbox: --role: expected user or admin; got root\n$/,
+  ],
+  [['user', 'set', 'a@example.com', '--repositories', 'app'], /^threadbox: --repositories: only all; /],
+  [['doctor'], /^threadbox: doctor looks at one thing: threadbox doctor --mail\n$/],
+  [
+    ['user', 'set', 'a@example.com'],
+    /^threadbox: nothing to change: give --timeout, --name, --role or --repositories\n$/,
+  ],
   [
     ['repo', 'set', 'app', '--timeout', '2h'],
     /--timeout: expected minutes, as in 120, .* or default; got 2h\n$/,

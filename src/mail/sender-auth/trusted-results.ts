@@ -69,6 +69,12 @@ export function judgeByMicrosoft365(
   return 'reason' in block ? no(block.reason) : judge(block.headers.slice(0, 1), fromDomain);
 }
 
+/** The authserv-ids of the results that stand where a receiving server writes, the topmost first; for showing them. */
+export function topServIds(fields: readonly HeaderField[]): string[] {
+  const block = topBlock(fields, () => true);
+  return 'reason' in block ? [] : [...new Set(block.servIds)];
+}
+
 /** `*.example.com` is every name below it, not itself. */
 function isPinned(servId: string, pinned: readonly string[]): boolean {
   return pinned.some((pattern) =>
@@ -78,13 +84,13 @@ function isPinned(servId: string, pinned: readonly string[]): boolean {
   );
 }
 
-type Block = { headers: MethodResult[][] };
+type Block = { headers: MethodResult[][]; servIds: string[] };
 
 function topBlock(
   fields: readonly HeaderField[],
   isTrusted: (servId: string | null) => boolean,
 ): Block | { reason: string } {
-  const block: Block = { headers: [] };
+  const block: Block = { headers: [], servIds: [] };
   for (const { name, value } of fields) {
     if (name === 'authentication-results') {
       const parsed = parseAuthenticationResults(value);
@@ -94,6 +100,7 @@ function topBlock(
         return { reason: `its Authentication-Results are of ${shown(parsed.servId)}, which is not trusted` };
       }
       block.headers.push(parsed.results);
+      block.servIds.push(parsed.servId ?? '');
     } else if (SENDERS_PART.has(name) && (block.headers.length > 0 || !MAY_STAND_ABOVE.has(name))) {
       break;
     }
