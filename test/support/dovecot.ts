@@ -37,6 +37,8 @@ export type Dovecot = {
   files: (user: string) => Promise<{ path: string; sizeBytes: number }[]>;
   /** Forgets the UIDs of a mailbox, as after a restore: the mails are there under another UIDVALIDITY. */
   rebuild: (user: string) => Promise<void>;
+  /** Sends a signal to all its processes. */
+  signal: (signal: 'SIGSTOP' | 'SIGCONT') => void;
   stop: (signal?: 'SIGTERM' | 'SIGKILL') => Promise<void>;
   start: () => Promise<void>;
   close: () => Promise<void>;
@@ -142,6 +144,7 @@ export async function startDovecot({
     account,
     start,
     stop,
+    signal: (name) => void process.kill(-(master?.pid as number), name),
     async deliver(user, raw) {
       const transport = createTransport({ host: '127.0.0.1', port: lmtpPort, lmtp: true, ignoreTLS: true });
       await transport.sendMail({ envelope: { from: 'somebody@example.com', to: [user] }, raw });

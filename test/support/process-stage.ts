@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { removeInstallation } from '../../src/containers/remove-installation.ts';
+import { startRedis } from '../../src/embedded/redis.ts';
 import { parseMessage, type ParsedMessage } from '../../src/mail/parse.ts';
 import { composeUserMail } from '../../src/mail/user-mail.ts';
 import { installationId, migrate, openDatabase, type Db } from '../../src/store/database.ts';
@@ -20,8 +21,11 @@ import { until } from './until.ts';
 export type ProcessStage = {
   db: Db;
   dir: string;
+  /** Its id. */
+  installation: string;
   dovecot: Dovecot;
   postgres: Away;
+  redis: Away | null;
   smtp: Away & { taken: () => ScriptedSmtp['taken'] };
   /** All that bots and mail servers say to each other passes here. */
   wires: { imap: TcpProxy; smtp: TcpProxy };
@@ -40,11 +44,8 @@ export type ProcessStage = {
 
 export const BOT = 'bot@threadbox.test';
 
-export async function startProcessStage({
-  redisUrl,
-}: {
-  redisUrl?: (dir: string) => Promise<{ url: string; close: () => Promise<void> }>;
-} = {}): Promise<ProcessStage> {
+/** @param hasRedis otherwise it never answers */
+export async function startProcessStage({ hasRedis = false } = {}): Promise<ProcessStage> {
   const closers: (() => Promise<unknown>)[] = [];
   const close = async (): Promise<void> => {
     for (const closer of closers.splice(0).toReversed()) await closer();
@@ -58,8 +59,8 @@ export async function startProcessStage({
     closers.push(() => dovecot.close());
     const postgres = await stoppablePostgres(join(dir, 'postgres'), collectedLog().log);
     closers.push(() => postgres.stop());
-    const redis = await redisUrl?.(join(dir, 'redis'));
-    closers.push(async () => redis?.close());
+    const redis = hasRedis ? await stoppableRedis(join(dir, 'redis')) : null;
+    closers.push(async () => redis?.stop());
     const smtp = await stoppableSmtp();
     closers.push(() => smtp.stop());
     const wires = { imap: await startTcpProxy(dovecot.imapPort), smtp: await startTcpProxy(smtp.port) };
@@ -96,8 +97,10 @@ export async function startProcessStage({
     return {
       db,
       dir,
+      installation,
       dovecot,
       postgres,
+      redis,
       smtp,
       wires,
       settings,
@@ -120,4 +123,16 @@ export async function startProcessStage({
     await close();
     throw error;
   }
+}
+
+async function stoppableRedis(dir: string): Promise<Away & { url: string }> {
+  const { log } = collectedLog();
+  let running = await startRedis({ dir, log });
+  return {
+    url: running.url,
+    stop: () => running.close(),
+    async start() {
+      running = await startRedis({ dir, log });
+    },
+  };
 }
