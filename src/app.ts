@@ -11,7 +11,7 @@ import type { Config, Secrets } from './config.ts';
 import type { Docker } from './containers/client.ts';
 import { ensureImage } from './containers/image.ts';
 import { closeRunners } from './containers/runner.ts';
-import { startEmbedded, type Embedded, type EmbeddedMail } from './embedded/embedded.ts';
+import { startEmbedded, type EmbeddedMail } from './embedded/embedded.ts';
 import { defaultEngineDir } from './embedded/engine.ts';
 import { chooseEngine } from './engine-choice.ts';
 import { LifecycleEvents } from './lifecycle/events.ts';
@@ -20,7 +20,9 @@ import type { LifecycleParts } from './lifecycle/parts.ts';
 import type { Log } from './log.ts';
 import { listenToMailbox } from './mail/inbox/listen.ts';
 import type { TransportLimits } from './mail/transport.ts';
-import { startOutgoing, type Account } from './outgoing.ts';
+import { startOutgoing, type Outgoing } from './outgoing.ts';
+import { mailAccounts, type Accounts } from './mail-accounts.ts';
+import { wantsSentCopies } from './mail/sent-copies-wanted.ts';
 import { watchPart, type PartState } from './part-state.ts';
 import { retryForEver } from './retry.ts';
 import { listOpenCommands } from './store/commands.ts';
@@ -119,8 +121,17 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
   const sharedState = new SharedState(secrets.redisUrl ?? (embedded.redisUrl as string), log);
   closers.add('Redis', () => sharedState.close());
 
-  const accounts = mailAccounts(settings, embedded);
-  const outbox = startOutgoing({ db, accounts, log, now, smtpLimits: overrides.smtpLimits });
+  const accounts = mailAccounts(config, secrets, embedded.mail);
+  const outbox = startOutgoing({
+    db,
+    accounts,
+    botAddress: config.botAddress,
+    mailbox: config.mailbox,
+    makesCopies: wantsSentCopies(config.sentCopies, config.imap?.host ?? null),
+    log,
+    now,
+    smtpLimits: overrides.smtpLimits,
+  });
   closers.add('the outbox', () => outbox.close());
 
   const queues = new ThreadQueues(config.commandConcurrency);
@@ -140,6 +151,7 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
     signal,
     log,
     wakeOutbox: (): void => outbox.wake(),
+    noteBounce: outbox.noteBounce,
     now,
     states: { docker: dockerPart, database: databasePart },
     delayToldAfterMs: overrides.delayToldAfterMs,
@@ -184,7 +196,11 @@ function queueInto(parts: Parts, lifecycle: Lifecycle): QueueCommand {
   };
 }
 
-type Parts = LifecycleParts & Omit<CommandParts, 'runControl' | 'tellControlFailure'> & { config: Config };
+type Parts = LifecycleParts &
+  Omit<CommandParts, 'runControl' | 'tellControlFailure'> & {
+    config: Config;
+    noteBounce: Outgoing['noteBounce'];
+  };
 
 /** From the mailbox to the queues. */
 function startIntake(
@@ -199,7 +215,10 @@ function startIntake(
   const taking = { db, config, maxMessageBytes, now, log, answerControl };
   const intake = new IntakeLoop({
     db,
-    take: (message) => takeMessage(taking, message),
+    take: async (message) => {
+      await parts.noteBounce(message.raw);
+      return takeMessage(taking, message);
+    },
     giveUp: (message, fault) => giveUpMessage(taking, message, fault),
     database: parts.states.database,
     resume: async () => {
@@ -263,27 +282,5 @@ function prepareImage(
     await ready;
     if (isMissing) ready = start();
     await ready;
-  };
-}
-
-type Accounts = { imap: Account; smtp: Account };
-
-function mailAccounts({ config, secrets }: AppSettings, embedded: Embedded): Accounts {
-  if (config.imap && config.smtp) {
-    return {
-      imap: { server: config.imap, password: secrets.imapPassword as string },
-      smtp: { server: config.smtp, password: secrets.smtpPassword as string },
-    };
-  }
-  const { imapPort, smtpPort, password } = embedded.mail as EmbeddedMail;
-  const local = {
-    host: '127.0.0.1',
-    user: config.botAddress,
-    tls: 'offered',
-    verifyCertificate: false,
-  } as const;
-  return {
-    imap: { server: { ...local, port: imapPort }, password },
-    smtp: { server: { ...local, port: smtpPort }, password },
   };
 }

@@ -4,6 +4,8 @@ import { parseMailUrl, type MailServer } from './config-mail-url.ts';
 
 export type { MailServer };
 
+export type SentCopiesSetting = 'auto' | 'on' | 'off';
+
 export type ThreadBy = 'repository' | 'subject';
 
 /** Everything that can be set. `null` where the embedded part takes over. Durations in ms. */
@@ -16,6 +18,8 @@ export type Config = {
   mailbox: string;
   botAddress: string;
   /** Lower case: `john@example.com`, or `*@example.com` for a whole domain. */
+  /** Whether copies of sent mails go into the Sent mailbox. */
+  sentCopies: SentCopiesSetting;
   allowedSenders: string[];
   usesEmbeddedPostgres: boolean;
   usesEmbeddedRedis: boolean;
@@ -146,6 +150,7 @@ const schema = z.object({
     .transform((text) => text.toLowerCase())
     .optional(),
   ALLOWED_SENDERS: senderPatterns,
+  SENT_COPIES: z.enum(['auto', 'on', 'off'], 'expected auto, on or off').default('auto'),
   DATABASE_URL: url(
     ['postgres:', 'postgresql:'],
     'e.g. postgres://user:password@db.example.com:5432/threadbox',
@@ -217,6 +222,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): {
       clientSmtp: values.CLIENT_SMTP_URL?.server ?? null,
       mailbox: values.MAILBOX,
       botAddress: values.BOT_ADDRESS ?? EMBEDDED_BOT_ADDRESS,
+      sentCopies: values.SENT_COPIES,
       allowedSenders: values.ALLOWED_SENDERS,
       usesEmbeddedPostgres: values.DATABASE_URL === null,
       usesEmbeddedRedis: values.REDIS_URL === null,

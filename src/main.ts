@@ -5,6 +5,7 @@ import { explain } from './cli/explain.ts';
 import { commandHelp, overview } from './cli/help.ts';
 import { mailCommand } from './cli/mail.ts';
 import { readWords, type Request } from './cli/read-words.ts';
+import { outboxCommand } from './cli/outbox.ts';
 import { repoCommands } from './cli/repo.ts';
 import { savesCommands } from './cli/saves.ts';
 import { startCommand } from './cli/start.ts';
@@ -16,6 +17,7 @@ const commands: readonly CliCommand[] = [
   ...repoCommands,
   ...userCommands,
   ...savesCommands,
+  outboxCommand,
   mailCommand,
 ];
 
