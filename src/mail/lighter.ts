@@ -6,7 +6,7 @@ import { readMime } from './mime.ts';
 import { parseMessage } from './parse.ts';
 import { escapeHtml, visibleLine } from './visible-text.ts';
 
-/** Where the layout leaves room for a word that nobody foresaw when the mail was rendered. */
+/** Where the templates leave room for a word that nobody foresaw when the mail was rendered. */
 const PLACE = '<!--note-->';
 
 /**
@@ -41,7 +41,7 @@ export async function lighterMail(raw: Buffer, messageId: string): Promise<Buffe
     html: content.html.replace(
       PLACE,
       () =>
-        `<tr><td class="side ink" style="padding:16px 24px 0;font-size:15px;color:#1b2430;overflow-wrap:anywhere;">${escapeHtml(note)}</td></tr>`,
+        `<tr><td class="side ink" style="padding:4px 24px 14px;font-size:15px;color:#1b2430;overflow-wrap:anywhere;">${escapeHtml(note)}</td></tr>`,
     ),
     headers: { [LOOP_HEADER]: content.headers.get(LOOP_HEADER.toLowerCase())?.[0] ?? 'answer' },
   });
