@@ -17,6 +17,7 @@ import type { Log } from './log.ts';
 import { mailAccounts } from './mail-accounts.ts';
 import { startMailLoop, type MailLoopOverrides } from './mail-loop.ts';
 import type { TransportLimits } from './mail/transport.ts';
+import { wantsSentCopies } from './mail/sent-copies-wanted.ts';
 import { startOutgoing } from './outgoing.ts';
 import { watchPart, type PartState } from './part-state.ts';
 import { retryForEver } from './retry.ts';
@@ -120,7 +121,17 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
   closers.add('Redis', () => sharedState.close());
 
   const accounts = mailAccounts(settings, embedded);
-  const outbox = startOutgoing({ db, lock, accounts, log, now, smtpLimits: overrides.smtpLimits });
+  const outbox = startOutgoing({
+    db,
+    lock,
+    accounts,
+    botAddress: config.botAddress,
+    mailbox: config.mailbox,
+    makesCopies: wantsSentCopies(config.sentCopies, config.imap?.host ?? null),
+    log,
+    now,
+    smtpLimits: overrides.smtpLimits,
+  });
   closers.add('the outbox', () => outbox.close());
 
   const queues = new ThreadQueues(config.commandConcurrency);
@@ -141,6 +152,7 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
     signal,
     log,
     wakeOutbox: (): void => outbox.wake(),
+    noteBounce: outbox.noteBounce,
     now,
     states: { docker: dockerPart, database: databasePart },
     delayToldAfterMs: overrides.delayToldAfterMs,

@@ -6,6 +6,8 @@ import { senderAuthFaults, senderAuthModes, type SenderAuth } from './config-sen
 
 export type { MailServer, SenderAuth };
 
+export type SentCopiesSetting = 'auto' | 'on' | 'off';
+
 export type ThreadBy = 'repository' | 'subject';
 
 /** Everything that can be set. `null` where the embedded part takes over. Durations in ms. */
@@ -23,6 +25,8 @@ export type Config = {
   /** In any hour; see src/store/hourly.ts. */
   caps: { perSender: number; perThread: number; overall: number; writtenPerAddress: number };
   botAddress: string;
+  /** Whether copies of sent mails go into the Sent mailbox. */
+  sentCopies: SentCopiesSetting;
   /** Lower case: `john@example.com`, or `*@example.com` for a whole domain. */
   allowedSenders: string[];
   senderAuth: SenderAuth;
@@ -128,6 +132,7 @@ const schema = z.object({
   TRUSTED_AUTHSERV_IDS: authservIds,
   DATE_TOLERANCE_MS: wholeNumber(60_000, 30 * DAY_MS, 'milliseconds', DAY_MS),
   I_UNDERSTAND_ANYONE_CAN_RUN_COMMANDS: z.literal('yes', 'takes only the value yes').optional(),
+  SENT_COPIES: z.enum(['auto', 'on', 'off'], 'expected auto, on or off').default('auto'),
   DATABASE_URL: url(
     ['postgres:', 'postgresql:'],
     'e.g. postgres://user:password@db.example.com:5432/threadbox',
@@ -241,6 +246,7 @@ function configOf(values: z.infer<typeof schema>): Config {
       writtenPerAddress: values.MAX_MAILS_PER_HOUR_PER_ADDRESS,
     },
     botAddress: values.BOT_ADDRESS ?? EMBEDDED_BOT_ADDRESS,
+    sentCopies: values.SENT_COPIES,
     allowedSenders: values.ALLOWED_SENDERS,
     // Without a choice for a real mailbox, nobody is trusted.
     senderAuth: values.SENDER_AUTH ?? (values.IMAP_URL ? 'authentication-results' : 'none'),

@@ -12,6 +12,7 @@ import { startFiler, type Filer } from './mail/inbox/filer.ts';
 import { listenToMailbox } from './mail/inbox/listen.ts';
 import type { Resolve } from './mail/sender-auth/dns.ts';
 import { openSenderCheck } from './mail/sender-auth/sender-check.ts';
+import type { Outgoing } from './outgoing.ts';
 import { listOpenCommands } from './store/commands.ts';
 import { mailsToFile, markFiled } from './store/filing.ts';
 import type { MailboxLock } from './store/mailbox-lock.ts';
@@ -29,7 +30,11 @@ export type MailLoopOverrides = {
 };
 
 export type MailLoopParts = LifecycleParts &
-  Omit<CommandParts, 'runControl' | 'tellControlFailure'> & { config: Config; lock: MailboxLock };
+  Omit<CommandParts, 'runControl' | 'tellControlFailure'> & {
+    config: Config;
+    lock: MailboxLock;
+    noteBounce: Outgoing['noteBounce'];
+  };
 
 type Around = { account: Account; lifecycle: Lifecycle; closers: Closers; overrides: MailLoopOverrides };
 
@@ -54,7 +59,10 @@ export function startMailLoop(
   const taking = { db, config, maxMessageBytes, now, log, answerControl, checkSender };
   const intake = new IntakeLoop({
     db,
-    take: (message) => takeMessage(taking, message),
+    take: async (message) => {
+      await parts.noteBounce(message.raw);
+      return takeMessage(taking, message);
+    },
     giveUp: (message, fault) => giveUpMessage(taking, message, fault),
     database: parts.states.database,
     resume: async () => {

@@ -8,6 +8,7 @@ import { inboxCommand } from './cli/inbox.ts';
 import { mailCommand } from './cli/mail.ts';
 import { pauseCommands } from './cli/pause.ts';
 import { readWords, type Request } from './cli/read-words.ts';
+import { outboxCommand } from './cli/outbox.ts';
 import { repoCommands } from './cli/repo.ts';
 import { savesCommands } from './cli/saves.ts';
 import { startCommand } from './cli/start.ts';
@@ -24,6 +25,7 @@ const commands: readonly CliCommand[] = [
   ...savesCommands,
   inboxCommand,
   ...pauseCommands,
+  outboxCommand,
   mailCommand,
   doctorCommand,
 ];

@@ -12,6 +12,7 @@ import {
 } from '../store/commands.ts';
 import type { Db } from '../store/database.ts';
 import { currentSave, expiringSaves, keepLonger } from '../store/saved-states.ts';
+import { undeliveredOfThread } from '../store/undelivered.ts';
 import { extendSession, sessionOfThread } from '../store/sessions.ts';
 import { cancel } from './cancel.ts';
 import { endsAt, extendedUntil } from './idle-policy.ts';
@@ -36,6 +37,7 @@ export type ControlOutcome =
   | { kind: 'queue'; control: QueuedControl; notice: LifecycleNotice | null };
 
 const MOST_LOGGED = 15;
+const MOST_UNDELIVERED = 3;
 const HOUR_MS = 3600_000;
 const DIFF_MS = 15_000;
 
@@ -166,11 +168,12 @@ export function extension(
 
 async function status(parts: LifecycleParts, threadId: string): Promise<LifecycleNotice> {
   const { db, docker, now } = parts;
-  const [session, open, last, saved] = await Promise.all([
+  const [session, open, last, saved, undelivered] = await Promise.all([
     sessionOfThread(db, threadId),
     openCommandsOfThread(db, threadId),
     lastCommands(db, threadId, 1 + MOST_LOGGED),
     currentSave(db, threadId),
+    undeliveredOfThread(db, threadId, MOST_UNDELIVERED),
   ]);
   const running = open.find(({ state }) => state === 'running');
   const ended = last.find(({ endedAt, isControl }) => endedAt !== null && !isControl);
@@ -199,6 +202,7 @@ async function status(parts: LifecycleParts, threadId: string): Promise<Lifecycl
           state: ended.state,
         }
       : null,
+    undelivered,
     saved: saved?.savedAt
       ? { savedAt: saved.savedAt, filesModified: saved.filesModified, expiresAt: saved.expiresAt }
       : null,

@@ -22,7 +22,7 @@ export function stillRunning(notice: StillRunningNotice): Told {
   const end = atMoment(endsAt, now);
   const limit = `the time limit of ${durationInWords(timeoutMs)}`;
   const output = lastOutput(command, lastLines);
-  const title = `Still running after ${durationInWords(wholeMinutes(ranMs))}${isLast ? `; it is ended ${end}` : ''}`;
+  const title = `Still running after ${durationInWords(wholeMinutes(ranMs))}${isLast ? `; it will be stopped ${end}` : ''}`;
   return {
     title,
     preheader: output.lastLine === '' ? title : `${title} · ${output.lastLine}`,
@@ -31,7 +31,7 @@ export function stillRunning(notice: StillRunningNotice): Told {
         ? words(
             `Then ${limit} is reached, and everything it has started is ended with it. You get its output as far as it came. Work that takes longer can go on in the background: long-command > log.txt 2>&1 &`,
           )
-        : words(`Its answer comes when it has ended, ${end} at the latest, by ${limit}.`),
+        : words(`Its answer comes when it has ended: ${end} at the latest, by ${limit}.`),
       output.block,
       words('To end it now, reply with this one word:'),
       reply('cancel'),

@@ -14,6 +14,8 @@ export type LookNotice =
       container: 'running' | 'stopped' | 'none';
       goesAt: Date | null;
       lastCommand: { command: string; endedAt: Date; exitCode: number | null; state: string } | null;
+      /** Answers that did not arrive. */
+      undelivered: readonly { writtenAt: Date; error: string; statusCode: string | null }[];
       saved: { savedAt: Date; filesModified: number; expiresAt: Date | null } | null;
       now: Date;
     }
@@ -44,6 +46,7 @@ function status(notice: Status): Told {
     ...queuedRows(queued),
     ...(notice.lastCommand ? [{ label: 'Last command', value: lastInWords(notice.lastCommand, now) }] : []),
     { label: 'Saved', value: savedInWords(notice) },
+    ...notice.undelivered.map((mail) => ({ label: 'Not delivered', value: undeliveredInWords(mail, now) })),
   ];
   return {
     title: statusTitle(notice),
@@ -90,6 +93,12 @@ function queuedRows(queued: readonly string[]): { label: string; value: string }
 function lastInWords(last: NonNullable<Status['lastCommand']>, now: Date): string {
   const outcome = outcomeInWords(last.state, last.exitCode);
   return `${firstLine(last.command)} · ${outcome}, ${momentInWords(last.endedAt, now)}`;
+}
+
+function undeliveredInWords(mail: Status['undelivered'][number], now: Date): string {
+  const words = mail.error.replace(/^the SMTP server \S+ refused the mail: /, '');
+  const code = mail.statusCode === null || words.includes(mail.statusCode) ? '' : `${mail.statusCode} `;
+  return `my mail of ${momentInWords(mail.writtenAt, now)}: ${code}${visibleLine(words, 160)}`;
 }
 
 function savedInWords({ saved, now }: Status): string {

@@ -2,6 +2,7 @@ import { createBell } from '../bell.ts';
 import type { Log } from '../log.ts';
 import { watchPart } from '../part-state.ts';
 import { PATIENT, pauseMs, retryForEver, type Pauses } from '../retry.ts';
+import type { Refusal } from './refusal.ts';
 import { MOST_CONNECTIONS, SendError, type MailTransport } from './transport.ts';
 
 /** A rendered mail that waits to be sent. `attempts`: how often it was tried. */
@@ -21,7 +22,8 @@ export type OutboxParts = {
   due(limit: number): Promise<OutboxMail[]>;
   sent(id: number): Promise<void>;
   retryLater(id: number, error: string, at: Date): Promise<void>;
-  failed(id: number, error: string): Promise<void>;
+  /** It is not tried again. */
+  failed(mail: OutboxMail, refusal: Refusal): Promise<void>;
   now: () => Date;
   log: Log;
 };
@@ -147,8 +149,8 @@ async function sendOne(
     else server.failed(error);
     const again = nextTry(error, mail, now());
     if (again === null) {
-      log.error({ outbox: mail.id, reason: message }, 'a mail is given up');
-      record = () => parts.failed(mail.id, message);
+      const { statusCode, isTooLarge } = error;
+      record = () => parts.failed(mail, { error: message, statusCode, isTooLarge });
     } else {
       if (error.fault === 'mail')
         log.info({ outbox: mail.id, reason: message, again }, 'a mail was put off by the server');

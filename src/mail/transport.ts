@@ -1,5 +1,6 @@
 import { createTransport } from 'nodemailer';
 import type { MailServer } from '../config.ts';
+import { refusalOf } from './refusal.ts';
 
 type RawMail = { raw: Buffer; from: string; to: readonly string[] };
 
@@ -26,12 +27,19 @@ export class SendError extends Error {
   readonly fault: SendFault;
   /** The same mail would be refused again (RFC 5321, 4.2.1: a 5yz reply). */
   readonly isPermanent: boolean;
+  readonly statusCode: string | null;
+  /** A smaller mail may go through. */
+  readonly isTooLarge: boolean;
 
   constructor(message: string, fault: SendFault, isPermanent: boolean, cause: unknown) {
     super(message, { cause });
     this.name = 'SendError';
     this.fault = fault;
     this.isPermanent = isPermanent;
+    const { response, responseCode, message: words } = (cause ?? {}) as Partial<SmtpFailure>;
+    const { statusCode, isTooLarge } = refusalOf(response ?? words ?? '', responseCode ?? null);
+    this.statusCode = statusCode;
+    this.isTooLarge = fault === 'mail' && isTooLarge;
   }
 }
 
@@ -77,7 +85,9 @@ export function connectSmtp(
     async send({ raw, from, to }) {
       const signal = AbortSignal.timeout(limits.sendTimeoutMs);
       try {
-        await pool.sendMail({ envelope: { from, to: [...to] }, raw, signal });
+        // With its size, a server that has announced a limit is not given what it would refuse (RFC 1870).
+        const envelope = { from, to: [...to], size: raw.length };
+        await pool.sendMail({ envelope, raw, signal });
       } catch (error) {
         throw sendError(error as SmtpFailure, where, limits);
       }

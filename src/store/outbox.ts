@@ -68,20 +68,27 @@ export async function dueMails(db: Db, limit: number): Promise<OutboxMail[]> {
     .limit(limit);
 }
 
-export async function markSent(db: Db, id: number): Promise<void> {
+/** Larger ones are not copied: the Sent mailbox would fill up with what nobody looks at twice. */
+const LARGEST_COPY_BYTES = 5 << 20;
+
+/** @param makesCopy a copy of it is to lie in the Sent mailbox */
+export async function markSent(db: Db, id: number, { makesCopy }: { makesCopy: boolean }): Promise<void> {
+  const copy = `(select case when size_bytes > ? then 'left' else 'due' end from messages
+    where messages.id = outbox.message_id)`;
   await db('outbox')
-    .where({ id })
-    .update({ state: 'sent', sent_at: db.fn.now(), last_error: null })
+    .where({ id, state: 'waiting' })
+    .update({
+      state: 'sent',
+      sent_at: db.fn.now(),
+      last_error: null,
+      sent_copy: makesCopy ? db.raw(copy, [LARGEST_COPY_BYTES]) : null,
+    })
     .increment('attempts', 1);
 }
 
 export async function markForRetry(db: Db, id: number, error: string, at: Date): Promise<void> {
   await db('outbox')
-    .where({ id })
+    .where({ id, state: 'waiting' })
     .update({ last_error: error, next_attempt_at: at })
     .increment('attempts', 1);
-}
-
-export async function markFailed(db: Db, id: number, error: string): Promise<void> {
-  await db('outbox').where({ id }).update({ state: 'failed', last_error: error }).increment('attempts', 1);
 }

@@ -34,7 +34,7 @@ let alice: Correspondent;
 before(async () => {
   dir = await mkdtemp(join(tmpdir(), 'threadbox-real-'));
   dovecot = await startDovecot();
-  postfix = await startPostfix(dovecot, ['threadbox.test', 'example.com']);
+  postfix = await startPostfix(dovecot, ['threadbox.test', 'example.com'], { largestMailBytes: 250_000 });
   upstream = await startGitUpstream();
   const smtp = { ...dovecot.account(ALICE), port: postfix.port };
   alice = {
@@ -66,7 +66,7 @@ async function startBot(
     TRUSTED_AUTHSERV_IDS: AUTHSERV_ID,
     DOCKER_HOST: engineHost,
     CONTAINER_IMAGE: process.env['CONTAINER_IMAGE'],
-    ALLOWED_SENDERS: '*@example.com',
+    ALLOWED_SENDERS: '*@example.com, *@elsewhere.test',
     DATA_DIR: join(dir, 'data'),
   });
   const { log, lines } = collectedLog();
@@ -118,4 +118,37 @@ test('with STARTTLS and logins through Postfix and Dovecot a conversation goes o
     lines.filter(({ level }) => level >= 40),
     [],
   );
+});
+
+test('what Postfix sends back is recorded and told; what is too large for it comes without its attachment', async (t) => {
+  const { app } = await startBot({ scheme: 'imap', options: SKIP }, SKIP);
+  t.after(() => app.close());
+  // Nothing goes there from here.
+  const fromElsewhere = (body: string) =>
+    `From: Carol <carol@elsewhere.test>\nTo: ${BOT}\nSubject: [sample] Hello\nMessage-ID: <${body.length}@elsewhere.test>\n\n${body}\n`;
+  await dovecot.deliver(BOT, fromElsewhere('echo hello'));
+  const bounced = await until(() => app.db('outbox').where({ state: 'bounced' }).first(), 40_000);
+  assert.equal(bounced.status_code, '5.7.1');
+  assert.match(bounced.last_error as string, /Access denied/);
+  await dovecot.deliver(BOT, fromElsewhere('status'));
+  const status = await until(() => app.db('messages').where({ direction: 'in', reason: 'status' }).first());
+  const { raw } = await app.db('messages').where({ in_reply_to_message: status.id }).first('raw');
+  assert.match(
+    (await parseMessage(raw as Buffer)).text,
+    /\n {2}Not delivered +my mail of \d\d:\d\d UTC: [^\n]*5\.7\.1 [^\n]*Access denied[^\n]*\n/,
+  );
+
+  const large = {
+    to: BOT,
+    subject: '[sample] Large',
+    body: 'head -c 300000 /dev/urandom | base64; echo the end',
+  };
+  const patience = { timeoutMs: 40_000, signal: new AbortController().signal };
+  const { answer } = await askBot(alice, large, patience);
+  assert.match(
+    answer.text,
+    /^Exit code 0 [^\n]*\n\noutput\.log\.gz \([\d.]+ KB\) is not attached: [^]*\nthe end\n/,
+  );
+  const refused = await app.db('outbox').whereNotNull('replaced_by').first();
+  assert.match(refused.last_error as string, /larger than allowed 250000/);
 });

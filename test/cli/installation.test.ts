@@ -208,6 +208,18 @@ test('no answer in time is told with what is known of the command', async () => 
   );
 });
 
+test('the outbox lists what became of the mails of the bot', async () => {
+  const { code, out } = await run('outbox');
+  assert.equal(code, 0);
+  assert.match(
+    out,
+    /^ID +WRITTEN +TO +SUBJECT +STATE +TRIES +CODE +REASON\n\d+ +.*\d\d:\d\d UTC +alice@example\.com +Re: /,
+  );
+  assert.match(out, / sent +1\n/);
+  assert.equal((await run('outbox', '--failed')).out, 'No mail has failed.\n');
+  assert.deepEqual(JSON.parse((await run('outbox', '--failed', '--json')).out), []);
+});
+
 test('without waiting, the mail is only sent', async () => {
   const { code, out } = await run('mail', '-s', '[sample] echo later', '--wait', '0', '--json');
   assert.equal(code, 0);

@@ -28,7 +28,7 @@ test('a command that runs for long is told of, once for each point of time, over
   await bot.restart();
   stage.forward(21);
   await bot.restart();
-  await stage.mailLike(/^Still running after 28 min; it is ended /);
+  await stage.mailLike(/^Still running after 28 min; it will be stopped /);
   const told = await bot.app.db('commands').whereNot({ told_running_ms: 0 }).pluck('told_running_ms');
   assert.deepEqual(told, [1_620_000]);
   await stage.inside('touch /workspace/sample/go');

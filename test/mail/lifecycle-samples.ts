@@ -119,6 +119,7 @@ export const samples = {
     container: 'running',
     goesAt: null,
     lastCommand: { command: 'npm ci', endedAt: at('14:20:00'), exitCode: 0, state: 'finished' },
+    undelivered: [],
     saved: { savedAt: at('14:20:02'), filesModified: 3, expiresAt: null },
     now,
   },

@@ -6,14 +6,14 @@ import { samples } from './lifecycle-samples.ts';
 const wordings: [notice: LifecycleNotice, ...says: RegExp[]][] = [
   [
     samples['still-running'],
-    /^Still running after 5 min\n\nIts answer comes when it has ended, at 14:52 UTC at the latest, by the time limit of 30 min\.\n/,
+    /^Still running after 5 min\n\nIts answer comes when it has ended: at 14:52 UTC at the latest, by the time limit of 30 min\.\n/,
     /\n {2}\$ npm test -- --coverage …\n\n {2}✓ adds a login form/,
     /To end it now, reply with this one word:\n\n {4}cancel\n/,
     /reply: status\n/,
   ],
   [
     { ...samples['still-running'], isLast: true, ranMs: 1_620_000, lastLines: '' },
-    /^Still running after 27 min; it is ended at 14:52 UTC\n\nThen the time limit of 30 min is reached/,
+    /^Still running after 27 min; it will be stopped at 14:52 UTC\n\nThen the time limit of 30 min is reached/,
     /\(no output yet\)/,
   ],
   [

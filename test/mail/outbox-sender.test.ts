@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { createLog } from '../../src/log.ts';
 import { retryAt, startOutboxSender, type OutboxMail } from '../../src/mail/outbox-sender.ts';
+import type { Refusal } from '../../src/mail/refusal.ts';
 import { connectSmtp } from '../../src/mail/transport.ts';
 import { SMTP_PASSWORD, startScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
 import { until } from '../support/until.ts';
@@ -44,7 +45,7 @@ function createOutbox() {
       ),
     sent: (id: number) => change(id, { state: 'sent' }),
     retryLater: (id: number, error: string, nextAt: Date) => change(id, { error, nextAt }),
-    failed: (id: number, error: string) => change(id, { state: 'failed', error }),
+    failed: ({ id }: OutboxMail, { error }: Refusal) => change(id, { state: 'failed', error }),
   };
 }
 

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { migrations } from '../../migrations/index.ts';
-import { endCommand, listOpenCommands, queueCommand, recordAttempt } from '../../src/store/commands.ts';
+import { recordCancel } from '../../src/store/cancelling.ts';
+import {
+  commandById,
+  endCommand,
+  listOpenCommands,
+  queueCommand,
+  recordAttempt,
+  recordToldRunning,
+} from '../../src/store/commands.ts';
 import { installationId, isDatabaseAway, migrate, openDatabase, type Db } from '../../src/store/database.ts';
 import * as messages from '../../src/store/messages.ts';
 import { dueMails, markForRetry, markSent, queueAnswer } from '../../src/store/outbox.ts';
@@ -186,7 +194,7 @@ test('commands are listed in the order of their arrival until they end, with the
   const second = await queueCommand(db, { threadId: thread.id, messageId: await received(2), script: 'two' });
   assert.equal(await recordAttempt(db, first, 0), 1);
   assert.equal(await recordAttempt(db, first, 1), 2);
-  await assert.rejects(recordAttempt(db, first, 1), /Another process has taken up/);
+  await assert.rejects(recordAttempt(db, first, 1), { code: 'COMMAND_TAKEN' });
   const open = await listOpenCommands(db);
   assert.deepEqual(
     open.map(({ id, state, attempt, userAddress }) => ({ id, state, attempt, userAddress })),
@@ -201,6 +209,36 @@ test('commands are listed in the order of their arrival until they end, with the
     (await listOpenCommands(db)).map(({ id }) => id),
     [second],
   );
+});
+
+test('a cancel is recorded for all it is about, or for nothing when one has begun or ended meanwhile', async () => {
+  const { id: threadId } = await threadOf('john@example.com', 'app');
+  const ids: number[] = [];
+  for (const uid of [1, 2, 3])
+    ids.push(await queueCommand(db, { threadId, messageId: await received(uid), script: 'x' }));
+  const [first = 0, second = 0, third = 0] = ids;
+  await recordAttempt(db, first, 0);
+  const states = () => db('commands').orderBy('id').pluck('state');
+  for (const outdated of [
+    { running: [second], queued: [third] },
+    { running: [first], queued: [third, first] },
+    { running: [first, 999], queued: [] },
+  ]) {
+    assert.equal(await recordCancel(db, outdated), false);
+    assert.deepEqual(await states(), ['running', 'queued', 'queued']);
+  }
+  assert.equal((await commandById(db, first)).cancelRequestedAt, null);
+  assert.equal(await recordCancel(db, { running: [first], queued: [third] }), true);
+  assert.deepEqual(await states(), ['running', 'queued', 'cancelled']);
+  assert.ok((await commandById(db, first)).cancelRequestedAt);
+  await assert.rejects(recordAttempt(db, third, 0), { code: 'COMMAND_TAKEN' });
+  const told = { id: first, toldRunningMs: 0 };
+  assert.deepEqual(
+    [await recordToldRunning(db, told, 60_000), await recordToldRunning(db, told, 60_000)],
+    [true, false],
+  );
+  await endCommand(db, first, { state: 'cancelled' });
+  assert.equal(await recordToldRunning(db, { id: first, toldRunningMs: 60_000 }, 300_000), false);
 });
 
 test('a thread has one active session at the most, and the guide can ask for it in SQL', async () => {
@@ -241,7 +279,7 @@ test('an answer is due until it is sent, and later when it was put off', async (
   const [first, second] = await dueMails(db, 10);
   assert.ok(first && second);
   assert.deepEqual([first.to, first.raw.toString(), first.attempts], [['john@example.com'], 'raw', 0]);
-  await markSent(db, first.id);
+  await markSent(db, first.id, { makesCopy: false });
   await markForRetry(db, second.id, 'busy', new Date(Date.now() + 60_000));
   assert.deepEqual(await dueMails(db, 10), []);
   await markForRetry(db, second.id, 'busy', new Date(Date.now() - 1));

@@ -22,7 +22,11 @@ const MASTER = '/usr/lib/postfix/sbin/master';
  * A private Postfix on a loopback port: it takes mail only after STARTTLS and a login that Dovecot has checked, and
  * brings it to Dovecot. Nothing leaves the machine. It starts as root only: others need sudo without a password.
  */
-export async function startPostfix(dovecot: Dovecot, domains: readonly string[]): Promise<Postfix> {
+export async function startPostfix(
+  dovecot: Dovecot,
+  domains: readonly string[],
+  { largestMailBytes = 10_240_000 } = {},
+): Promise<Postfix> {
   const dir = await mkdtemp(join(tmpdir(), 'threadbox-postfix-'));
   const [etc, spool, data] = ['etc', 'spool', 'data'].map((name) => join(dir, name)) as [
     string,
@@ -34,7 +38,7 @@ export async function startPostfix(dovecot: Dovecot, domains: readonly string[])
   for (const made of [etc, spool, data]) await mkdir(made);
   await makeCertificate(etc);
   await writeFile(join(etc, 'results'), RESULTS);
-  await writeFile(join(etc, 'main.cf'), mainConfiguration({ dir, dovecot, domains }));
+  await writeFile(join(etc, 'main.cf'), mainConfiguration({ dir, port, dovecot, domains, largestMailBytes }));
   const services = await readFile('/usr/share/postfix/master.cf.dist', 'utf8');
   await writeFile(
     join(etc, 'master.cf'),
@@ -83,10 +87,14 @@ function mainConfiguration({
   dir,
   dovecot,
   domains,
+  largestMailBytes,
+  port,
 }: {
   dir: string;
   dovecot: Dovecot;
   domains: readonly string[];
+  largestMailBytes: number;
+  port: number;
 }): string {
   return `
 compatibility_level = 3.6
@@ -101,6 +109,9 @@ inet_protocols = ipv4
 alias_maps =
 alias_database =
 in_flow_delay = 0
+message_size_limit = ${largestMailBytes}
+mailbox_size_limit = 0
+virtual_mailbox_limit = 0
 smtpd_tls_cert_file = ${dir}/etc/cert.pem
 smtpd_tls_key_file = ${dir}/etc/key.pem
 smtpd_tls_security_level = may
@@ -113,6 +124,8 @@ smtpd_recipient_restrictions = check_sender_access regexp:${dir}/etc/results, pe
 virtual_mailbox_domains = ${domains.join(', ')}
 virtual_transport = lmtp:inet:127.0.0.1:${dovecot.lmtpPort}
 lmtp_destination_recipient_limit = 1
+# Taken, and then refused where it is brought to, which is here again, without a login: it bounces.
+transport_maps = inline:{ elsewhere.test=smtp:[127.0.0.1]:${port} }
 default_transport = error:5.1.2 nothing leaves this machine
 `;
 }

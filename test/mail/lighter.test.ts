@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { renderAnswer } from '../../src/mail/answer.ts';
+import { composeMail } from '../../src/mail/compose.ts';
+import { lighterMail } from '../../src/mail/lighter.ts';
+import { readMime } from '../../src/mail/mime.ts';
+import { parseMessage } from '../../src/mail/parse.ts';
+
+const written = Buffer.from(Array.from({ length: 5000 }, (_, at) => `line ${at} überall\n`).join(''));
+
+async function answer(output: Buffer): Promise<Buffer> {
+  const content = renderAnswer({
+    command: 'seq 5000',
+    result: 'exited',
+    exitCode: 0,
+    durationMs: 1200,
+    branch: 'main',
+    changes: { files: [], isComplete: true },
+    output: { head: output, tail: Buffer.alloc(0), totalBytes: output.length, omittedBytes: 0, log: null },
+    threadId: 'john@example.com-app',
+    repositoryName: 'app',
+    containerName: 'ai-dev-app',
+    backgroundProcesses: 0,
+    notes: [],
+  });
+  return composeMail({
+    ...content,
+    from: { name: 'Threadbox', address: 'bot@example.com' },
+    to: { name: 'Jörg "J" Doe', address: 'john@example.com' },
+    subject: 'Re: [app] Prüfen',
+    inReplyTo: '<question@example.com>',
+    references: ['<root@example.com>'],
+    messageId: '<first@example.com>',
+    date: new Date('2026-11-23T14:27:00Z'),
+    headers: { 'X-Threadbox': 'answer' },
+  });
+}
+
+test('without its attachment a mail is the same in its conversation, and says what is missing', async () => {
+  const raw = await answer(written);
+  const lighter = await lighterMail(raw, '<second@example.com>');
+  assert.ok(lighter && lighter.length < raw.length);
+  const [before, after] = [await parseMessage(raw), await parseMessage(lighter)];
+  assert.equal(before.attachments.length, 1);
+  assert.deepEqual(after.attachments, []);
+  assert.equal(after.messageId, '<second@example.com>');
+  for (const field of ['inReplyTo', 'references', 'sender', 'recipients', 'subject', 'date'] as const)
+    assert.deepEqual(after[field], before[field], field);
+  for (const name of ['x-threadbox', 'auto-submitted', 'to', 'from'])
+    assert.deepEqual(after.headers.get(name), before.headers.get(name), name);
+  const note =
+    /^output\.log\.gz \([\d.]+ KB\) is not attached: with it, a mail server refused this mail for its size\./m;
+  assert.match(after.text, note);
+  assert.equal(after.text.split('\n')[0], 'Exit code 0 after 1.2 s');
+  assert.equal(after.text.replace(/output\.log\.gz \([^\n]*\n\n/, ''), before.text);
+  assert.match((await readMime(lighter)).html, /<tr><td [^>]*>output\.log\.gz [^<]* is not attached/);
+});
+
+test('a mail without an attachment cannot be made lighter', async () => {
+  assert.equal(await lighterMail(await answer(Buffer.from('short\n')), '<second@example.com>'), null);
+});
