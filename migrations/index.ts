@@ -1,5 +1,6 @@
 import { start } from './0001-start.ts';
 import { lifecycle } from './0002-lifecycle.ts';
+import { attachments } from './0006-attachments.ts';
 import type { Migration } from './migration.ts';
 
 /**
@@ -9,4 +10,5 @@ import type { Migration } from './migration.ts';
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-start': start,
   '0002-lifecycle': lifecycle,
+  '0006-attachments': attachments,
 };

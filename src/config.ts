@@ -41,6 +41,16 @@ export type Config = {
   commandTimeoutMs: number;
   commandConcurrency: number;
   threadBy: ThreadBy;
+  /** Of the files attached to a mail: how large one may be, and all together, to be put into the container. */
+  inboxFileMaxBytes: number;
+  inboxMaxBytes: number;
+  /** The same of files that a command leaves to be mailed. */
+  outboxFileMaxBytes: number;
+  outboxMaxBytes: number;
+  /** People on Cc get the answer, if they are let in themselves. */
+  repliesToAll: boolean;
+  /** List-Ids of mailing lists whose mail is taken. Lower case. */
+  allowedLists: string[];
   logLevel: LogLevel;
 };
 
@@ -171,6 +181,12 @@ const schema = z.object({
   COMMAND_TIMEOUT_MS: wholeNumber(1000, 7 * DAY_MS, 'milliseconds', 1_800_000),
   COMMAND_CONCURRENCY: wholeNumber(1, 1000, 'commands', 4),
   THREAD_BY: z.enum(['repository', 'subject'], 'expected repository or subject').default('repository'),
+  INBOX_FILE_MAX_BYTES: wholeNumber(0, 2 ** 30, 'bytes', 10 * 2 ** 20),
+  INBOX_MAX_BYTES: wholeNumber(0, 2 ** 30, 'bytes', 20 * 2 ** 20),
+  OUTBOX_FILE_MAX_BYTES: wholeNumber(0, 2 ** 27, 'bytes', 10 * 2 ** 20),
+  OUTBOX_MAX_BYTES: wholeNumber(0, 2 ** 27, 'bytes', 15 * 2 ** 20),
+  REPLY_ALL: z.enum(['yes', 'no'], 'expected yes or no').default('no'),
+  ALLOWED_LISTS: listOf(/^[^\s<>,;@]+$/, 'List-Ids, e.g. dev.lists.example.com'),
   LOG_LEVEL: z.enum(logLevels, `expected one of ${logLevels.join(', ')}`).default('info'),
 });
 
@@ -233,6 +249,12 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): {
       commandTimeoutMs: values.COMMAND_TIMEOUT_MS,
       commandConcurrency: values.COMMAND_CONCURRENCY,
       threadBy: values.THREAD_BY,
+      inboxFileMaxBytes: values.INBOX_FILE_MAX_BYTES,
+      inboxMaxBytes: values.INBOX_MAX_BYTES,
+      outboxFileMaxBytes: values.OUTBOX_FILE_MAX_BYTES,
+      outboxMaxBytes: values.OUTBOX_MAX_BYTES,
+      repliesToAll: values.REPLY_ALL === 'yes',
+      allowedLists: values.ALLOWED_LISTS,
       logLevel: values.LOG_LEVEL,
     },
     secrets: {

@@ -1,3 +1,6 @@
+import type { OutboxFacts } from '../mail/outbox-files.ts';
+import { BUILTINS } from './builtins.ts';
+import { inboxOf, outboxOf, type FileParts } from './command-files.ts';
 import { ContainersError } from '../containers/errors.ts';
 import { recoverExecution, runExecution, type ExecutionResult } from '../containers/execution.ts';
 import type { Config } from '../config.ts';
@@ -11,12 +14,13 @@ import {
   type OpenedContainer,
 } from './open-container.ts';
 
-export type ExecuteParts = ContainerParts & {
-  config: Pick<Config, 'containerImage' | 'commandTimeoutMs'>;
-  now: () => Date;
-};
+export type ExecuteParts = ContainerParts &
+  FileParts & {
+    config: Pick<Config, 'containerImage' | 'commandTimeoutMs'>;
+    now: () => Date;
+  };
 
-export type Executed = OpenedContainer & { result: ExecutionResult };
+export type Executed = OpenedContainer & { result: ExecutionResult; outbox: OutboxFacts | null };
 
 /** What this process knows of its own tries of one command. */
 export type Tries = {
@@ -50,6 +54,7 @@ export async function execute(
   tries: Tries,
 ): Promise<Executed> {
   const { db, docker, config, signal } = parts;
+  const inbox = await inboxOf(parts, command);
   let attempt = command.attempt;
   let opened = await warmContainer();
 
@@ -62,11 +67,17 @@ export async function execute(
 
   for (let reopenings = 0; ; reopenings += 1) {
     Object.assign(tries, { notBegun: null, hasBegun: true });
+    let result: Awaited<ReturnType<typeof runExecution>> | null = null;
     try {
-      const { script } = command;
-      const env = { THREADBOX_THREAD: command.threadId, THREADBOX_COMMAND: String(command.id) };
-      const result = await runExecution(docker, opened.session.containerId, { ...execution(), script, env });
-      if (result.ending !== 'already-started') return { ...opened, result };
+      await inbox.place(opened.session.containerId);
+      const { script, env: own } = scriptOf(command, repository);
+      const env = {
+        ...own,
+        ...inbox.env,
+        THREADBOX_THREAD: command.threadId,
+        THREADBOX_COMMAND: String(command.id),
+      };
+      result = await runExecution(docker, opened.session.containerId, { ...execution(), script, env });
     } catch (error) {
       const { code, mayHaveStarted } = asContainersError(error);
       if (!mayHaveStarted) {
@@ -79,6 +90,7 @@ export async function execute(
       }
       if (code !== 'CONTAINER_GONE' || reopenings >= MOST_REOPENINGS) throw error;
     }
+    if (result && result.ending !== 'already-started') return executed(opened, result);
     const recovered = await recover();
     if (recovered) return recovered;
     attempt = await recordAttempt(db, command.id, attempt);
@@ -102,15 +114,26 @@ export async function execute(
     const request = { ...execution(), timeoutMs, wasRunning };
     const result = await recoverExecution(docker, session.containerId, request);
     opened = resumed;
-    if (result.ending !== 'never-started') return { ...resumed, result };
+    if (result.ending !== 'never-started') return executed(resumed, result);
     tries.givenUp = attempt;
     return null;
+  }
+
+  async function executed(container: OpenedContainer, result: ExecutionResult): Promise<Executed> {
+    const { containerId } = container.session;
+    const outbox = result.hasOutbox ? await outboxOf(parts, containerId, command.id) : null;
+    return { ...container, notes: [...container.notes, ...inbox.notes], result, outbox };
   }
 
   function execution() {
     const executionId = `${command.id}-${attempt}`;
     return { executionId, repositoryName: repository.name, timeoutMs: config.commandTimeoutMs, signal };
   }
+}
+
+function scriptOf({ script, builtin }: Command, { name }: Repository) {
+  if (builtin === null) return { script, env: {} };
+  return { script: BUILTINS[builtin], env: { THREADBOX_REPOSITORY: name } };
 }
 
 /** @throws what it is given, when that comes from somewhere else */

@@ -6,7 +6,7 @@ import { parseMessage, type ParsedMessage } from '../mail/parse.ts';
 import { stripReplyPrefixes } from '../mail/reply-prefixes.ts';
 import { readTyped } from '../mail/reply-text.ts';
 import { isAllowedSender } from '../mail/sender.ts';
-import { queueCommand } from '../store/commands.ts';
+import { queueCommand, type Builtin } from '../store/commands.ts';
 import { isUniqueViolation } from '../store/database.ts';
 import {
   answeredThread,
@@ -21,8 +21,9 @@ import { ensureThread } from '../store/threads.ts';
 import { ensureUser, isRegistered } from '../store/users.ts';
 import { findThread, type FoundThread } from '../threads/find-thread.ts';
 import { bodyRepositoryLine, plusAddressName, repositoryTag, subjectKey } from '../threads/identity.ts';
+import { isPatch } from './builtins.ts';
 import { commandText } from './command-text.ts';
-import { controlWord } from './control-words.ts';
+import { controlWord, isApply } from './control-words.ts';
 import { refuse, settle, type Taken } from './settle.ts';
 import { takeControlWord, type ControlParts } from './take-control.ts';
 
@@ -89,6 +90,10 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
       doubt: oddity,
       repositoryName,
     });
+  const applies = isApply(body, subjectRest, isReply);
+  if (applies && !message.attachments.some(isPatch)) {
+    return refuse(intake, received, facts, { kind: 'no-patch' });
+  }
   const command = commandText(body, subjectRest, isReply);
   if ('missing' in command) {
     const notice: Notice =
@@ -97,7 +102,10 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
         : { kind: 'command-too-large', limitBytes: MAX_SCRIPT_BYTES };
     return refuse(intake, received, facts, notice);
   }
-  return queue(intake, received, facts, message, found, command.script);
+  return queue(intake, received, facts, message, found, {
+    script: command.script,
+    builtin: applies ? 'apply' : null,
+  });
 }
 
 /**
@@ -163,7 +171,7 @@ async function queue(
   facts: MessageFacts,
   message: ParsedMessage,
   found: Extract<FoundThread, { kind: 'thread' }>,
-  script: string,
+  { script, builtin }: { script: string; builtin: Builtin | null },
 ): Promise<Taken> {
   try {
     return await db.transaction(async (transaction) => {
@@ -180,6 +188,8 @@ async function queue(
         threadId: thread.id,
         messageId: received.id,
         script,
+        builtin,
+        hasFiles: message.attachments.some(({ isFile }) => isFile),
       });
       log.info({ message: received.id, command: commandId, thread: thread.id }, 'command queued');
       return { kind: 'command', commandId, threadId: thread.id };

@@ -1,5 +1,6 @@
 import { renderAnswer, type AnswerFacts } from '../mail/answer.ts';
 import { renderNotice } from '../mail/notices.ts';
+import { outboxFiles } from '../mail/outbox-files.ts';
 import { commandById, endCommand, type Command } from '../store/commands.ts';
 import type { Db } from '../store/database.ts';
 import { messageToAnswer } from '../store/messages.ts';
@@ -23,9 +24,10 @@ export async function tellResult(
   parts: TellParts,
   command: Command,
   repository: Repository,
-  { session, notes, result }: Executed,
+  { session, notes, result, outbox }: Executed,
 ): Promise<void> {
   const { exitCode, durationMs, branch, changes, output, backgroundProcesses } = result;
+  const files = outbox === null ? null : outboxFiles(outbox);
   const facts: AnswerFacts = {
     ...commonFacts(command, repository),
     result: result.ending,
@@ -36,7 +38,8 @@ export async function tellResult(
     output,
     backgroundProcesses,
     containerName: session.containerName,
-    notes: result.note === undefined ? notes : [...notes, result.note],
+    notes: [...notes, ...(result.note === undefined ? [] : [result.note]), ...(files?.notes ?? [])],
+    files: files?.attachments ?? [],
   };
   const state = result.ending === 'exited' ? 'finished' : result.ending;
   await tell(parts, command, facts, async (transaction) => {

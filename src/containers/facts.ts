@@ -32,6 +32,8 @@ export type Facts = {
   isOutputLost: boolean;
   /** False only where it was said: the workspace is as the last save left it. */
   isUnsaved: boolean;
+  /** It has left something to be mailed. */
+  hasOutbox: boolean;
 };
 
 const MOST_FILES = 1000;
@@ -72,6 +74,7 @@ export function parseFacts(bytes: Buffer, isCut: boolean): Facts | null {
     wasStopped: values.has('stopped'),
     isOutputLost: values.has('lost'),
     isUnsaved: !values.has('saved'),
+    hasOutbox: values.has('outbox'),
   };
 }
 

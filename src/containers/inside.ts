@@ -10,6 +10,8 @@ export const scripts = {
   runOrCollect: `${running}${collecting}take_execution\nrun_or_collect\n`,
   collect: `${common}${read('changes')}${collecting}take_execution\ncollect\n`,
   stop: common + read('stop'),
+  inbox: read('inbox'),
+  outbox: read('outbox'),
   command: read('command'),
   prepare: read('prepare'),
   save: read('save-common') + read('save-commit') + read('save-tree') + read('save'),

@@ -25,7 +25,9 @@ export type ParsedMessage = {
   text: string;
   /** Unfolded, not decoded, from top to bottom; names in lower case. */
   headers: Map<string, string[]>;
-  attachments: { fileName: string; contentType: string; sizeBytes: number }[];
+  attachments: { fileName: string; contentType: string; sizeBytes: number; isFile: boolean }[];
+  /** Everybody in To and Cc, lower case. */
+  addressees: string[];
   /** Why there is no text, where it could not be read. */
   obstacle: Obstacle | null;
   /** The same for two copies of one mail: of subject, text and attachments. */
@@ -59,15 +61,17 @@ export async function parseMessage(raw: Buffer): Promise<ParsedMessage> {
     references: messageIds(headers, 'references').slice(-MOST_REFERENCES),
     sender: from.length === 1 ? singleAddress(sender) : null,
     senderName: oneLine(parseAddressHeader(sender).value[0]?.name ?? '', LONGEST_NAME),
-    recipients: recipients(headers),
+    recipients: recipients(headers, ['to', 'cc', 'delivered-to', 'x-original-to']),
+    addressees: recipients(headers, ['to', 'cc']),
     subject,
     date: date(headers.get('date')?.[0]),
     text,
     headers,
-    attachments: content.attachments.map(({ fileName, contentType, sizeBytes }) => ({
+    attachments: content.attachments.map(({ fileName, contentType, sizeBytes, isFile }) => ({
       fileName: oneLine(fileName, LONGEST_NAME),
       contentType,
       sizeBytes,
+      isFile,
     })),
     obstacle,
     bodyHash: createHash('sha256')
@@ -104,8 +108,8 @@ function bareId(value = ''): string | null {
   return /^[^<>\s]+$/.test(id) && id.length <= LONGEST_ID ? `<${id}>` : null;
 }
 
-function recipients(headers: Map<string, string[]>): string[] {
-  const fields = ['to', 'cc', 'delivered-to', 'x-original-to'].flatMap((name) => headers.get(name) ?? []);
+function recipients(headers: Map<string, string[]>, names: readonly string[]): string[] {
+  const fields = names.flatMap((name) => headers.get(name) ?? []);
   const { value } = parseAddressHeader(fields, { flatten: true, decodePunycode: false });
   const addresses = value
     .map(({ address }) => plainAddress(address ?? ''))

@@ -42,6 +42,7 @@ describe('what a script inside a container says', () => {
       wasStopped: false,
       isOutputLost: false,
       isUnsaved: true,
+      hasOutbox: false,
     });
     assert.equal(parseFacts(Buffer.from(whole.replace('exit 3', 'exit 3\nsaved')), false)?.isUnsaved, false);
   });

@@ -58,6 +58,7 @@ test('a plain mail becomes values', () =>
       date: new Date('2026-11-22T09:00:00Z'),
       text: 'npm test\n\n> out.txt\n',
       attachments: [],
+      addressees: ['bot+app@example.com', 'other@example.com', 'third@example.com'],
       obstacle: null,
     });
     assert.match(bodyHash, /^[0-9a-f]{64}$/);
