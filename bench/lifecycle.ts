@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Closers } from '../src/closers.ts';
-import { DEFAULT_IMAGE } from '../src/config.ts';
+import { DEFAULT_IMAGE } from '../src/config-schema.ts';
 import { connectDocker, type Docker } from '../src/containers/client.ts';
 import { ensureContainer } from '../src/containers/container.ts';
 import { ensureMirror } from '../src/containers/mirror.ts';

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Closers } from '../src/closers.ts';
-import { DEFAULT_IMAGE } from '../src/config.ts';
+import { DEFAULT_IMAGE } from '../src/config-schema.ts';
 import { connectDocker, type Docker } from '../src/containers/client.ts';
 import { removeInstallation } from '../src/containers/remove-installation.ts';
 import { startEmbedded, type EmbeddedMail } from '../src/embedded/embedded.ts';

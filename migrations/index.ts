@@ -3,6 +3,7 @@ import { lifecycle } from './0002-lifecycle.ts';
 import { sender } from './0003-sender.ts';
 import { filing } from './0004-filing.ts';
 import { long } from './0005-long.ts';
+import { attachments } from './0006-attachments.ts';
 import type { Migration } from './migration.ts';
 
 /**
@@ -15,4 +16,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0003-sender': sender,
   '0004-filing': filing,
   '0005-long': long,
+  '0006-attachments': attachments,
 };

@@ -1,7 +1,7 @@
 // Runs the pinned Node with the given arguments, with DOCKER_HOST and CONTAINER_IMAGE set to an engine that answers
 // and an image it has. What was started for it is stopped afterwards, also after a failure or Ctrl-C.
 import { spawn, spawnSync } from 'node:child_process';
-import { DEFAULT_IMAGE } from '../src/config.ts';
+import { DEFAULT_IMAGE } from '../src/config-schema.ts';
 import { connectDocker } from '../src/containers/client.ts';
 import { ensureImage } from '../src/containers/image.ts';
 import { defaultEngineDir, ensureEngine } from '../src/embedded/engine.ts';

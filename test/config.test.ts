@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { test } from 'node:test';
-import { ConfigError, loadConfig, settingNames } from '../src/config.ts';
+import { ConfigError, loadConfig } from '../src/config.ts';
+import { settingNames } from '../src/config-schema.ts';
 
 function faultsOf(env: Record<string, string>): readonly string[] {
   try {

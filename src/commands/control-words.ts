@@ -56,6 +56,12 @@ export function controlWord(
   return rest.length < MOST_WORDS ? { fault: faultOf(line, rest.join(' ')) } : null;
 }
 
+/** True for the one word `apply`: what comes attached is run through git, in the container. */
+export function isApply(text: string, subjectRest: string, isReply: boolean): boolean {
+  const typed = plain(text);
+  return /^apply[.!]?$/i.test(typed === '' && !isReply ? plain(subjectRest) : typed);
+}
+
 function plain(text: string): string {
   const typed = text.replace(INVISIBLE, '').trim();
   return (

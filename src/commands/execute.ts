@@ -1,3 +1,6 @@
+import type { OutboxFacts } from '../mail/outbox-files.ts';
+import { BUILTINS } from './builtins.ts';
+import { inboxOf, outboxOf, type FileParts } from './command-files.ts';
 import { ContainersError } from '../containers/errors.ts';
 import { recoverExecution, runExecution, type ExecutionResult } from '../containers/execution.ts';
 import type { Config } from '../config.ts';
@@ -12,13 +15,14 @@ import {
   type OpenedContainer,
 } from './open-container.ts';
 
-export type ExecuteParts = ContainerParts & {
-  config: Pick<Config, 'containerImage' | 'commandTimeoutMs'>;
-  now: () => Date;
-  cancellations: Cancellations;
-};
+export type ExecuteParts = ContainerParts &
+  FileParts & {
+    config: Pick<Config, 'containerImage' | 'commandTimeoutMs'>;
+    now: () => Date;
+    cancellations: Cancellations;
+  };
 
-export type Executed = OpenedContainer & { result: ExecutionResult };
+export type Executed = OpenedContainer & { result: ExecutionResult; outbox: OutboxFacts | null };
 
 /** What this process knows of its own tries of one command. */
 export type Tries = {
@@ -55,6 +59,7 @@ export async function execute(
 ): Promise<Executed | null> {
   const { db, docker, config, signal } = parts;
   const cancelled = parts.cancellations.signalOf(command.id);
+  const inbox = await inboxOf(parts, command);
   let attempt = command.attempt;
   if (cancelled.aborted && !mayHaveBegun(attempt, tries)) return null;
   let opened = await warmContainer();
@@ -69,11 +74,17 @@ export async function execute(
 
   for (let reopenings = 0; !cancelled.aborted; reopenings += 1) {
     Object.assign(tries, { notBegun: null, hasBegun: true });
+    let result: Awaited<ReturnType<typeof runExecution>> | null = null;
     try {
-      const { script } = command;
-      const env = { THREADBOX_THREAD: command.threadId, THREADBOX_COMMAND: String(command.id) };
-      const result = await runExecution(docker, opened.session.containerId, { ...execution(), script, env });
-      if (result.ending !== 'already-started') return { ...opened, result };
+      await inbox.place(opened.session.containerId);
+      const { script, env: own } = scriptOf(command, repository);
+      const env = {
+        ...own,
+        ...inbox.env,
+        THREADBOX_THREAD: command.threadId,
+        THREADBOX_COMMAND: String(command.id),
+      };
+      result = await runExecution(docker, opened.session.containerId, { ...execution(), script, env });
     } catch (error) {
       const { code, mayHaveStarted } = asContainersError(error);
       if (!mayHaveStarted) {
@@ -86,6 +97,7 @@ export async function execute(
       }
       if (code !== 'CONTAINER_GONE' || reopenings >= MOST_REOPENINGS) throw error;
     }
+    if (result && result.ending !== 'already-started') return executed(opened, result);
     const recovered = await recover();
     if (recovered) return recovered;
     if (!cancelled.aborted) attempt = await recordAttempt(db, command.id, attempt);
@@ -110,9 +122,15 @@ export async function execute(
     const { session, wasRunning } = resumed;
     const result = await recoverExecution(docker, session.containerId, { ...execution(), wasRunning });
     opened = resumed;
-    if (result.ending !== 'never-started') return { ...resumed, result };
+    if (result.ending !== 'never-started') return executed(resumed, result);
     tries.givenUp = attempt;
     return null;
+  }
+
+  async function executed(container: OpenedContainer, result: ExecutionResult): Promise<Executed> {
+    const { containerId } = container.session;
+    const outbox = result.hasOutbox ? await outboxOf(parts, containerId, command.id) : null;
+    return { ...container, notes: [...container.notes, ...inbox.notes], result, outbox };
   }
 
   function execution() {
@@ -120,6 +138,11 @@ export async function execute(
     const { commandTimeoutMs: timeoutMs } = config;
     return { executionId, repositoryName: repository.name, timeoutMs, cancelled, signal };
   }
+}
+
+function scriptOf({ script, builtin }: Command, { name }: Repository) {
+  if (builtin === null) return { script, env: {} };
+  return { script: BUILTINS[builtin], env: { THREADBOX_REPOSITORY: name } };
 }
 
 /** @throws what it is given, when that comes from somewhere else */

@@ -4,7 +4,7 @@ import type { Notice } from '../mail/notices.ts';
 import { parseMessage, type ParsedMessage } from '../mail/parse.ts';
 import { stripReplyPrefixes } from '../mail/reply-prefixes.ts';
 import { readTyped } from '../mail/reply-text.ts';
-import { lastCommands, queueCommand } from '../store/commands.ts';
+import { lastCommands, queueCommand, type Builtin } from '../store/commands.ts';
 import { isUniqueViolation } from '../store/database.ts';
 import {
   answeredThread,
@@ -19,8 +19,9 @@ import { ensureUser } from '../store/users.ts';
 import { findThread, type FoundThread } from '../threads/find-thread.ts';
 import { bodyRepositoryLine, plusAddressName, repositoryTag, subjectKey } from '../threads/identity.ts';
 import { admit, type AdmitParts } from './admit.ts';
+import { isPatch } from './builtins.ts';
 import { commandText } from './command-text.ts';
-import { controlWord } from './control-words.ts';
+import { controlWord, isApply } from './control-words.ts';
 import { ECHO, isEcho } from './echo.ts';
 import { dropOverCap } from './hold-caps.ts';
 import { refuse, settle, type Taken } from './settle.ts';
@@ -92,6 +93,10 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
       doubt: oddity,
       repositoryName,
     });
+  const applies = isApply(body, subjectRest, isReply);
+  if (applies && !message.attachments.some(isPatch)) {
+    return refuse(intake, received, facts, { kind: 'no-patch' });
+  }
   const command = commandText(body, subjectRest, isReply);
   if ('missing' in command) {
     const notice: Notice =
@@ -105,7 +110,7 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
   if (isEcho({ script, isReply, receivedAt: received.receivedAt }, last)) {
     return settle(db, received, 'dropped', ECHO, facts);
   }
-  return queue(intake, received, facts, message, found, script);
+  return queue(intake, received, facts, message, found, { script, builtin: applies ? 'apply' : null });
 }
 
 /**
@@ -161,7 +166,7 @@ async function queue(
   facts: MessageFacts,
   message: ParsedMessage,
   found: Extract<FoundThread, { kind: 'thread' }>,
-  script: string,
+  { script, builtin }: { script: string; builtin: Builtin | null },
 ): Promise<Taken> {
   try {
     return await db.transaction(async (transaction) => {
@@ -178,6 +183,8 @@ async function queue(
         threadId: thread.id,
         messageId: received.id,
         script,
+        builtin,
+        hasFiles: message.attachments.some(({ isFile }) => isFile),
       });
       log.info({ message: received.id, command: commandId, thread: thread.id }, 'command queued');
       return { kind: 'command', commandId, threadId: thread.id };

@@ -1,5 +1,6 @@
 import { renderAnswer, type AnswerFacts } from '../mail/answer.ts';
 import { renderNotice } from '../mail/notices.ts';
+import { outboxFiles } from '../mail/outbox-files.ts';
 import { commandById, endCommand, type Command } from '../store/commands.ts';
 import type { Db } from '../store/database.ts';
 import { messageToAnswer } from '../store/messages.ts';
@@ -23,9 +24,10 @@ export async function tellResult(
   parts: TellParts,
   command: Command,
   repository: Repository,
-  { session, notes, result }: Executed,
+  { session, notes, result, outbox }: Executed,
 ): Promise<void> {
   const { durationMs, branch, changes, output, backgroundProcesses } = result;
+  const files = outbox === null ? null : outboxFiles(outbox);
   const { cancelRequestedAt } = await commandById(parts.db, command.id);
   // Where a command had to be killed with all of its container, and the bot with it, nothing else tells why.
   const wasCancelled = cancelRequestedAt !== null && result.ending === 'interrupted';
@@ -46,7 +48,9 @@ export async function tellResult(
       ...notes,
       ...(result.note === undefined ? [] : [result.note]),
       ...(isTooLate ? ['Your "cancel" came too late: the command had ended by itself.'] : []),
+      ...(files?.notes ?? []),
     ],
+    files: files?.attachments ?? [],
   };
   const state = ending === 'exited' ? 'finished' : ending;
   await tell(parts, command, facts, async (transaction) => {

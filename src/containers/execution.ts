@@ -43,6 +43,8 @@ export type ExecutionResult = {
   backgroundProcesses: number;
   /** False when all that a save carries is as the last save left it. */
   isUnsaved: boolean;
+  /** Something is in its outbox: see `collectOutbox`. */
+  hasOutbox: boolean;
   note?: string;
 };
 
@@ -272,6 +274,7 @@ function toResult(
     output,
     backgroundProcesses: facts?.backgroundProcesses ?? 0,
     isUnsaved: facts?.isUnsaved ?? true,
+    hasOutbox: facts?.hasOutbox ?? false,
     ...(note === null ? {} : { note }),
   };
 }

@@ -34,6 +34,8 @@ export type Facts = {
   isOutputLost: boolean;
   /** False only where it was said: the workspace is as the last save left it. */
   isUnsaved: boolean;
+  /** It has left something to be mailed. */
+  hasOutbox: boolean;
 };
 
 const MOST_FILES = 1000;
@@ -75,6 +77,7 @@ export function parseFacts(bytes: Buffer, isCut: boolean): Facts | null {
     wasCancelled: values.get('stopped') === 'cancelled',
     isOutputLost: values.has('lost'),
     isUnsaved: !values.has('saved'),
+    hasOutbox: values.has('outbox'),
   };
 }
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type Docker from 'dockerode';
-import { DEFAULT_IMAGE } from '../config.ts';
+import { DEFAULT_IMAGE } from '../config-schema.ts';
 import { takeLock } from '../lock.ts';
 import { asRoot, canBecomeRoot } from '../root.ts';
 import { debianMirrors } from './debian-mirrors.ts';

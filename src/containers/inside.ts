@@ -11,6 +11,8 @@ export const scripts = {
   collect: `${common}${read('changes')}${collecting}take_execution\ncollect\n`,
   stop: common + read('stop'),
   elapsed: common + read('elapsed'),
+  inbox: read('inbox'),
+  outbox: read('outbox'),
   command: read('command'),
   prepare: read('prepare'),
   save: ['save-common', 'save-commit', 'save-tree', 'save-git', 'save'].map(read).join(''),

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { EMBEDDED_BOT_ADDRESS } from '../config.ts';
+import { EMBEDDED_BOT_ADDRESS } from '../config-schema.ts';
 import type { Log } from '../log.ts';
 import { watchPart } from '../part-state.ts';
 import { newPassword, recall, remember, startOnPort } from './access.ts';

@@ -26,6 +26,8 @@ export type AnswerFacts = {
   backgroundProcesses: number;
   notes: readonly string[];
   error?: string | undefined;
+  /** What the command has left to be mailed. */
+  files?: readonly Attachment[];
 };
 
 type Attachment = { fileName: string; contentType: string; content: Buffer };
@@ -61,7 +63,8 @@ export function renderAnswer(facts: AnswerFacts): RenderedAnswer {
     threadId: visibleLine(facts.threadId),
     containerName: visibleLine(facts.containerName),
   };
-  const attachments = log ? [{ fileName: LOG_NAME, contentType: 'application/gzip', content: log.gzip }] : [];
+  const ownLog = log ? [{ fileName: LOG_NAME, contentType: 'application/gzip', content: log.gzip }] : [];
+  const attachments = [...ownLog, ...(facts.files ?? [])];
   return { ...renderMail('answer', values), attachments };
 }
 

@@ -200,6 +200,7 @@ function help({ repositoryName, idleMinutes }: Extract<ControlNotice, { kind: 'h
           { label: 'fresh', value: 'save, then start over from the repository' },
           { label: 'restore', value: 'have back what fresh has put aside' },
           { label: 'keep', value: 'keep saved work longer' },
+          { label: 'apply', value: 'apply the patches attached to that mail' },
           { label: 'help', value: 'this mail' },
         ],
       },

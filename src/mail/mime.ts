@@ -3,9 +3,17 @@ import type { EventEmitter } from 'node:events';
 import { MailParser, type AttachmentStream, type MailParserOptions, type MessageText } from 'mailparser';
 import { readCms } from './cms.ts';
 import { essentialHeaders } from './essential-headers.ts';
+import { isCms, isFile } from './part-kinds.ts';
 
 /** A part of a mail that is not its text. Measured; only what may hold the mail itself is kept. */
-type MimePart = { fileName: string; contentType: string; sizeBytes: number; sha256: string };
+type MimePart = {
+  fileName: string;
+  contentType: string;
+  sizeBytes: number;
+  sha256: string;
+  /** Something that the sender has attached: no signature, and none of its pictures. */
+  isFile: boolean;
+};
 
 /** Why a mail cannot be read, though its headers can. */
 export type Obstacle = 'encrypted' | 'too-many-parts' | 'headers-too-large' | 'text-too-long' | 'too-slow';
@@ -107,7 +115,7 @@ function levelOf(node: SplitNode): number {
 }
 
 /** The parts of a mail in their order; `onPart` has to read each one's content. @throws EMAXLEN, TOO_SLOW */
-async function parseParts(
+export async function parseParts(
   raw: Buffer,
   onPart: (part: AttachmentStream, fail: (error: Error) => void) => void,
 ): Promise<{ parser: MailParser; body: MessageText | null }> {
@@ -165,15 +173,13 @@ async function readParts(raw: Buffer): Promise<Parts | { fault: Error }> {
   }
 }
 
-const CMS = /^application\/(?:x-)?pkcs7-mime$/i;
-
 function measure(
   part: AttachmentStream,
   { attachments, cms }: { attachments: MimePart[]; cms: Buffer[] },
   fail: (error: Error) => void,
 ): void {
   const hash = createHash('sha256');
-  const isKept = CMS.test(part.contentType) && cms.length === 0;
+  const isKept = isCms(part.contentType) && cms.length === 0;
   let sizeBytes = 0;
   part.content.on('error', fail);
   part.content.on('data', (chunk: Buffer) => {
@@ -183,7 +189,14 @@ function measure(
   });
   part.content.on('end', () => {
     const { filename = '', contentType } = part;
-    attachments.push({ fileName: filename, contentType, sizeBytes, sha256: hash.digest('hex') });
+    const sha256 = hash.digest('hex');
+    attachments.push({
+      fileName: filename,
+      contentType,
+      sizeBytes,
+      sha256,
+      isFile: isFile({ ...part, sizeBytes }),
+    });
     part.release?.();
   });
 }

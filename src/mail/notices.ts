@@ -7,6 +7,7 @@ import {
   list,
   quote,
   renderTold,
+  reply,
   words,
   type RenderedNotice,
   type Tellers,
@@ -22,6 +23,7 @@ export type Notice =
   | { kind: 'which-repository'; candidates: readonly string[] }
   | { kind: 'empty-mail'; repositoryName: string }
   | { kind: 'unsure'; understood: string; doubt: Doubt | 'broken-characters'; repositoryName: string }
+  | { kind: 'no-patch' }
   | { kind: 'unreadable'; obstacle: Obstacle }
   | { kind: 'mail-too-large'; sizeBytes: number; limitBytes: number }
   | { kind: 'command-too-large'; limitBytes: number }
@@ -85,6 +87,16 @@ const TELLERS: Tellers<Notice> = {
       words('To have it run, write the command alone, above anything quoted, between two lines like these:'),
       example(repositoryName || 'my-app', '```\ngit pull\nnpm test\n```'),
       words('Or send it as a new mail with nothing else in it.'),
+    ],
+  }),
+  'no-patch': () => ({
+    title: 'There is no patch in this mail',
+    blocks: [
+      words(
+        'Nothing was changed. Attach what is to be applied, as .patch or .diff files, and write this one word:',
+      ),
+      reply('apply'),
+      words('git format-patch makes patches that keep their author and message; a plain git diff is staged.'),
     ],
   }),
   unreadable: ({ obstacle }) => {

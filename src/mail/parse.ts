@@ -27,7 +27,7 @@ export type ParsedMessage = {
   text: string;
   /** Unfolded, not decoded, from top to bottom; names in lower case. */
   headers: Map<string, string[]>;
-  attachments: { fileName: string; contentType: string; sizeBytes: number }[];
+  attachments: { fileName: string; contentType: string; sizeBytes: number; isFile: boolean }[];
   /** Why there is no text, where it could not be read. */
   obstacle: Obstacle | null;
   /** The same for two copies of one mail: of subject, text and attachments. */
@@ -67,10 +67,11 @@ export async function parseMessage(raw: Buffer): Promise<ParsedMessage> {
     date: date(headers.get('date')?.[0]),
     text,
     headers,
-    attachments: content.attachments.map(({ fileName, contentType, sizeBytes }) => ({
+    attachments: content.attachments.map(({ fileName, contentType, sizeBytes, isFile }) => ({
       fileName: oneLine(fileName, LONGEST_NAME),
       contentType,
       sizeBytes,
+      isFile,
     })),
     obstacle,
     bodyHash: createHash('sha256')

@@ -19,6 +19,9 @@ export type QueuedControl = {
 /** Saved states by their ids: which one is put away, and which one takes its place. */
 export type SwapPlan = { away: number | null; target: number | null };
 
+/** A script of Threadbox's own. */
+export type Builtin = 'apply';
+
 export type Command = {
   id: number;
   threadId: string;
@@ -26,6 +29,10 @@ export type Command = {
   script: string;
   /** null: `script` is run. */
   control: QueuedControl | null;
+  /** Files come with its message. */
+  hasFiles: boolean;
+  /** Run instead of `script`. */
+  builtin: Builtin | null;
   state: CommandState;
   /** 0 before the first try to start it. */
   attempt: number;
@@ -44,7 +51,14 @@ export type Command = {
 /** One command for one message, ever: a second for the same message breaks a unique constraint. */
 export async function queueCommand(
   db: Db,
-  command: { threadId: string; messageId: number; script: string; control?: QueuedControl | null },
+  command: {
+    threadId: string;
+    messageId: number;
+    script: string;
+    control?: QueuedControl | null;
+    hasFiles?: boolean;
+    builtin?: Builtin | null;
+  },
 ): Promise<number> {
   const [row] = await db('commands')
     .insert({
@@ -52,6 +66,8 @@ export async function queueCommand(
       message_id: command.messageId,
       script: command.script,
       control: command.control ?? null,
+      has_files: command.hasFiles ?? false,
+      builtin: command.builtin ?? null,
       state: 'queued',
     })
     .returning<{ id: number }[]>('id');
@@ -68,6 +84,8 @@ const openCommands = (db: Db) =>
       messageId: 'commands.message_id',
       script: 'commands.script',
       control: 'commands.control',
+      hasFiles: 'commands.has_files',
+      builtin: 'commands.builtin',
       state: 'commands.state',
       attempt: 'commands.attempt',
       startedAt: 'commands.started_at',

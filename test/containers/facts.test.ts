@@ -43,6 +43,7 @@ describe('what a script inside a container says', () => {
       wasCancelled: false,
       isOutputLost: false,
       isUnsaved: true,
+      hasOutbox: false,
     });
     assert.equal(parseFacts(Buffer.from(whole.replace('exit 3', 'exit 3\nsaved')), false)?.isUnsaved, false);
   });

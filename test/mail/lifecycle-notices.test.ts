@@ -290,12 +290,3 @@ test('a quoted notice under an answer is not taken for a command', () => {
     assert.equal(readTyped(answer).text, 'extend', sample.kind);
   }
 });
-
-test('a very long list of commands shows the first of them', () => {
-  const one = samples.log.commands[0];
-  assert.ok(one);
-  const commands = Array.from({ length: 50 }, (_, index) => ({ ...one, number: 50 - index }));
-  const { text } = renderLifecycleNotice({ kind: 'log', commands, now });
-  assert.match(text, /^The last 30 commands\n/);
-  assert.match(text, /\n {2}and 20 more\n/);
-});

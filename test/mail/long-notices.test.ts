@@ -64,3 +64,12 @@ test('of a long output the last twenty lines are shown, in their colours; the li
 test('the list view of a mail client shows the outcome of a control word, and the first words', () => {
   assert.match(renderLifecycleNotice(samples.extended).html, /display:none[^>]*>Kept until 16:27 UTC · /);
 });
+
+test('a very long list of commands shows the first of them', () => {
+  const one = samples.log.commands[0];
+  assert.ok(one);
+  const commands = Array.from({ length: 50 }, (_, index) => ({ ...one, number: 50 - index }));
+  const { text } = renderLifecycleNotice({ kind: 'log', commands, now: samples.log.now });
+  assert.match(text, /^The last 30 commands\n/);
+  assert.match(text, /\n {2}and 20 more\n/);
+});

@@ -50,6 +50,13 @@ const notices: [notice: Notice, ...says: RegExp[]][] = [
     /arrived broken/,
   ],
   [
+    { kind: 'no-patch' },
+    /^There is no patch in this mail\n/,
+    /Nothing was changed/,
+    /this one word:\n\n {4}apply\n/,
+    /git format-patch/,
+  ],
+  [
     { kind: 'unreadable', obstacle: 'encrypted' },
     /^This mail is encrypted\n/,
     /Nothing was run\. Threadbox has no key/,

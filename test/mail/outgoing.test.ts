@@ -43,6 +43,7 @@ function start(t: TestContext, { makesCopies = false } = {}): Outgoing {
   lines = collected.lines;
   const outgoing = startOutgoing({
     db: database.db,
+    lock: { isHeld: () => true },
     accounts: {
       imap: { server: dovecot.account(BOT), password: dovecot.password },
       smtp: { server: smtp.server, password: SMTP_PASSWORD },

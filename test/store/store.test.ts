@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import { migrations } from '../../migrations/index.ts';
 import { recordCancel } from '../../src/store/cancelling.ts';
 import {
   commandById,
@@ -10,10 +9,10 @@ import {
   recordAttempt,
   recordToldRunning,
 } from '../../src/store/commands.ts';
-import { installationId, isDatabaseAway, migrate, openDatabase, type Db } from '../../src/store/database.ts';
+import type { Db } from '../../src/store/database.ts';
 import * as messages from '../../src/store/messages.ts';
 import { dueMails, markForRetry, markSent, queueAnswer } from '../../src/store/outbox.ts';
-import { addRepository, listRepositories, removeRepository, shownUrl } from '../../src/store/repositories.ts';
+import { addRepository, listRepositories, removeRepository } from '../../src/store/repositories.ts';
 import { activeSession, openSession } from '../../src/store/sessions.ts';
 import { ensureThread } from '../../src/store/threads.ts';
 import { ensureUser, isRegistered, listUsers, registerUser, unregisterUser } from '../../src/store/users.ts';
@@ -72,18 +71,6 @@ async function received(uid: number): Promise<number> {
   const row = await db('messages').first<{ id: number }>('id').where({ uid });
   return row?.id ?? 0;
 }
-
-test('migrating an up-to-date database changes nothing, also when two processes do it at once', async () => {
-  const id = await installationId(db);
-  const other = openDatabase(database.url);
-  try {
-    await Promise.all([migrate(db), migrate(other)]);
-  } finally {
-    await other.destroy();
-  }
-  assert.equal(await installationId(db), id);
-  assert.equal((await db('knex_migrations').select()).length, Object.keys(migrations).length);
-});
 
 test('a message is recorded once, with how far the mailbox is read', async () => {
   const [one, two, three] = [mail(1), mail(2), mail(3)];
@@ -306,25 +293,4 @@ test('a repository that was removed comes back with its threads; its name is tak
   assert.equal(await addRepository(db, again), 'added');
   const [repository] = await listRepositories(db);
   assert.deepEqual([repository?.id, repository?.branch], [thread.repositoryId, 'dev']);
-});
-
-test('a shown URL has no credentials', () => {
-  assert.equal(shownUrl('https://me:token@git.example.com/a.git'), 'https://git.example.com/a.git');
-  assert.equal(shownUrl('ssh://git:pw@git.example.com/a.git'), 'ssh://git@git.example.com/a.git');
-  assert.equal(shownUrl('git@git.example.com:a.git'), 'git@git.example.com:a.git');
-});
-
-test('a server that is away is told from a wrong query', async () => {
-  const nowhere = openDatabase('postgres://a:b@127.0.0.1:1/x');
-  const away = await nowhere.raw('select 1').then(
-    () => null,
-    (error: unknown) => error,
-  );
-  await nowhere.destroy();
-  assert.equal(isDatabaseAway(away), true);
-  const wrong = await db.raw('select nothing_like_it').then(
-    () => null,
-    (error: unknown) => error,
-  );
-  assert.equal(isDatabaseAway(wrong), false);
 });

@@ -116,6 +116,15 @@ find_gap() {
   gap="${sizes[0]} $((base_bytes - sizes[0] - sizes[1]))"
 }
 
+# Whether the command has left anything to be mailed: directories are named by commands, without the attempt.
+find_outbox() {
+  local entry
+  has_outbox=
+  for entry in "/workspace/.outbox/${id%-*}"/{*,.[!.]*}; do
+    [[ ! -e $entry && ! -L $entry ]] || has_outbox=yes
+  done
+}
+
 # Writes the facts down. What a full disk does not take is still in $facts.
 record_facts() {
   local exit_status=$1 ended=$2 why
@@ -132,6 +141,8 @@ record_facts() {
   fi
   [[ -z $lost ]] || facts+=$'lost\n'
   ! is_saved || facts+=$'saved\n'
+  find_outbox
+  [[ -z $has_outbox ]] || facts+=$'outbox\n'
   plain "$spool.facts"
   find_gap
   facts+="gap $gap"$'\n'$'numstat\n'

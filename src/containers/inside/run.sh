@@ -136,6 +136,7 @@ run_claimed() {
   first=${first#"${first%%[![:space:]]*}"}
   log "\$ ${first%%$'\n'*}$more"
 
+  [[ " $_THREADBOX_GIVEN " != *' THREADBOX_OUTBOX '* ]] || mkdir -p -- "$THREADBOX_OUTBOX"
   cd "/workspace/$repository" || cd /workspace
   plain "$base/last"
   [[ ! -f $base/last ]] || read -r last since last_written <"$base/last"
@@ -155,6 +156,8 @@ run_claimed() {
   log "exit $status"
   show
   [[ -z $forgets ]] || forget_earlier
+  # Nothing is in it, and nobody is left to put anything there.
+  [[ -z $THREADBOX_OUTBOX || -n $has_outbox || ${#others[@]} != 0 ]] || rmdir -- "$THREADBOX_OUTBOX" </dev/null >/dev/null
 }
 
 # The command's own shell; see command.sh. What it needs is in no other process's environment.

@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { migrations } from '../../migrations/index.ts';
+import { installationId, isDatabaseAway, migrate, openDatabase, type Db } from '../../src/store/database.ts';
+import { shownUrl } from '../../src/store/repositories.ts';
+import { startPrivateDatabase, type PrivateDatabase } from '../support/private-database.ts';
+
+let database: PrivateDatabase;
+let db: Db;
+
+before(async () => {
+  database = await startPrivateDatabase();
+  ({ db } = database);
+});
+after(() => database.close());
+
+test('migrating an up-to-date database changes nothing, also when two processes do it at once', async () => {
+  const id = await installationId(db);
+  const other = openDatabase(database.url);
+  try {
+    await Promise.all([migrate(db), migrate(other)]);
+  } finally {
+    await other.destroy();
+  }
+  assert.equal(await installationId(db), id);
+  assert.equal((await db('knex_migrations').select()).length, Object.keys(migrations).length);
+});
+
+test('a shown URL has no credentials', () => {
+  assert.equal(shownUrl('https://me:token@git.example.com/a.git'), 'https://git.example.com/a.git');
+  assert.equal(shownUrl('ssh://git:pw@git.example.com/a.git'), 'ssh://git@git.example.com/a.git');
+  assert.equal(shownUrl('git@git.example.com:a.git'), 'git@git.example.com:a.git');
+});
+
+test('a server that is away is told from a wrong query', async () => {
+  const nowhere = openDatabase('postgres://a:b@127.0.0.1:1/x');
+  const away = await nowhere.raw('select 1').then(
+    () => null,
+    (error: unknown) => error,
+  );
+  await nowhere.destroy();
+  assert.equal(isDatabaseAway(away), true);
+  const wrong = await db.raw('select nothing_like_it').then(
+    () => null,
+    (error: unknown) => error,
+  );
+  assert.equal(isDatabaseAway(wrong), false);
+});
