@@ -1,6 +1,7 @@
 // Runs the pinned Node with the given arguments, with DOCKER_HOST and CONTAINER_IMAGE set to an engine that answers
 // and an image it has. What was started for it is stopped afterwards, also after a failure or Ctrl-C.
 import { spawn, spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import { DEFAULT_IMAGE } from '../src/config-schema.ts';
 import { connectDocker } from '../src/containers/client.ts';
 import { ensureImage } from '../src/containers/image.ts';
@@ -45,9 +46,11 @@ async function run(dockerHost) {
   const dir = makeTemporaryDir();
   const removeFromEngine = await watchEngine(connectDocker(dockerHost), dir);
   const own = { DOCKER_HOST: dockerHost, CONTAINER_IMAGE: image, TMPDIR: dir, [runMark.name]: runMark.value };
+  // Each test file and each bot in a process of its own compiles the same sources. Not for the bench: users have none.
+  const shared = process.argv.includes('--test') ? { NODE_COMPILE_CACHE: join(dir, 'compiled') } : {};
   const child = spawn(process.execPath, process.argv.slice(2), {
     stdio: 'inherit',
-    env: { ...process.env, ...own },
+    env: { ...process.env, ...own, ...shared },
   });
   // Whoever pressed Ctrl-C has told the child as well; whoever sent a signal to us alone has not.
   stopping.signal.addEventListener('abort', () => child.kill('SIGTERM'));

@@ -1,9 +1,6 @@
-import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { removeInstallation } from '../../src/containers/remove-installation.ts';
 import { takeLock } from '../../src/lock.ts';
 import { startPostgres } from '../../src/embedded/postgres.ts';
@@ -38,8 +35,6 @@ export type KillStage = {
 };
 
 const BOT = 'bot@threadbox.test';
-const app = fileURLToPath(new URL('../../src/app.ts', import.meta.url));
-const run = promisify(execFile);
 
 export async function startKillStage(): Promise<KillStage> {
   const closers: (() => Promise<unknown>)[] = [];
@@ -49,11 +44,6 @@ export async function startKillStage(): Promise<KillStage> {
   try {
     const dir = await mkdtemp(join(tmpdir(), 'threadbox-kills-'));
     closers.push(() => rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));
-    // A bot is started for each kill, and half of that is the compiling of its sources.
-    const cache = { NODE_COMPILE_CACHE: join(dir, 'compiled') };
-    const compiling = run(process.execPath, ['-e', `import(${JSON.stringify(app)})`], {
-      env: { ...process.env, ...cache },
-    });
     const upstream = await startGitUpstream();
     closers.push(() => upstream.close());
     const dovecot = await startDovecot();
@@ -70,7 +60,6 @@ export async function startKillStage(): Promise<KillStage> {
     databaseUrl.port = String(proxy.databasePort);
     const dataDir = join(dir, 'data');
     const settings = {
-      ...cache,
       IMAP_URL: `imap://${encodeURIComponent(BOT)}:${dovecot.password}@127.0.0.1:${dovecot.imapPort}?insecure-skip-verify=yes`,
       SMTP_URL: `smtp://bot:${encodeURIComponent(SMTP_PASSWORD)}@127.0.0.1:${smtp.server.port}`,
       BOT_ADDRESS: BOT,
@@ -82,7 +71,6 @@ export async function startKillStage(): Promise<KillStage> {
       // Only the sweep that each start begins with.
       CONTAINER_CHECK_INTERVAL_MS: '86400000',
     };
-    await compiling;
     let bot: BotProcess = spawnBot(dir, settings);
     closers.push(() => bot.kill('SIGKILL'));
     await bot.ready();

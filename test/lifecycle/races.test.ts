@@ -18,7 +18,7 @@ import { ranWith } from '../support/ran-with.ts';
 import { until } from '../support/until.ts';
 import { openStage, type Stage } from './stage.ts';
 
-const ROUNDS = 5;
+const ROUNDS = 4;
 const NEVER = { CONTAINER_CHECK_INTERVAL_MS: '86400000' };
 
 let stage: Stage;

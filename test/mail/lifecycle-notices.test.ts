@@ -42,10 +42,7 @@ const wordings: [notice: LifecycleNotice, ...says: RegExp[]][] = [
     /^The container and the workspace of my-react-app were gone\n/,
     /Your work of .* is saved, and comes back with your next command; what happened after that is gone\./,
   ],
-  [
-    { ...samples.lost, savedAt: null },
-    /Nothing had been changed since the repository was fetched, or [^]*Your next command starts from the repository\./,
-  ],
+  [{ ...samples.lost, savedAt: null }, /not been saved yet\. Your next command starts from the repository\./],
   [
     samples['would-lose'],
     /^Something would be lost: is that meant\?\n/,

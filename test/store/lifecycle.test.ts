@@ -74,6 +74,7 @@ test('a session is due when its time to be looked at has come, unless a command 
 test('a command that ends sets the idle time back, and what its answer told is told', async () => {
   const owned = await ownedThread();
   const { id } = await open(owned);
+  assert.equal((await sessions.activeSession(db, owned.threadId))?.hasRun, false);
   assert.ok(await sessions.markWarned(db, id, warned(null)));
   assert.equal(await sessions.markWarned(db, id, warned(null)), false);
   // One that does not count any more, as the end was moved since.
@@ -83,7 +84,8 @@ test('a command that ends sets the idle time back, and what its answer told is t
   assert.deepEqual([session?.warnedAt, session?.lastActivityAt], [null, later(41)]);
   assert.deepEqual([session?.notes, session?.isSaved], [[], false]);
   await sessions.markSaved(db, id);
-  assert.equal((await sessions.activeSession(db, owned.threadId))?.isSaved, true);
+  const saved = await sessions.activeSession(db, owned.threadId);
+  assert.deepEqual([saved?.isSaved, saved?.hasRun], [true, true]);
 });
 
 test('nobody is warned while a command waits', async () => {
@@ -109,7 +111,10 @@ test('an extend that comes while the removal is being prepared wins', async () =
   assert.deepEqual(kept.keepUntil, later(120));
   assert.equal(await sessions.markRemoving(db, seen.id, { reason: 'idle', unless: kept }), true);
   assert.equal((await sessions.activeSession(db, owned.threadId))?.state, 'removing');
-  // And from here on an extend comes too late.
+  // And from here on whoever else wanted to remove it comes too late, and so does an extend.
+  assert.equal(await sessions.markRemoving(db, seen.id, { reason: 'idle', unless: kept }), false);
+  const failure = { error: 'its container is gone', retryAt: later(50), isStopped: true };
+  assert.equal(await sessions.markSaveFailed(db, seen.id, failure), false);
   assert.equal(await sessions.extendSession(db, seen.id, later(44), null), false);
   await sessions.endSession(db, seen.id, later(130));
   assert.equal(await sessions.activeSession(db, owned.threadId), null);

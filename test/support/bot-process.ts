@@ -29,7 +29,10 @@ const program = fileURLToPath(new URL('../../bin/threadbox.mjs', import.meta.url
  */
 export function spawnBot(cwd: string, env: Readonly<Record<string, string>>): BotProcess {
   const inherited = Object.fromEntries(
-    ['PATH', 'HOME', 'SSL_CERT_FILE'].map((name) => [name, process.env[name] ?? '']),
+    ['PATH', 'HOME', 'SSL_CERT_FILE', 'NODE_COMPILE_CACHE'].flatMap((name) => {
+      const value = process.env[name];
+      return value === undefined ? [] : [[name, value]];
+    }),
   );
   const child = spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, program, 'start'], {
     cwd,
