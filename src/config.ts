@@ -22,6 +22,9 @@ export type Config = {
   senderAuth: SenderAuth;
   /** Lower case: authserv-ids whose Authentication-Results count, or `*.example.com`. */
   trustedAuthservIds: string[];
+  /** Whether answers carry a Reply-To with a token, and whose commands need one. */
+  replyToken: boolean;
+  requireToken: 'never' | 'admin' | 'always';
   /** Other addresses that people write to. Lower case. */
   botAliases: string[];
   /** How far a mail's Date may lie before its arrival. */
@@ -111,6 +114,8 @@ const schema = z.object({
   SENDER_AUTH: z.enum(senderAuthModes, `expected one of ${senderAuthModes.join(', ')}`).optional(),
   TRUSTED_AUTHSERV_IDS: authservIds,
   DATE_TOLERANCE_MS: wholeNumber(60_000, 30 * DAY_MS, 'milliseconds', DAY_MS),
+  REPLY_TOKEN: z.enum(['on', 'off'], 'expected on or off').default('on'),
+  REQUIRE_TOKEN: z.enum(['never', 'admin', 'always'], 'expected never, admin or always').default('never'),
   I_UNDERSTAND_ANYONE_CAN_RUN_COMMANDS: z.literal('yes', 'takes only the value yes').optional(),
   DATABASE_URL: url(
     ['postgres:', 'postgresql:'],
@@ -145,6 +150,40 @@ const schema = z.object({
 /** The names of all settings, for `.env.example` to be checked against. */
 export const settingNames = Object.keys(schema.shape);
 
+/** What is wrong with settings that go together, as far as they could be read. */
+function faultsBetween(
+  given: Readonly<Record<string, string | undefined>>,
+  values: z.infer<typeof schema> | undefined,
+  isForBot: boolean,
+): string[] {
+  const faults: string[] = [];
+  if (given['IMAP_URL'] && !given['SMTP_URL'])
+    faults.push('SMTP_URL: expected together with IMAP_URL: without it no answer can be sent');
+  if (given['SMTP_URL'] && !given['IMAP_URL'])
+    faults.push('IMAP_URL: expected together with SMTP_URL: without it no mail can be received');
+  if (given['IMAP_URL'] && !given['BOT_ADDRESS'])
+    faults.push('BOT_ADDRESS: expected with IMAP_URL: the address people write to, e.g. bot@example.com');
+  if (values && values.CONTAINER_GRACE_PERIOD_MS >= values.CONTAINER_IDLE_TIMEOUT_MS) {
+    faults.push(
+      'CONTAINER_GRACE_PERIOD_MS: expected less than CONTAINER_IDLE_TIMEOUT_MS: the warning comes before the end',
+    );
+  }
+  if (values?.REPLY_TOKEN === 'off' && values.REQUIRE_TOKEN !== 'never') {
+    faults.push('REPLY_TOKEN: off means that nobody gets the token that REQUIRE_TOKEN asks for');
+  }
+  if (isForBot) {
+    faults.push(
+      ...senderAuthFaults({
+        senderAuth: given['SENDER_AUTH'],
+        hasAuthservIds: given['TRUSTED_AUTHSERV_IDS'] !== undefined,
+        hasRealMailbox: given['IMAP_URL'] !== undefined,
+        isOpenOnPurpose: given['I_UNDERSTAND_ANYONE_CAN_RUN_COMMANDS'] !== undefined,
+      }),
+    );
+  }
+  return faults;
+}
+
 /**
  * Environment to typed settings. An empty variable counts as not set.
  *
@@ -166,27 +205,7 @@ export function loadConfig(
     ? []
     : result.error.issues.map((issue) => `${String(issue.path[0])}: ${issue.message}`);
   const values = result.data;
-  if (given['IMAP_URL'] && !given['SMTP_URL'])
-    faults.push('SMTP_URL: expected together with IMAP_URL: without it no answer can be sent');
-  if (given['SMTP_URL'] && !given['IMAP_URL'])
-    faults.push('IMAP_URL: expected together with SMTP_URL: without it no mail can be received');
-  if (given['IMAP_URL'] && !given['BOT_ADDRESS'])
-    faults.push('BOT_ADDRESS: expected with IMAP_URL: the address people write to, e.g. bot@example.com');
-  if (values && values.CONTAINER_GRACE_PERIOD_MS >= values.CONTAINER_IDLE_TIMEOUT_MS) {
-    faults.push(
-      'CONTAINER_GRACE_PERIOD_MS: expected less than CONTAINER_IDLE_TIMEOUT_MS: the warning comes before the end',
-    );
-  }
-  if (isForBot) {
-    faults.push(
-      ...senderAuthFaults({
-        senderAuth: given['SENDER_AUTH'],
-        hasAuthservIds: given['TRUSTED_AUTHSERV_IDS'] !== undefined,
-        hasRealMailbox: given['IMAP_URL'] !== undefined,
-        isOpenOnPurpose: given['I_UNDERSTAND_ANYONE_CAN_RUN_COMMANDS'] !== undefined,
-      }),
-    );
-  }
+  faults.push(...faultsBetween(given, values, isForBot));
   if (faults.length > 0 || !values) throw new ConfigError(faults);
   return {
     config: {
@@ -200,6 +219,8 @@ export function loadConfig(
       // Without a choice for a real mailbox, nobody is trusted.
       senderAuth: values.SENDER_AUTH ?? (values.IMAP_URL ? 'authentication-results' : 'none'),
       trustedAuthservIds: values.TRUSTED_AUTHSERV_IDS,
+      replyToken: values.REPLY_TOKEN === 'on',
+      requireToken: values.REQUIRE_TOKEN,
       botAliases: values.BOT_ALIASES,
       dateToleranceMs: values.DATE_TOLERANCE_MS,
       usesEmbeddedPostgres: values.DATABASE_URL === null,

@@ -16,16 +16,18 @@ import {
 import { listRepositoriesFor, type Repository } from '../store/repositories.ts';
 import { ensureThread } from '../store/threads.ts';
 import { ensureUser } from '../store/users.ts';
-import { findThread, type FoundThread } from '../threads/find-thread.ts';
+import { findThread, type FoundThread, type ThreadRef } from '../threads/find-thread.ts';
 import { bodyRepositoryLine, plusAddressName, repositoryTag, subjectKey } from '../threads/identity.ts';
 import { admit, type AdmitParts } from './admit.ts';
+import { checkToken, type TokenParts } from './check-token.ts';
 import { commandText } from './command-text.ts';
 import { controlWord } from './control-words.ts';
 import { refuse, settle, type Taken } from './settle.ts';
 import { takeControlWord, type ControlParts } from './take-control.ts';
 
 export type Intake = ControlParts &
-  AdmitParts & {
+  AdmitParts &
+  TokenParts & {
     config: Pick<Config, 'threadBy'>;
     maxMessageBytes: number;
   };
@@ -56,10 +58,14 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
     return refuse(intake, received, facts, { kind: 'mail-too-large', sizeBytes, limitBytes });
   }
 
+  const token = await checkToken(intake, sender, message.recipients);
+  if (token.missing !== null) {
+    return refuse(intake, received, facts, { kind: 'token-missing', problem: token.missing });
+  }
   const repositories = await listRepositoriesFor(db, sender);
   const typed = typedText(message.text);
   const bodyLine = bodyRepositoryLine(typed);
-  const found = await threadOf(intake, message, sender, repositories, bodyLine);
+  const found = await threadOf(intake, message, { sender, repositories, bodyLine, ofToken: token.thread });
   const withoutPrefixes = stripReplyPrefixes(message.subject);
   const subjectRest = repositoryTag(message.subject)?.rest ?? withoutPrefixes;
   const isReply = message.inReplyTo !== null || withoutPrefixes !== message.subject.trim();
@@ -107,17 +113,21 @@ export async function giveUpMessage(intake: Intake, received: ReceivedMessage, f
 async function threadOf(
   { db, config }: Intake,
   message: ParsedMessage,
-  sender: string,
-  repositories: readonly Repository[],
-  bodyLine: ReturnType<typeof bodyRepositoryLine>,
+  known: {
+    sender: string;
+    repositories: readonly Repository[];
+    bodyLine: ReturnType<typeof bodyRepositoryLine>;
+    ofToken: ThreadRef | null;
+  },
 ): Promise<FoundThread> {
+  const { sender, repositories, bodyLine, ofToken } = known;
   const answers = [...new Set([message.inReplyTo, ...message.references.toReversed()])];
   const plusName = plusAddressName(message.recipients, config.botAddress);
   const answeredIds = answers.filter((id) => id !== null);
   const tag = repositoryTag(message.subject);
   const isNamed = tag !== null || plusName !== null || bodyLine !== null;
   const [answered, conversation] = await Promise.all([
-    answeredThread(db, sender, answeredIds),
+    ofToken ?? answeredThread(db, sender, answeredIds),
     isNamed ? null : conversationThread(db, sender, subjectKey(message.subject)),
   ]);
   return findThread({

@@ -20,6 +20,7 @@ export type Notice =
   | { kind: 'empty-mail'; repositoryName: string }
   | { kind: 'mail-too-large'; sizeBytes: number; limitBytes: number }
   | { kind: 'command-too-large'; limitBytes: number }
+  | { kind: 'token-missing'; problem: 'none' | 'expired' | 'foreign' }
   | { kind: 'fault'; messageNumber: number }
   | { kind: 'delayed'; command: string; reason: string };
 
@@ -77,6 +78,17 @@ const TELLERS: Tellers<Notice> = {
       ),
     ],
   }),
+  'token-missing': ({ problem }) => ({
+    title: 'Please confirm that it was you',
+    blocks: [
+      words(
+        `Nothing was run. ${TOKEN_PROBLEMS[problem]} Answer this mail, with your command in it: that shows that you can read what is sent to you.`,
+      ),
+      words(
+        'Leave the address that your mail program fills in as it is. From then on, answers in the conversation are enough.',
+      ),
+    ],
+  }),
   fault: (notice) => ({
     title: 'A fault of Threadbox kept your mail from being run',
     blocks: [
@@ -95,6 +107,12 @@ const TELLERS: Tellers<Notice> = {
       words('It will run by itself as soon as it can. There is no need to send it again.'),
     ],
   }),
+};
+
+const TOKEN_PROBLEMS = {
+  none: 'Here, a command has to come as an answer to a mail of Threadbox.',
+  expired: 'The mail that you have answered is more than a month old.',
+  foreign: 'The address that you have written to was made for somebody else, or by another Threadbox.',
 };
 
 function unknownRepository(name: string, candidates: readonly string[]): Told {
