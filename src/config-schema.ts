@@ -46,6 +46,8 @@ export const schema = z.object({
   SENDER_AUTH: z.enum(senderAuthModes, `expected one of ${senderAuthModes.join(', ')}`).optional(),
   TRUSTED_AUTHSERV_IDS: authservIds,
   DATE_TOLERANCE_MS: wholeNumber(60_000, 30 * DAY_MS, 'milliseconds', DAY_MS),
+  REPLY_TOKEN: z.enum(['on', 'off'], 'expected on or off').default('on'),
+  REQUIRE_TOKEN: z.enum(['never', 'admin', 'always'], 'expected never, admin or always').default('never'),
   I_UNDERSTAND_ANYONE_CAN_RUN_COMMANDS: z.literal('yes', 'takes only the value yes').optional(),
   SENT_COPIES: z.enum(['auto', 'on', 'off'], 'expected auto, on or off').default('auto'),
   DATABASE_URL: url(

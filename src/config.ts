@@ -31,6 +31,9 @@ export type Config = {
   senderAuth: SenderAuth;
   /** Lower case: authserv-ids whose Authentication-Results count, or `*.example.com`. */
   trustedAuthservIds: string[];
+  /** Whether answers carry a Reply-To with a token, and whose commands need one. */
+  replyToken: boolean;
+  requireToken: 'never' | 'admin' | 'always';
   /** Other addresses that people write to. Lower case. */
   botAliases: string[];
   /** How far a mail's Date may lie before its arrival. */
@@ -98,6 +101,44 @@ export class ConfigError extends Error {
   }
 }
 
+/** What is wrong with settings that go together, as far as they could be read. */
+function faultsBetween(
+  given: Readonly<Record<string, string | undefined>>,
+  values: z.infer<typeof schema> | undefined,
+  isForBot: boolean,
+): string[] {
+  const faults: string[] = [];
+  if (given['IMAP_URL'] && !given['SMTP_URL'])
+    faults.push('SMTP_URL: expected together with IMAP_URL: without it no answer can be sent');
+  if (given['SMTP_URL'] && !given['IMAP_URL'])
+    faults.push('IMAP_URL: expected together with SMTP_URL: without it no mail can be received');
+  if (given['IMAP_URL'] && !given['BOT_ADDRESS'])
+    faults.push('BOT_ADDRESS: expected with IMAP_URL: the address people write to, e.g. bot@example.com');
+  if (values && values.CONTAINER_GRACE_PERIOD_MS >= values.CONTAINER_IDLE_TIMEOUT_MS) {
+    faults.push(
+      'CONTAINER_GRACE_PERIOD_MS: expected less than CONTAINER_IDLE_TIMEOUT_MS: the warning comes before the end',
+    );
+  }
+  if (values?.REPLY_TOKEN === 'off' && values.REQUIRE_TOKEN !== 'never') {
+    faults.push('REPLY_TOKEN: off means that nobody gets the token that REQUIRE_TOKEN asks for');
+  }
+  if (isForBot) {
+    faults.push(
+      ...senderAuthFaults({
+        senderAuth: given['SENDER_AUTH'],
+        hasAuthservIds: given['TRUSTED_AUTHSERV_IDS'] !== undefined,
+        hasRealMailbox: given['IMAP_URL'] !== undefined,
+        isOpenOnPurpose: given['I_UNDERSTAND_ANYONE_CAN_RUN_COMMANDS'] !== undefined,
+      }),
+    );
+  }
+  for (const name of ['PROCESSED_MAILBOX', 'REFUSED_MAILBOX'] as const) {
+    if (values && values[name].toLowerCase() === values.MAILBOX.toLowerCase())
+      faults.push(`${name}: expected another mailbox than MAILBOX: handled mail is moved there`);
+  }
+  return faults;
+}
+
 /**
  * Environment to typed settings. An empty variable counts as not set.
  *
@@ -119,31 +160,7 @@ export function loadConfig(
     ? []
     : result.error.issues.map((issue) => `${String(issue.path[0])}: ${issue.message}`);
   const values = result.data;
-  if (given['IMAP_URL'] && !given['SMTP_URL'])
-    faults.push('SMTP_URL: expected together with IMAP_URL: without it no answer can be sent');
-  if (given['SMTP_URL'] && !given['IMAP_URL'])
-    faults.push('IMAP_URL: expected together with SMTP_URL: without it no mail can be received');
-  if (given['IMAP_URL'] && !given['BOT_ADDRESS'])
-    faults.push('BOT_ADDRESS: expected with IMAP_URL: the address people write to, e.g. bot@example.com');
-  if (values && values.CONTAINER_GRACE_PERIOD_MS >= values.CONTAINER_IDLE_TIMEOUT_MS) {
-    faults.push(
-      'CONTAINER_GRACE_PERIOD_MS: expected less than CONTAINER_IDLE_TIMEOUT_MS: the warning comes before the end',
-    );
-  }
-  if (isForBot) {
-    faults.push(
-      ...senderAuthFaults({
-        senderAuth: given['SENDER_AUTH'],
-        hasAuthservIds: given['TRUSTED_AUTHSERV_IDS'] !== undefined,
-        hasRealMailbox: given['IMAP_URL'] !== undefined,
-        isOpenOnPurpose: given['I_UNDERSTAND_ANYONE_CAN_RUN_COMMANDS'] !== undefined,
-      }),
-    );
-  }
-  for (const name of ['PROCESSED_MAILBOX', 'REFUSED_MAILBOX'] as const) {
-    if (values && values[name].toLowerCase() === values.MAILBOX.toLowerCase())
-      faults.push(`${name}: expected another mailbox than MAILBOX: handled mail is moved there`);
-  }
+  faults.push(...faultsBetween(given, values, isForBot));
   if (faults.length > 0 || !values) throw new ConfigError(faults);
   return {
     config: configOf(values),
@@ -182,6 +199,8 @@ function configOf(values: z.infer<typeof schema>): Config {
     // Without a choice for a real mailbox, nobody is trusted.
     senderAuth: values.SENDER_AUTH ?? (values.IMAP_URL ? 'authentication-results' : 'none'),
     trustedAuthservIds: values.TRUSTED_AUTHSERV_IDS,
+    replyToken: values.REPLY_TOKEN === 'on',
+    requireToken: values.REQUIRE_TOKEN,
     botAliases: values.BOT_ALIASES,
     dateToleranceMs: values.DATE_TOLERANCE_MS,
     usesEmbeddedPostgres: values.DATABASE_URL === null,

@@ -171,6 +171,11 @@ test('what takes no mail works without that choice, and would trust nobody', () 
   assert.deepEqual(config.trustedAuthservIds, []);
 });
 
+test('a token cannot be asked for where none is given out', () => {
+  assert.match(String(faultsOf({ REPLY_TOKEN: 'off', REQUIRE_TOKEN: 'admin' })), /^REPLY_TOKEN: off means/);
+  assert.equal(loadConfig({ REPLY_TOKEN: 'off' }).config.replyToken, false);
+});
+
 test('an empty variable counts as not set', () => {
   assert.equal(loadConfig({ MAILBOX: '', LOG_LEVEL: '' }).config.mailbox, 'INBOX');
 });

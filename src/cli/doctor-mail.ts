@@ -82,8 +82,8 @@ function proposed({ senderAuth, trustedAuthservIds, refused }: NonNullable<Surve
     lines.push(
       `  TRUSTED_AUTHSERV_IDS=${trustedAuthservIds}`,
       '',
-      'That is good only where your mail server removes such results from mail that brings them along (RFC 8601, 5).',
-      'Large providers do. On a server of your own: send yourself a mail with a header',
+      'That is good only where your mail server removes such results from mail that brings them along, as RFC 8601 (5)',
+      'demands. On a server of your own, see for yourself: send it a mail with a header',
       `  Authentication-Results: ${trustedAuthservIds.replace('*', 'mx')}; dmarc=pass header.from=example.com`,
       'and see that it is gone when it arrives.',
     );

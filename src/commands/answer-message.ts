@@ -1,9 +1,15 @@
+import type { Config } from '../config.ts';
 import { composeMail, newMessageId, replySubject } from '../mail/compose.ts';
 import { LOOP_HEADER } from '../mail/headers.ts';
 import type { Db } from '../store/database.ts';
 import type { MessageToAnswer } from '../store/messages.ts';
 import { queueAnswer } from '../store/outbox.ts';
+import { tokenKey } from '../store/threads.ts';
 import { subjectKey } from '../threads/identity.ts';
+import { mintToken } from '../threads/reply-token.ts';
+
+/** Whose answers they are, and whether answers to them come with a token. */
+export type Answering = Pick<Config, 'botAddress' | 'replyToken'>;
 
 /** What an answer says, whoever rendered it. */
 export type AnswerContent = {
@@ -20,13 +26,13 @@ export type AnswerContent = {
  */
 export async function answerMessage(
   db: Db,
-  botAddress: string,
+  answering: Answering,
   message: MessageToAnswer,
   content: AnswerContent,
   threadId: string | null,
   now: Date,
 ): Promise<void> {
-  await queue(db, botAddress, content, now, {
+  await queue(db, answering, content, now, {
     to: { name: message.senderName, address: message.address },
     subject: replySubject(message.subject),
     subjectKey: message.subjectKey,
@@ -40,10 +46,10 @@ export async function answerMessage(
 /** Puts a mail into the outbox that answers nothing. */
 export async function writeMail(
   db: Db,
-  botAddress: string,
+  answering: Answering,
   mail: { to: string; subject: string; content: AnswerContent; now: Date },
 ): Promise<void> {
-  await queue(db, botAddress, { ...mail.content, kind: 'notice' }, mail.now, {
+  await queue(db, answering, { ...mail.content, kind: 'notice' }, mail.now, {
     to: { name: '', address: mail.to },
     subject: mail.subject,
     subjectKey: subjectKey(mail.subject),
@@ -66,15 +72,18 @@ type Envelope = {
 
 async function queue(
   db: Db,
-  botAddress: string,
+  { botAddress, replyToken }: Answering,
   { kind = 'answer', text, html, attachments = [] }: AnswerContent,
   now: Date,
   { to, inReplyTo, references, ...stored }: Envelope,
 ): Promise<void> {
   const messageId = newMessageId(botAddress);
+  const of = { sender: to.address, threadId: stored.threadId ?? '' };
+  const token = replyToken ? mintToken(await tokenKey(db), of, now) : null;
   const raw = await composeMail({
     from: { name: 'Threadbox', address: botAddress },
     to,
+    replyTo: token === null ? undefined : { name: 'Threadbox', address: tagged(botAddress, token) },
     subject: stored.subject,
     messageId,
     inReplyTo,
@@ -86,4 +95,10 @@ async function queue(
     headers: { [LOOP_HEADER]: kind },
   });
   await queueAnswer(db, { ...stored, raw, messageId, from: botAddress, to: to.address });
+}
+
+/** RFC 5233: what stands behind the `+` is the mailbox's own affair. */
+function tagged(address: string, tag: string): string {
+  const at = address.lastIndexOf('@');
+  return `${address.slice(0, at)}+${tag}${address.slice(at)}`;
 }

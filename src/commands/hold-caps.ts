@@ -50,6 +50,6 @@ async function tell(
   if (!(await tellsNow(transaction, message.address, 'cap', anHourAgo))) return false;
   const limit = ({ perSender: 'sender', perThread: 'thread', overall: 'all' } as const)[cap];
   const notice = renderNotice({ kind: 'too-many', limit, maximum, againAt, now: now() });
-  await answerMessage(transaction, config.botAddress, message, notice, null, now());
+  await answerMessage(transaction, config, message, notice, null, now());
   return true;
 }

@@ -9,7 +9,7 @@ import {
   type OwedNotice,
   type ReceivedMessage,
 } from '../store/messages.ts';
-import { answerMessage, type AnswerContent } from './answer-message.ts';
+import { answerMessage, type AnswerContent, type Answering } from './answer-message.ts';
 
 /** What became of a message: a command in its thread's queue, an answer that says why not, or nothing, for a recorded reason. */
 export type Taken =
@@ -22,7 +22,7 @@ export type Taken =
       isTold?: boolean;
     };
 
-export type SettleParts = { db: Db; config: { botAddress: string }; now: () => Date; log: Log };
+export type SettleParts = { db: Db; config: Answering; now: () => Date; log: Log };
 
 /** Answers a message of which nothing is run. */
 export async function refuse(
@@ -45,7 +45,7 @@ export async function answerOnly(
     const settled = { outcome: 'answered', reason, threadId: null } as const;
     await settleMessage(transaction, received.id, settled, facts);
     const message = messageOf(received, facts);
-    await answerMessage(transaction, config.botAddress, message, content, null, now());
+    await answerMessage(transaction, config, message, content, null, now());
   });
   log.info({ message: received.id, reason }, 'message answered without running anything');
   return { kind: 'answered', reason };

@@ -99,7 +99,7 @@ async function record(
   const { threadId } = thread;
   const tell = async (transaction: Db, notice: LifecycleNotice, kind: 'answer' | 'delay') => {
     const content = { ...renderLifecycleNotice(notice), kind };
-    await answerMessage(transaction, config.botAddress, message, content, threadId, now());
+    await answerMessage(transaction, config, message, content, threadId, now());
   };
   return db.transaction(async (transaction) => {
     if (outcome.kind === 'answer') {

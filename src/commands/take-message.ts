@@ -16,10 +16,11 @@ import {
 import { listRepositoriesFor, type Repository } from '../store/repositories.ts';
 import { ensureThread } from '../store/threads.ts';
 import { ensureUser } from '../store/users.ts';
-import { findThread, type FoundThread } from '../threads/find-thread.ts';
+import { findThread, type FoundThread, type ThreadRef } from '../threads/find-thread.ts';
 import { bodyRepositoryLine, plusAddressName, repositoryTag, subjectKey } from '../threads/identity.ts';
 import { admit, type AdmitParts } from './admit.ts';
 import { isPatch } from './builtins.ts';
+import { checkToken, type TokenParts } from './check-token.ts';
 import { commandText } from './command-text.ts';
 import { controlWord, isApply } from './control-words.ts';
 import { ECHO, isEcho } from './echo.ts';
@@ -28,7 +29,8 @@ import { refuse, settle, type Taken } from './settle.ts';
 import { takeControlWord, type ControlParts } from './take-control.ts';
 
 export type Intake = ControlParts &
-  AdmitParts & {
+  AdmitParts &
+  TokenParts & {
     config: Pick<Config, 'caps' | 'maxMailAgeMs' | 'threadBy'>;
     maxMessageBytes: number;
   };
@@ -64,10 +66,14 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
   const { obstacle } = message;
   if (obstacle !== null) return refuse(intake, received, facts, { kind: 'unreadable', obstacle });
 
+  const token = await checkToken(intake, sender, message.recipients);
+  if (token.missing !== null) {
+    return refuse(intake, received, facts, { kind: 'token-missing', problem: token.missing });
+  }
   const repositories = await listRepositoriesFor(db, sender);
   const { text: typed, doubt } = readTyped(message.text);
   const bodyLine = bodyRepositoryLine(typed);
-  const found = await threadOf(intake, message, sender, repositories, bodyLine);
+  const found = await threadOf(intake, message, { sender, repositories, bodyLine, ofToken: token.thread });
   const overCap = await dropOverCap(intake, received, facts, found.kind === 'thread' ? found.threadId : null);
   if (overCap) return overCap;
   const withoutPrefixes = stripReplyPrefixes(message.subject);
@@ -134,17 +140,21 @@ export async function giveUpMessage(intake: Intake, received: ReceivedMessage, f
 async function threadOf(
   { db, config }: Intake,
   message: ParsedMessage,
-  sender: string,
-  repositories: readonly Repository[],
-  bodyLine: ReturnType<typeof bodyRepositoryLine>,
+  known: {
+    sender: string;
+    repositories: readonly Repository[];
+    bodyLine: ReturnType<typeof bodyRepositoryLine>;
+    ofToken: ThreadRef | null;
+  },
 ): Promise<FoundThread> {
+  const { sender, repositories, bodyLine, ofToken } = known;
   const answers = [...new Set([message.inReplyTo, ...message.references.toReversed()])];
   const plusName = plusAddressName(message.recipients, config.botAddress);
   const answeredIds = answers.filter((id) => id !== null);
   const tag = repositoryTag(message.subject);
   const isNamed = tag !== null || plusName !== null || bodyLine !== null;
   const [answered, conversation] = await Promise.all([
-    answeredThread(db, sender, answeredIds),
+    ofToken ?? answeredThread(db, sender, answeredIds),
     isNamed ? null : conversationThread(db, sender, subjectKey(message.subject)),
   ]);
   return findThread({

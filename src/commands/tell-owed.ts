@@ -38,7 +38,7 @@ async function tellTooOld(
       transaction,
       mails.map(({ id }) => id),
     );
-    await answerMessage(transaction, config.botAddress, message, content, null, now());
+    await answerMessage(transaction, config, message, content, null, now());
   });
   wakeOutbox();
   log.info({ messages: mails.length }, 'a sender was told of mail that was too old to be run');

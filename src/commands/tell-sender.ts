@@ -6,12 +6,12 @@ import type { Db } from '../store/database.ts';
 import { messageToAnswer } from '../store/messages.ts';
 import type { Repository } from '../store/repositories.ts';
 import { activeSession, recordActivity } from '../store/sessions.ts';
-import { answerMessage } from './answer-message.ts';
+import { answerMessage, type Answering } from './answer-message.ts';
 import { mayHaveBegun, type Executed, type Tries } from './execute.ts';
 
 export type TellParts = {
   db: Db;
-  config: { botAddress: string };
+  config: Answering;
   /** An answer was stored: send it now. */
   wakeOutbox: () => void;
   now: () => Date;
@@ -121,7 +121,7 @@ export async function tellDelay(parts: TellParts, command: Command, reason: stri
     kind: 'delay',
   } as const;
   await db.transaction((transaction) =>
-    answerMessage(transaction, config.botAddress, message, notice, command.threadId, now()),
+    answerMessage(transaction, config, message, notice, command.threadId, now()),
   );
   wakeOutbox();
 }
@@ -166,7 +166,7 @@ async function tell(
   const answer = renderAnswer(facts);
   await db.transaction(async (transaction) => {
     await record(transaction);
-    await answerMessage(transaction, config.botAddress, message, answer, command.threadId, now());
+    await answerMessage(transaction, config, message, answer, command.threadId, now());
   });
   wakeOutbox();
 }

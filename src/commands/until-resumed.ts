@@ -54,7 +54,7 @@ async function tellPaused(
     const message = await messageToAnswer(transaction, messageId);
     const notice = renderNotice({ kind: 'paused', command: script, reason, since, now: now() });
     const content = { ...notice, kind: 'delay' } as const;
-    await answerMessage(transaction, config.botAddress, message, content, threadId, now());
+    await answerMessage(transaction, config, message, content, threadId, now());
     return true;
   });
   if (told) wakeOutbox();

@@ -12,7 +12,7 @@ import { longRunStep } from './still-running.ts';
 import type { TellParts } from './tell-sender.ts';
 
 export type WatchParts = Omit<TellParts, 'config'> & {
-  config: Pick<Config, 'botAddress' | 'stillRunningAfterMs' | 'commandTimeoutMs'>;
+  config: Pick<Config, 'botAddress' | 'replyToken' | 'stillRunningAfterMs' | 'commandTimeoutMs'>;
   docker: Docker;
   signal: AbortSignal;
   log: Log;
@@ -89,7 +89,7 @@ async function tell(
   await db.transaction(async (transaction) => {
     if (!(await recordToldRunning(transaction, command, tellMs))) return;
     const content = { ...notice, kind: 'delay' } as const;
-    await answerMessage(transaction, config.botAddress, message, content, command.threadId, now());
+    await answerMessage(transaction, config, message, content, command.threadId, now());
   });
   wakeOutbox();
   return true;

@@ -79,7 +79,7 @@ async function whoAsks(
       const message = await messageToAnswer(db, command.messageId);
       const notice = { ...renderLifecycleNotice({ kind: 'no-room', ...waiting }), kind: 'delay' } as const;
       await db.transaction((transaction) =>
-        answerMessage(transaction, config.botAddress, message, notice, command.threadId, now()),
+        answerMessage(transaction, config, message, notice, command.threadId, now()),
       );
       parts.wakeOutbox();
       parts.log.info({ thread: command.threadId, ...waiting }, 'a command waits for room for its container');

@@ -11,6 +11,7 @@ export type LifecycleParts = ContainerParts & {
   config: Pick<
     Config,
     | 'botAddress'
+    | 'replyToken'
     | 'adminAddresses'
     | 'containerImage'
     | 'containerIdleTimeoutMs'

@@ -30,7 +30,7 @@ export async function runControl(
   const content = renderLifecycleNotice(notice);
   await db.transaction(async (transaction) => {
     await endCommand(transaction, command.id, { state: 'finished' });
-    await answerMessage(transaction, config.botAddress, message, content, command.threadId, now());
+    await answerMessage(transaction, config, message, content, command.threadId, now());
   });
   parts.wakeOutbox();
   log.info(
@@ -141,7 +141,7 @@ export async function tellControlFailure(
   });
   await db.transaction(async (transaction) => {
     await endCommand(transaction, command.id, { state: 'failed', error: reason });
-    await answerMessage(transaction, config.botAddress, message, content, command.threadId, now());
+    await answerMessage(transaction, config, message, content, command.threadId, now());
   });
   parts.wakeOutbox();
 }

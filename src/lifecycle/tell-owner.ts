@@ -18,7 +18,7 @@ export async function tellOwner(
   const message = await latestMessage(transaction, threadId);
   if (!message) return;
   const content = { ...renderLifecycleNotice(notice), kind: 'notice' } as const;
-  await answerMessage(transaction, parts.config.botAddress, message, content, threadId, parts.now());
+  await answerMessage(transaction, parts.config, message, content, threadId, parts.now());
 }
 
 /** The owner and the admins hear that the work of a thread cannot be saved. */
@@ -31,7 +31,7 @@ export async function tellSaveFailed(
   const facts = { kind: 'save-failed', threadId, repositoryName, reason, retryAt, now: parts.now() } as const;
   await tellOwner(parts, transaction, threadId, { ...facts, forWhom: 'owner' });
   for (const address of parts.config.adminAddresses.filter((admin) => admin !== userAddress)) {
-    await writeMail(transaction, parts.config.botAddress, {
+    await writeMail(transaction, parts.config, {
       to: address,
       subject: `Threadbox: the work of ${threadId} cannot be saved`,
       content: renderLifecycleNotice({ ...facts, forWhom: 'admin' }),

@@ -9,6 +9,8 @@ type Mailbox = { name: string; address: string };
 export type MailToCompose = {
   from: Mailbox;
   to: Mailbox;
+  /** Where answers go, when not to `from`. */
+  replyTo?: Mailbox | undefined;
   subject: string;
   /** Of the message this one answers. */
   inReplyTo: string | null;
@@ -45,6 +47,9 @@ export async function composeMail(mail: MailToCompose): Promise<Buffer> {
   const composer = new MailComposer({
     from: { name: oneLine(mail.from.name), address: oneLine(mail.from.address) },
     to: { name: oneLine(mail.to.name), address: oneLine(mail.to.address) },
+    ...(mail.replyTo && {
+      replyTo: { name: oneLine(mail.replyTo.name), address: oneLine(mail.replyTo.address) },
+    }),
     subject: oneLine(mail.subject),
     messageId: mail.messageId,
     date: mail.date,

@@ -13,6 +13,7 @@ import {
   type Tellers,
   type Told,
 } from './notice-blocks.ts';
+import { DOUBTS, OBSTACLES, TOKEN_PROBLEMS } from './notice-reasons.ts';
 import type { Doubt } from './reply-text.ts';
 import { visibleLine } from './visible-text.ts';
 
@@ -35,6 +36,7 @@ export type Notice =
       now: Date;
     }
   | { kind: 'too-many'; limit: 'sender' | 'thread' | 'all'; maximum: number; againAt: Date; now: Date }
+  | { kind: 'token-missing'; problem: 'none' | 'expired' | 'foreign' }
   | { kind: 'fault'; messageNumber: number }
   | { kind: 'paused'; command: string; reason: string; since: Date; now: Date }
   | { kind: 'delayed'; command: string; reason: string };
@@ -151,6 +153,17 @@ const TELLERS: Tellers<Notice> = {
       ),
     ],
   }),
+  'token-missing': ({ problem }) => ({
+    title: 'Please confirm that it was you',
+    blocks: [
+      words(
+        `Nothing was run. ${TOKEN_PROBLEMS[problem]} Answer this mail, with your command in it: that shows that you can read what is sent to you.`,
+      ),
+      words(
+        'Leave the address that your mail program fills in as it is. From then on, answers in the conversation are enough.',
+      ),
+    ],
+  }),
   fault: (notice) => ({
     title: 'A fault of Threadbox kept your mail from being run',
     blocks: [
@@ -182,44 +195,6 @@ const TELLERS: Tellers<Notice> = {
       words('It will run by itself as soon as it can. There is no need to send it again.'),
     ],
   }),
-};
-
-const OBSTACLES: Readonly<Record<Obstacle, [title: string, why: string, next: string]>> = {
-  encrypted: [
-    'This mail is encrypted',
-    'Threadbox has no key to read it with.',
-    'Send it without encryption. Signed mail is fine.',
-  ],
-  'too-many-parts': [
-    'This mail has too many parts',
-    'A mail to Threadbox can have up to 1,000 parts, attachments included, and 50 within one another.',
-    'Send the command alone, and many files packed into one, for example as a .tar.gz.',
-  ],
-  'headers-too-large': [
-    'The headers of this mail are too large',
-    'They can have up to 1 MB.',
-    'Send the command as a new mail, not as an answer or a forwarded one.',
-  ],
-  'text-too-long': [
-    'The text of this mail is too long',
-    'A mail to Threadbox can have up to 4 MB of text, quoted text included.',
-    'Send the command as a new mail, and long text as a file attached to it.',
-  ],
-  'too-slow': [
-    'This mail could not be read in time',
-    'Its structure is too complicated: too many parts, nested too deeply.',
-    'Send the command as a new, plain mail.',
-  ],
-};
-
-const DOUBTS: Readonly<Record<Doubt | 'broken-characters', string>> = {
-  'around-a-quote': 'There is text above the quoted mail and below it, and both may be meant.',
-  'between-quoted-lines': 'What you wrote stands between lines that begin with > and may be quoted.',
-  'cut-short': 'A quotation or a signature seems to begin in the middle of it, so it may be only half of it.',
-  'open-quote': 'One of its lines reads as if a quoted mail began there.',
-  'no-beginning': 'It quotes an answer of Threadbox, and nothing shows where that begins.',
-  'beside-a-fence': 'There is a block between ``` lines, and more beside it.',
-  'broken-characters': 'Some of its characters arrived broken: \ufffd. Send it as UTF-8, or without them.',
 };
 
 function unknownRepository(name: string, candidates: readonly string[]): Told {

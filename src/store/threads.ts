@@ -32,6 +32,38 @@ export async function threadById(db: Db, id: string): Promise<Thread | null> {
   return row ?? null;
 }
 
+/** All threads of that sender, also those of repositories that are out of use. */
+export async function threadIdsOf(db: Db, address: string): Promise<string[]> {
+  return db('threads')
+    .join('users', 'users.id', 'threads.user_id')
+    .where('users.address', address)
+    .pluck<string[]>('threads.id');
+}
+
+/** What is needed to speak of a thread; null where its repository is out of use. */
+export async function usableThread(
+  db: Db,
+  id: string,
+): Promise<{ threadId: string; repositoryId: number; repositoryName: string; label: string } | null> {
+  const row = await db('threads')
+    .join('repositories', 'repositories.id', 'threads.repository_id')
+    .first<{ threadId: string; repositoryId: number; repositoryName: string; label: string } | undefined>({
+      threadId: 'threads.id',
+      repositoryId: 'repositories.id',
+      repositoryName: 'repositories.name',
+      label: 'threads.label',
+    })
+    .where('threads.id', id)
+    .whereNull('repositories.removed_at');
+  return row ?? null;
+}
+
+/** What the tokens of this installation are signed with. */
+export async function tokenKey(db: Db): Promise<Buffer> {
+  const row = await db('installation').first<{ key: Buffer }>({ key: 'token_key' });
+  return row.key;
+}
+
 /** The thread of that sender, repository and label, if there has ever been a command in it. */
 export async function storedThread(
   db: Db,

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { stripReplyPrefixes } from '../mail/reply-prefixes.ts';
+import { isTokenForm } from './reply-token.ts';
 
 /** What a sender wrote to name a repository. `label` is empty where none is given. */
 export type NamedRepository = { name: string; label: string; rest: string };
@@ -34,18 +35,24 @@ export function repositoryTag(subject: string): NamedRepository | null {
   }
 }
 
-/** The `name` of `bot+name@...` among the recipients of a message. */
+/** The `name` of `bot+name@...` among the recipients of a message; a token of ours is none. */
 export function plusAddressName(recipients: readonly string[], botAddress: string): string | null {
+  return plusTags(recipients, botAddress).find((tag) => TAG.test(tag) && !isTokenForm(tag)) ?? null;
+}
+
+/** The token of `bot+token@...` among the recipients of a message. */
+export function replyToken(recipients: readonly string[], botAddress: string): string | null {
+  return plusTags(recipients, botAddress).find(isTokenForm) ?? null;
+}
+
+function plusTags(recipients: readonly string[], botAddress: string): string[] {
   const at = botAddress.lastIndexOf('@');
   const prefix = `${botAddress.slice(0, at)}+`.toLowerCase();
   const domain = botAddress.slice(at).toLowerCase();
-  for (const recipient of recipients) {
-    const address = recipient.toLowerCase();
-    if (!address.startsWith(prefix) || !address.endsWith(domain)) continue;
-    const name = address.slice(prefix.length, -domain.length);
-    if (TAG.test(name)) return name;
-  }
-  return null;
+  return recipients
+    .map((recipient) => recipient.toLowerCase())
+    .filter((address) => address.startsWith(prefix) && address.endsWith(domain))
+    .map((address) => address.slice(prefix.length, -domain.length));
 }
 
 /** The `repo: name` that is the first line of a body; `rest` is the body below it. */

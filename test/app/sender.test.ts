@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { newMessageId } from '../../src/mail/compose.ts';
+import type { ParsedMessage } from '../../src/mail/parse.ts';
 import { messageFate } from '../../src/store/message-fate.ts';
 import { dnsError, keyRecord, signed, zone } from '../mail/sender-auth/signing.ts';
 import { denyRepository } from '../../src/store/permissions.ts';
 import { registerUser, setUser } from '../../src/store/users.ts';
-import { ALICE } from '../support/app.ts';
+import { ALICE, BOB } from '../support/app.ts';
 import { startFaultStage, type FaultStage } from '../support/fault-stage.ts';
 import { ranWith } from '../support/ran-with.ts';
 import { until } from '../support/until.ts';
@@ -19,7 +20,11 @@ let stage: FaultStage;
 let dns = zone(KEYS);
 before(async () => {
   stage = await startFaultStage({
-    env: { SENDER_AUTH: 'either', TRUSTED_AUTHSERV_IDS: 'mx.threadbox.test' },
+    env: {
+      SENDER_AUTH: 'either',
+      TRUSTED_AUTHSERV_IDS: 'mx.threadbox.test',
+      REQUIRE_TOKEN: 'admin',
+    },
     overrides: { resolve: (name, type) => dns(name, type) },
   });
 });
@@ -29,12 +34,18 @@ type Written = { messageId: string; raw: string };
 
 function written(
   body: string,
-  { to = 'bot@threadbox.test', date = new Date(), messageId = newMessageId(ALICE) } = {},
+  {
+    from = ALICE,
+    to = 'bot@threadbox.test',
+    subject = '[sample] Who sent it',
+    date = new Date(),
+    messageId = newMessageId(ALICE),
+  } = {},
 ): Written {
   const raw = [
-    `From: Alice <${ALICE}>`,
+    `From: <${from}>`,
     `To: ${to}`,
-    'Subject: [sample] Who sent it',
+    `Subject: ${subject}`,
     `Date: ${date.toUTCString().replace('GMT', '+0000')}`,
     `Message-ID: ${messageId}`,
     '',
@@ -131,4 +142,47 @@ test('a repository that a user may not use is as one that is not there, also in 
   const again = written('echo $((6*7)) again');
   await stage.deliver(RESULTS + again.raw);
   ranWith((await stage.answerTo(again.messageId)).text, '42 again');
+});
+
+const replyToOf = ({ headers }: ParsedMessage): string => headers.get('reply-to')?.[0] ?? '';
+
+test('an answer comes back by its token alone; for somebody else the token is nothing', async () => {
+  const first = written('echo kept > /workspace/kept; echo $((6*7)) first', {
+    subject: '[sample#token] Work',
+  });
+  await stage.deliver(RESULTS + first.raw);
+  const answer = await stage.answerTo(first.messageId);
+  const to = replyToOf(answer);
+  assert.match(to, /^Threadbox <bot\+t-[a-z2-7]{24}@threadbox\.test>$/);
+  // A client that keeps neither References nor the subject.
+  const reply = written('cat /workspace/kept', { to, subject: 'Something else' });
+  await stage.deliver(RESULTS + reply.raw);
+  ranWith((await stage.answerTo(reply.messageId)).text, 'kept');
+
+  const stolen = written('cat /workspace/kept; echo $((6*7))', { from: BOB, to, subject: 'Something else' });
+  await stage.deliver(RESULTS + stolen.raw);
+  const { text } = await stage.answerTo(stolen.messageId);
+  assert.match(text, /No such file/);
+  assert.match(text, new RegExp(`Thread: +${BOB}-sample$`, 'm'));
+  const forged = written('cat /workspace/kept', { to });
+  await stage.deliver(forged.raw);
+  assert.match(await dropped(forged), /^sender not verified/);
+});
+
+test('an admin is asked to answer a mail of ours; the answer to that question is enough', async () => {
+  await setUser(stage.app.db, ALICE, { role: 'admin' });
+  const bare = written('echo $((6*7)) bare');
+  await stage.deliver(RESULTS + bare.raw);
+  const question = await stage.answerTo(bare.messageId);
+  assert.match(question.text, /^Please confirm that it was you\n/);
+  assert.match(question.text, /Nothing was run\. Here, a command has to come as an answer/);
+  const confirmed = written('echo $((6*7)) confirmed', {
+    to: replyToOf(question),
+    subject: question.subject,
+  });
+  await stage.deliver(RESULTS + confirmed.raw);
+  ranWith((await stage.answerTo(confirmed.messageId)).text, '42 confirmed');
+  const broken = written('echo $((6*7)) broken', { to: `bot+t-${'a'.repeat(24)}@threadbox.test` });
+  await stage.deliver(RESULTS + broken.raw);
+  assert.match((await stage.answerTo(broken.messageId)).text, /made for somebody else/);
 });
