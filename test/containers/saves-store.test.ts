@@ -85,6 +85,35 @@ describe('the store of a thread', () => {
     await assert.rejects(access(rig.storePath));
   });
 
+  it('and the objects of the workspace become one pack where they are many, and nothing is lost', async (t) => {
+    const rig = await startSaveRig(t);
+    const one = await rig.open();
+    await one.sh('echo 1 >x; head -c 100000 /dev/urandom >y');
+    const first = await one.save(1);
+    // As of so many saves that nothing names any more, here and there.
+    const packs = (dir: string, count: number) =>
+      `for i in {1..${count}}; do echo $i | git hash-object -w --stdin | git pack-objects -q ${dir}/pack/pack; done >/dev/null`;
+    const inWorkspace = 'export GIT_OBJECT_DIRECTORY=/workspace/.threadbox/objects; ';
+    await one.sh(inWorkspace + packs('$GIT_OBJECT_DIRECTORY', 52));
+    execFileSync('bash', ['-c', packs('objects', 52)], { cwd: rig.storePath });
+    const inStore = async () =>
+      (await readdir(join(rig.storePath, 'objects', 'pack'))).filter((name) => name.endsWith('.pack')).length;
+    await one.sh('echo 2 >x');
+    const second = await one.save(1, { base: first.snapshot });
+    assert.ok((await inStore()) > 52, 'somebody waits for it');
+    assert.equal(await one.sh('ls ../.threadbox/objects/pack/*.pack | wc -l'), '1\n');
+    assert.equal(await one.sh('ls -d ../.threadbox/objects/?? 2>/dev/null | wc -l'), '0\n');
+    await one.sh('echo 3 >z');
+    const third = await one.save(1, { kind: 'final', base: second.snapshot });
+    assert.equal(await inStore(), 1);
+    assert.equal(git(rig.storePath, 'fsck', '--full', '--no-dangling'), '');
+    const two = await rig.open({ isEmpty: true });
+    await two.prepare(true);
+    await two.restore(1);
+    assert.equal(await two.sh('cat x z; git log -1 --format=%H'), `2\n3\n${third.commit}\n`);
+    assert.equal(await two.sh('sha256sum <y'), await one.sh('sha256sum <y'));
+  });
+
   it('that is damaged is put aside', async (t) => {
     const rig = await startSaveRig(t);
     const one = await rig.open();

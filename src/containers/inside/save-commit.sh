@@ -78,7 +78,6 @@ commit_work() {
   # The snapshot needs the files alone. What the commit is made of need not be made again.
   lends=yes
   start_snapshot
-  lends=
   their_git 20 diff-index --cached --quiet --ignore-submodules=none HEAD -- 2>/dev/null && return
   make_commit && return
   # Nobody is the author.

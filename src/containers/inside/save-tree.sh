@@ -91,20 +91,22 @@ learn_files() {
   fi
 } &>/dev/null
 
-# Begins with the tree of the files, beside what comes from git itself; the second sets work when that is there.
+# Begins to take the files in, beside what comes from git itself; the second makes a tree of them, and sets work.
 start_snapshot() {
   exec {snapshot}< <(
-    left=() work= words=
+    left=() words=
     snapshot_work
-    printf '%s\0' $? "$work" "$words" "${left[@]}"
+    printf '%s\0' $? "$words" "${left[@]}"
   )
 }
 join_snapshot() {
   local -a said=()
   mapfile -d '' -t said <&"$snapshot"
   exec {snapshot}<&-
-  snapshot= work=${said[1]} left+=("${said[@]:3}")
-  [[ ${said[0]} == 0 && -n $work ]] || { words=${said[2]} && return 1; }
+  snapshot= left+=("${said[@]:2}")
+  [[ ${said[0]} == 0 ]] || { words=${said[1]} && return 1; }
+  # Not before: a commit has made most of it by now.
+  work=$(kept git_work write-tree 2>"$room/said") || { words=$(<"$room/said") && return 1; }
 }
 snapshot_work() {
   local -a specs=(:/) at_once=("${AT_ONCE[@]}")
@@ -124,7 +126,6 @@ snapshot_work() {
   while IFS= read -r item; do
     [[ $item != *'unable to index file'* && $item != *'could not open'* ]] || leave_out "${item#*: }"
   done <<<"$said$words"
-  work=$(kept git_work write-tree 2>"$room/said") || { words=$(<"$room/said") && return 1; }
 }
 
 # Reads names below /workspace, prints the tree of the parts of their archive. In parts, because git holds a blob in

@@ -26,21 +26,21 @@ entry() {
 # A save that a bot left behind when it was restarted ends; what one that was killed left goes.
 take_place() {
   local pid start line
+  # Nothing is said to it yet: the bot has gone, and a later save may be at work.
+  ! read -r -t 0 -u 8 || exit 1
   if [[ -f $room/pid ]] && read -r pid start <"$room/pid" && read -r line <"/proc/$pid/stat"; then
     line=(${line##*) })
     [[ ${line[19]} != "$start" ]] || kill -KILL -- "-$pid"
   fi
+  read -r line <"/proc/$PPID/stat"
+  line=(${line##*) })
+  clear_way "$room/pid"
+  [[ -d $room ]] || mkdir -p "$room"
+  printf '%s %s\n' "$PPID" "${line[19]}" >"$room/pid"
   shopt -s nullglob
   line=("$base"/save/*.lock "$base"/objects/{,*/}tmp_obj_* "$base"/objects/pack/tmp_*)
   shopt -u nullglob
   [[ ${#line[@]} == 0 && ! -e /tmp/threadbox-save ]] || rm -rf -- "${line[@]}" /tmp/threadbox-save
-} 2>/dev/null
-mark_place() {
-  local line
-  read -r line <"/proc/$PPID/stat"
-  line=(${line##*) })
-  clear_way "$room/pid"
-  printf '%s %s\n' "$PPID" "${line[19]}" >"$room/pid"
 } 2>/dev/null
 
 # A blob of what is read, or of texts in a format. They become objects all at once.
@@ -167,7 +167,7 @@ go_elsewhere() {
   [[ -z $state ]] || join_state
   mkdir -p /tmp/threadbox-save || fail "${words:-the disk of the workspace is full, and the other one, too}"
   [[ ! -f $room/work.index ]] || cp -p "$room/work.index" /tmp/threadbox-save/
-  room=/tmp/threadbox-save objects=/tmp/threadbox-save/objects left=()
+  room=/tmp/threadbox-save objects=/tmp/threadbox-save/objects left=() lends=
   told+=('the disk of the workspace is full')
   open_views || fail 'No space left on any disk of the container'
 }
@@ -175,7 +175,6 @@ go_elsewhere() {
 [[ $afresh == no ]] || rm -f -- "$room"/*.index
 told=()
 open_views 2>/dev/null || go_elsewhere
-mark_place
 find_user_ignore
 exec {upstream}< <(git --git-dir="$mirror" for-each-ref --format='%(objectname)' && echo end)
 start_look
