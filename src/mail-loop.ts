@@ -21,10 +21,12 @@ import { readCursor, recordIncoming } from './store/messages.ts';
 /** A larger mail is answered with a word on why it was not read. */
 const MAX_MESSAGE_BYTES = 20 << 20;
 
+/** A look at whether Threadbox is paused is good for so long: a command that need not wait is looked up once. */
+const JUST_NOW_MS = 100;
+
 /** What the tests do otherwise. */
 export type MailLoopOverrides = {
   maxMessageBytes?: number;
-  fileAfterMs?: number;
   /** Instead of the DNS, for senders' keys. */
   resolve?: Resolve;
 };
@@ -53,7 +55,7 @@ export function startMailLoop(
   const { answerControl } = lifecycle;
   const { user, host } = account.server;
   const mailbox = `${user}@${host}/${config.mailbox}`;
-  const filer = startFiling(parts, { account, mailbox, closers, overrides });
+  const filer = startFiling(parts, { account, mailbox, closers });
 
   const checkSender = openSenderCheck(config, { resolve: overrides.resolve, now, log });
   const taking = { db, config, maxMessageBytes, now, log, answerControl, checkSender };
@@ -107,11 +109,10 @@ export function startMailLoop(
 /** @returns null where mail stays where it is */
 function startFiling(
   { db, config, lock, log }: MailLoopParts,
-  { account, mailbox, closers, overrides }: Omit<Around, 'lifecycle'> & { mailbox: string },
+  { account, mailbox, closers }: Pick<Around, 'account' | 'closers'> & { mailbox: string },
 ): Filer | null {
   const { folders, mailbox: name } = config;
   if (!folders) return null;
-  const settleMs = overrides.fileAfterMs;
   const filer = startFiler({
     ...account,
     mailbox: name,
@@ -119,7 +120,6 @@ function startFiling(
     due: async (afterId, limit) => (lock.isHeld() ? mailsToFile(db, mailbox, afterId, limit) : []),
     done: (ids) => markFiled(db, ids),
     log,
-    ...(settleMs !== undefined && { timings: { settleMs } }),
   });
   closers.add('the filing', () => filer.close());
   return filer;
@@ -136,9 +136,12 @@ function queueInto(parts: MailLoopParts, lifecycle: Lifecycle): QueueCommand {
   return (threadId, commandId) => {
     if (known.has(commandId)) return;
     known.add(commandId);
+    let lookedAtMs = Number.NEGATIVE_INFINITY;
     const mayStart = async (): Promise<void> => {
       await lock.held();
+      if (performance.now() - lookedAtMs < JUST_NOW_MS) return;
       await untilResumed(parts, commandId);
+      lookedAtMs = performance.now();
     };
     const run = async () => {
       try {

@@ -4,7 +4,7 @@ import { BOT, type ProcessStage } from '../support/process-stage.ts';
 import { until } from '../support/until.ts';
 
 /** What came of all mails, counted where it happened: in the workspaces, at the SMTP server and in the mailbox. */
-export type Tally = {
+type Tally = {
   mailsIn: number;
   commandsStarted: number;
   answersOut: number;

@@ -74,6 +74,7 @@ async function received(uid: number): Promise<number> {
 
 test('a message is recorded once, with how far the mailbox is read', async () => {
   const [one, two, three] = [mail(1), mail(2), mail(3)];
+  assert.equal(await messages.readCursor(db, 'box'), null);
   await messages.recordIncoming(db, 'box', [one, two], { uidValidity: 7, lastUid: 2 });
   await messages.recordIncoming(db, 'box', [two, three], { uidValidity: 7, lastUid: 3 });
   const seen: string[] = [];
@@ -83,7 +84,10 @@ test('a message is recorded once, with how far the mailbox is read', async () =>
   }
   assert.deepEqual(seen, ['mail 1', 'mail 2', 'mail 3']);
   assert.equal((await messages.readCursor(db, 'box'))?.lastUid, 3);
-  assert.equal(await messages.readCursor(db, 'other'), null);
+  // One that takes its place: when it was read last is known, and nothing else.
+  const other = await messages.readCursor(db, 'other');
+  assert.deepEqual([other?.uidValidity, other?.lastUid], [0, 0]);
+  assert.ok(other && other.movedAt <= new Date());
 });
 
 test('the same mail starts one command, whoever is quicker', async () => {
