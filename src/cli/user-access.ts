@@ -58,7 +58,7 @@ async function changeAccess(
   if (change === 'no-repository') {
     const nearest = nearestName(name, names);
     const question = nearest === null ? '' : ` Did you mean ${nearest}?`;
-    throw new CliError(`there is no repository ${name}.${question} threadbox repo list shows them all.`);
+    throw new CliError(`no repository is called ${name}.${question} threadbox repo list shows them all.`);
   }
   if (asJson) printJson(user);
   else

@@ -138,7 +138,7 @@ test('users are let into single repositories, shut out and let in again; their r
     run('user', 'allow', 'carol@example.com', 'smple'),
   ]);
   assert.equal(denied.out, 'Changed: carol@example.com may use later.\n');
-  assert.match(misspelt.err, /no repository smple\. Did you mean sample\?/);
+  assert.match(misspelt.err, /no repository is called smple\. Did you mean sample\?/);
   const allowed = await run('user', 'allow', 'Carol@example.com', 'sample');
   assert.equal(allowed.out, 'Changed: carol@example.com may use later, sample.\n');
   const listed = JSON.parse((await run('user', 'list', '--json')).out) as Record<string, unknown>[];

@@ -75,12 +75,22 @@ test('a branch is looked for before it is set', async () => {
 
 test('the idle timeout of a user is set, shown and unset', async () => {
   const set = await run('user', 'set', 'John@example.com', '--timeout', '120', '--name', 'John Doe');
-  assert.equal(set.out, 'Changed john@example.com: idle timeout 120 min, name John Doe.\n', set.err);
-  assert.match((await run('user', 'list')).out, /^john@example\.com +John Doe +120 min +\d{4}-/m);
+  assert.equal(
+    set.out,
+    'Changed john@example.com: user, may use all repositories, idle timeout 120 min, name John Doe.\n',
+    set.err,
+  );
+  assert.match(
+    (await run('user', 'list')).out,
+    /^john@example\.com +John Doe +user +all repositories +120 min +\d{4}-/m,
+  );
   const [user] = JSON.parse((await run('user', 'list', '--json')).out) as { idleTimeoutMs: number }[];
   assert.equal(user?.idleTimeoutMs, 7_200_000);
   await run('user', 'set', 'john@example.com', '--timeout', 'default');
-  assert.match((await run('user', 'list')).out, /^john@example\.com +John Doe +\(default\) +\d{4}-/m);
+  assert.match(
+    (await run('user', 'list')).out,
+    /^john@example\.com +John Doe +user +all repositories +\(default\) +\d{4}-/m,
+  );
 });
 
 test('what is set of nobody is told', async () => {

@@ -34,6 +34,10 @@ export async function judgeByDkim(
   if (claimed.length === 0) return refused('it has no DKIM signature');
   const aligned = claimed.filter(({ domain }) => isAligned(domain, fromDomain));
   if (aligned.length === 0) return refused(`its DKIM signature is not of ${fromDomain}`);
+  // Also another's: each l= is a reading of the whole body of its own.
+  if (claimed.some(({ leavesEndOpen }) => leavesEndOpen)) {
+    return refused('a DKIM signature leaves the end of the mail open (l=)');
+  }
   const domains = new Set(aligned.map(({ domain }) => domain));
   const resolver = guarded(resolve, (name) => isKeyOf(name, domains), MOST_QUESTIONS);
   const options = { strict: true, minBitLength: SHORTEST_KEY_BITS, curTime: now, resolver };
@@ -61,17 +65,14 @@ export async function judgeByDkim(
 const ACTED_ON = ['from', 'date', 'subject'];
 
 function judgeSignature(
-  { domain, signedFields, leavesEndOpen }: Signature,
-  { status, canonBodyLengthLimited }: DkimResult,
+  { domain, signedFields }: Signature,
+  { status }: DkimResult,
   fields: readonly HeaderField[],
 ): DkimJudged {
   const { result, comment } = status;
   if (result === 'temperror') return { kind: 'later', reason: `the DKIM key of ${domain}: ${comment}` };
   if (result !== 'pass') return refused(`dkim=${result} of ${domain}${comment ? ` (${comment})` : ''}`);
   if (status.testing) return refused(`the DKIM key of ${domain} is only being tested (t=y)`);
-  if (leavesEndOpen || canonBodyLengthLimited) {
-    return refused(`the DKIM signature of ${domain} leaves the end of the mail open (l=)`);
-  }
   const unsigned = ACTED_ON.find(
     (field) => !signedFields.includes(field) && fields.some(({ name }) => name === field),
   );

@@ -70,6 +70,10 @@ test('a signature must cover From, Date, Subject and all of the body', async () 
   const open = await signed(mail(), { domain: 'example.com', maxBodyLength: 8 });
   assert.match(await reasonOf(open), /leaves the end of the mail open/);
   assert.match(await reasonOf(`${open}rm -rf /\r\n`), /leaves the end of the mail open/);
+  const another = await signed(await signed(mail(), { domain: 'evil.test', maxBodyLength: 8 }), {
+    domain: 'example.com',
+  });
+  assert.match(await reasonOf(another), /leaves the end of the mail open/);
   const noSubject = await signed(mail(), { domain: 'example.com', fields: 'From:Date' });
   assert.match(await reasonOf(noSubject), /does not cover subject/);
   const noDate = await signed(mail(), { domain: 'example.com', fields: 'From:Subject' });
