@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { parseMailUrl, type MailServer } from './config-mail-url.ts';
+import { OAUTH_PROVIDERS, oauthConfig, type OauthConfig } from './config-oauth.ts';
 
 export type { MailServer };
 
@@ -15,6 +16,8 @@ export type Config = {
   /** The mailbox that `threadbox mail` writes from, where the bot's is a real one. */
   clientImap: MailServer | null;
   clientSmtp: MailServer | null;
+  /** Where IMAP_URL or SMTP_URL say auth=xoauth2. */
+  oauth: OauthConfig | null;
   mailbox: string;
   botAddress: string;
   /** Lower case: `john@example.com`, or `*@example.com` for a whole domain. */
@@ -56,6 +59,8 @@ export type Secrets = {
   smtpPassword: string | null;
   clientImapPassword: string | null;
   clientSmtpPassword: string | null;
+  oauthClientSecret: string | null;
+  oauthRefreshToken: string | null;
   databaseUrl: string | null;
   redisUrl: string | null;
 };
@@ -143,6 +148,11 @@ const schema = z.object({
   SMTP_URL: mailServer('smtp'),
   CLIENT_IMAP_URL: mailServer('imap'),
   CLIENT_SMTP_URL: mailServer('smtp'),
+  OAUTH_PROVIDER: z.enum(OAUTH_PROVIDERS, 'expected google or microsoft').optional(),
+  OAUTH_TOKEN_URL: url(['https:', 'http:'], 'e.g. https://oauth2.googleapis.com/token'),
+  OAUTH_CLIENT_ID: z.string().optional(),
+  OAUTH_CLIENT_SECRET: z.string().optional(),
+  OAUTH_REFRESH_TOKEN: z.string().optional(),
   MAILBOX: z.string().default('INBOX'),
   BOT_ADDRESS: z
     .string()
@@ -213,13 +223,18 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): {
       'CONTAINER_GRACE_PERIOD_MS: expected less than CONTAINER_IDLE_TIMEOUT_MS: the warning comes before the end',
     );
   }
-  if (faults.length > 0 || !values) throw new ConfigError(faults);
+  const oauth = values ? oauthConfig(values, usesOauth(values)) : null;
+  if (Array.isArray(oauth)) faults.push(...oauth);
+  if (values?.CLIENT_IMAP_URL?.server.usesOauth || values?.CLIENT_SMTP_URL?.server.usesOauth)
+    faults.push('CLIENT_IMAP_URL: auth=xoauth2 is for the mailbox of the bot alone');
+  if (faults.length > 0 || !values || Array.isArray(oauth)) throw new ConfigError(faults);
   return {
     config: {
       imap: values.IMAP_URL?.server ?? null,
       smtp: values.SMTP_URL?.server ?? null,
       clientImap: values.CLIENT_IMAP_URL?.server ?? null,
       clientSmtp: values.CLIENT_SMTP_URL?.server ?? null,
+      oauth,
       mailbox: values.MAILBOX,
       botAddress: values.BOT_ADDRESS ?? EMBEDDED_BOT_ADDRESS,
       sentCopies: values.SENT_COPIES,
@@ -250,11 +265,16 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): {
       smtpPassword: values.SMTP_URL?.password ?? null,
       clientImapPassword: values.CLIENT_IMAP_URL?.password ?? null,
       clientSmtpPassword: values.CLIENT_SMTP_URL?.password ?? null,
+      oauthClientSecret: values.OAUTH_CLIENT_SECRET ?? null,
+      oauthRefreshToken: values.OAUTH_REFRESH_TOKEN ?? null,
       databaseUrl: values.DATABASE_URL,
       redisUrl: values.REDIS_URL,
     },
   };
 }
+
+const usesOauth = ({ IMAP_URL: imap, SMTP_URL: smtp }: z.infer<typeof schema>): boolean =>
+  Boolean(imap?.server.usesOauth || smtp?.server.usesOauth);
 
 /**
  * The process's environment, over what a `.env` file in the working directory says. The environment wins.

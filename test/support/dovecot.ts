@@ -40,8 +40,12 @@ export type Dovecot = {
  * A private Dovecot on loopback ports; `stop` and `start` keep ports and mail.
  *
  * @param hasTls false: what passes can be read by a proxy
+ * @param introspectionUrl says whose an access token is; logins by XOAUTH2 and OAUTHBEARER are taken then
  */
-export async function startDovecot({ hasTls = true }: { hasTls?: boolean } = {}): Promise<Dovecot> {
+export async function startDovecot({
+  hasTls = true,
+  introspectionUrl,
+}: { hasTls?: boolean; introspectionUrl?: string } = {}): Promise<Dovecot> {
   const dir = await mkdtemp(join(tmpdir(), 'threadbox-dovecot-'));
   const [imapPort, imapsPort, lmtpPort] = [await freePort(), await freePort(), await freePort()];
   const authPort = await freePort();
@@ -54,8 +58,29 @@ export async function startDovecot({ hasTls = true }: { hasTls?: boolean } = {})
   const conf = join(dir, 'dovecot.conf');
   await writeFile(
     conf,
-    configuration({ dir, owner, imapPort, imapsPort, lmtpPort, authPort, password, hasTls }),
+    configuration({
+      dir,
+      owner,
+      imapPort,
+      imapsPort,
+      lmtpPort,
+      authPort,
+      password,
+      hasTls,
+      introspectionUrl,
+    }),
   );
+
+  if (introspectionUrl !== undefined) {
+    const oauth = [
+      `introspection_url = ${introspectionUrl}`,
+      'introspection_mode = get',
+      'username_attribute = email',
+      'active_attribute = active',
+      'active_value = true',
+    ];
+    await writeFile(join(dir, 'oauth2.conf.ext'), `${oauth.join('\n')}\n`);
+  }
 
   let master: ChildProcess | null = null;
   const maildir = (user: string): string => join(dir, 'mail', user, 'Maildir');
@@ -166,6 +191,7 @@ function configuration({
   authPort,
   password,
   hasTls,
+  introspectionUrl,
 }: {
   dir: string;
   owner: Owner;
@@ -175,6 +201,7 @@ function configuration({
   authPort: number;
   password: string;
   hasTls: boolean;
+  introspectionUrl: string | undefined;
 }): string {
   const home = `uid=${owner.uid} gid=${owner.gid} home=${dir}/mail/%u`;
   return `
@@ -187,12 +214,13 @@ first_valid_uid = 1
 mail_location = maildir:~/Maildir
 mail_fsync = never
 disable_plaintext_auth = no
-auth_mechanisms = plain login
+auth_mechanisms = plain login${introspectionUrl === undefined ? '' : ' xoauth2 oauthbearer'}
 ssl = ${hasTls ? 'yes' : 'no'}
 ssl_cert = <${dir}/cert.pem
 ssl_key = <${dir}/key.pem
 mail_max_userip_connections = 100
 ${owner.isRoot ? '' : unprivileged(owner)}
+${introspectionUrl === undefined ? '' : oauthLogins(dir)}
 passdb {
   driver = static
   args = password=${password}
@@ -233,6 +261,14 @@ service stats {
 }
 `;
 }
+
+const oauthLogins = (dir: string): string => `
+passdb {
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = ${dir}/oauth2.conf.ext
+}
+`;
 
 /** Everything runs as one ordinary user, who may not chroot. */
 const unprivileged = ({ name, group }: Owner): string => `
