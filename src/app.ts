@@ -120,7 +120,7 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
   const sharedState = new SharedState(secrets.redisUrl ?? (embedded.redisUrl as string), log);
   closers.add('Redis', () => sharedState.close());
 
-  const accounts = mailAccounts(settings, embedded);
+  const accounts = mailAccounts(config, secrets, embedded.mail, { now, log });
   const outbox = startOutgoing({
     db,
     lock,

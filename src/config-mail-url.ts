@@ -8,6 +8,8 @@ export type MailServer = {
   /** `implicit`: TLS from the first byte. `required`: STARTTLS or nothing. `offered`: STARTTLS where the server has it. */
   tls: 'implicit' | 'required' | 'offered';
   verifyCertificate: boolean;
+  /** With access tokens instead of a password. */
+  usesOauth?: boolean;
 };
 
 /** `imaps://user:password@host`, and the like. @returns what is wrong with it, where something is */
@@ -21,9 +23,13 @@ export function parseMailUrl(
   if (!implicit && parsed.protocol !== `${scheme}:`)
     return `the scheme is neither ${scheme}s: nor ${scheme}:`;
   if (parsed.hostname === '') return 'no host';
-  if (parsed.username === '' || parsed.password === '')
+  const usesOauth = parsed.searchParams.get('auth') === 'xoauth2';
+  if (parsed.username === '' || (parsed.password === '' && !usesOauth))
     return 'no user and password (write @ in either as %40)';
+  if (parsed.password !== '' && usesOauth) return 'a password together with auth=xoauth2';
   for (const [name, value] of parsed.searchParams) {
+    if (name === 'auth' && value === 'xoauth2') continue;
+    if (name === 'auth') return 'option auth takes only the value xoauth2';
     if (name !== 'insecure-skip-verify' && name !== 'insecure-plaintext') return `unknown option ${name}`;
     if (value !== 'yes') return `option ${name} takes only the value yes`;
   }
@@ -46,6 +52,7 @@ export function parseMailUrl(
       user,
       tls: implicit ? 'implicit' : mayBePlain ? 'offered' : 'required',
       verifyCertificate: !parsed.searchParams.has('insecure-skip-verify'),
+      ...(usesOauth && { usesOauth }),
     },
     password,
   };

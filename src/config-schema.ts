@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { listOf, mailServer, url, wholeNumber } from './config-forms.ts';
+import { OAUTH_PROVIDERS } from './config-oauth.ts';
 import { senderAuthModes } from './config-sender.ts';
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -27,6 +28,11 @@ export const schema = z.object({
   SMTP_URL: mailServer('smtp'),
   CLIENT_IMAP_URL: mailServer('imap'),
   CLIENT_SMTP_URL: mailServer('smtp'),
+  OAUTH_PROVIDER: z.enum(OAUTH_PROVIDERS, 'expected google or microsoft').optional(),
+  OAUTH_TOKEN_URL: url(['https:', 'http:'], 'e.g. https://oauth2.googleapis.com/token'),
+  OAUTH_CLIENT_ID: z.string().optional(),
+  OAUTH_CLIENT_SECRET: z.string().optional(),
+  OAUTH_REFRESH_TOKEN: z.string().optional(),
   MAILBOX: z.string().default('INBOX'),
   FILE_MAIL: z.enum(['yes', 'no'], 'expected yes or no').default('yes'),
   PROCESSED_MAILBOX: z.string().default('Processed'),

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { MailServer } from './config-mail-url.ts';
+import { oauthConfig, type OauthConfig } from './config-oauth.ts';
 import { EMBEDDED_BOT_ADDRESS, schema, type LogLevel } from './config-schema.ts';
 import { senderAuthFaults, type SenderAuth } from './config-sender.ts';
 
@@ -16,6 +17,8 @@ export type Config = {
   /** The mailbox that `threadbox mail` writes from, where the bot's is a real one. */
   clientImap: MailServer | null;
   clientSmtp: MailServer | null;
+  /** Where IMAP_URL or SMTP_URL say auth=xoauth2. */
+  oauth: OauthConfig | null;
   mailbox: string;
   /** Where handled mail is moved to; `null`: it stays where it is. `/` separates levels. */
   folders: { processed: string; refused: string } | null;
@@ -83,6 +86,8 @@ export type Secrets = {
   smtpPassword: string | null;
   clientImapPassword: string | null;
   clientSmtpPassword: string | null;
+  oauthClientSecret: string | null;
+  oauthRefreshToken: string | null;
   databaseUrl: string | null;
   redisUrl: string | null;
 };
@@ -136,6 +141,8 @@ function faultsBetween(
     if (values && values[name].toLowerCase() === values.MAILBOX.toLowerCase())
       faults.push(`${name}: expected another mailbox than MAILBOX: handled mail is moved there`);
   }
+  if (values?.CLIENT_IMAP_URL?.server.usesOauth || values?.CLIENT_SMTP_URL?.server.usesOauth)
+    faults.push('CLIENT_IMAP_URL: auth=xoauth2 is for the mailbox of the bot alone');
   return faults;
 }
 
@@ -161,21 +168,25 @@ export function loadConfig(
     : result.error.issues.map((issue) => `${String(issue.path[0])}: ${issue.message}`);
   const values = result.data;
   faults.push(...faultsBetween(given, values, isForBot));
-  if (faults.length > 0 || !values) throw new ConfigError(faults);
+  const oauth = values ? oauthConfig(values, usesOauth(values)) : null;
+  if (Array.isArray(oauth)) faults.push(...oauth);
+  if (faults.length > 0 || !values || Array.isArray(oauth)) throw new ConfigError(faults);
   return {
-    config: configOf(values),
+    config: { ...configOf(values), oauth },
     secrets: {
       imapPassword: values.IMAP_URL?.password ?? null,
       smtpPassword: values.SMTP_URL?.password ?? null,
       clientImapPassword: values.CLIENT_IMAP_URL?.password ?? null,
       clientSmtpPassword: values.CLIENT_SMTP_URL?.password ?? null,
+      oauthClientSecret: values.OAUTH_CLIENT_SECRET ?? null,
+      oauthRefreshToken: values.OAUTH_REFRESH_TOKEN ?? null,
       databaseUrl: values.DATABASE_URL,
       redisUrl: values.REDIS_URL,
     },
   };
 }
 
-function configOf(values: z.infer<typeof schema>): Config {
+function configOf(values: z.infer<typeof schema>): Omit<Config, 'oauth'> {
   return {
     imap: values.IMAP_URL?.server ?? null,
     smtp: values.SMTP_URL?.server ?? null,
@@ -231,6 +242,9 @@ function configOf(values: z.infer<typeof schema>): Config {
     logLevel: values.LOG_LEVEL,
   };
 }
+
+const usesOauth = ({ IMAP_URL: imap, SMTP_URL: smtp }: z.infer<typeof schema>): boolean =>
+  Boolean(imap?.server.usesOauth || smtp?.server.usesOauth);
 
 /**
  * The process's environment, over what a `.env` file in the working directory says. The environment wins.

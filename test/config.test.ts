@@ -74,6 +74,41 @@ test('certificates are verified unless the URL says otherwise', () => {
   );
 });
 
+test('access tokens need no password, and what they are had with', () => {
+  const tokens = {
+    IMAP_URL: 'imaps://bot%40example.com@outlook.office365.com?auth=xoauth2',
+    SMTP_URL: 'smtp://bot%40example.com@smtp.office365.com?auth=xoauth2',
+    BOT_ADDRESS: 'bot@example.com',
+    OAUTH_PROVIDER: 'microsoft',
+    OAUTH_CLIENT_ID: 'app',
+    OAUTH_REFRESH_TOKEN: 'hunter2',
+  };
+  const { config, secrets } = loadConfig(tokens);
+  assert.deepEqual([config.imap?.usesOauth, config.smtp?.usesOauth], [true, true]);
+  assert.match(config.oauth?.tokenUrl ?? '', /^https:\/\/login\.microsoftonline\.com\/common\//);
+  assert.match(config.oauth?.scope ?? '', /IMAP\.AccessAsUser\.All/);
+  assert.equal(secrets.oauthRefreshToken, 'hunter2');
+  assert.doesNotMatch(JSON.stringify(config), /hunter2/);
+  const own = { ...tokens, OAUTH_PROVIDER: '', OAUTH_TOKEN_URL: 'https://login.example.com/token' };
+  assert.deepEqual(loadConfig(own).config.oauth?.tokenUrl, 'https://login.example.com/token');
+  assert.deepEqual(
+    faultsOf({ ...tokens, OAUTH_PROVIDER: '', OAUTH_CLIENT_ID: '', OAUTH_REFRESH_TOKEN: '' }),
+    [
+      'OAUTH_CLIENT_ID: expected with auth=xoauth2: as the provider has given it',
+      'OAUTH_REFRESH_TOKEN: expected with auth=xoauth2',
+      'OAUTH_PROVIDER: expected google or microsoft with auth=xoauth2, or an OAUTH_TOKEN_URL',
+    ],
+  );
+  assert.match(
+    String(faultsOf({ ...tokens, IMAP_URL: 'imaps://a:b@mail.example.com?auth=xoauth2' })),
+    /a password together with auth=xoauth2/,
+  );
+  assert.match(
+    String(faultsOf({ ...tokens, CLIENT_IMAP_URL: 'imaps://a@mail.example.com?auth=xoauth2' })),
+    /auth=xoauth2 is for the mailbox of the bot alone/,
+  );
+});
+
 test('every fault is told at once, with what is expected', () => {
   assert.deepEqual(
     [

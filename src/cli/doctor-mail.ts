@@ -1,4 +1,6 @@
 import { loadConfig, readEnvironment, type MailServer } from '../config.ts';
+import { createLog } from '../log.ts';
+import { mailAccounts } from '../mail-accounts.ts';
 import { plural } from '../mail/amounts.ts';
 import { newestMails } from '../mail/inbox/newest.ts';
 import { systemResolve } from '../mail/sender-auth/dns.ts';
@@ -26,7 +28,9 @@ export async function examineMailbox({ asJson }: { asJson: boolean }): Promise<n
         'The embedded mail server needs no SENDER_AUTH: with it, everybody writes as who logged in.',
     );
   }
-  const account = { server: imap, password: secrets.imapPassword as string, mailbox };
+  const log = createLog('silent');
+  const { password } = mailAccounts(config, secrets, undefined, { now: () => new Date(), log }).imap;
+  const account = { server: imap, password, mailbox };
   const mails = await newestMails(account, { most: MOST_MAILS, maxMessageBytes: MAX_MESSAGE_BYTES }).catch(
     (error: unknown) => {
       const trouble = `the mailbox ${mailbox} at ${imap.host}:${imap.port} cannot be read: ${withCauses(error)}`;

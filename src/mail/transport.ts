@@ -1,5 +1,7 @@
+import { callbackify } from 'node:util';
 import { createTransport } from 'nodemailer';
 import type { MailServer } from '../config.ts';
+import type { Credential } from './oauth.ts';
 import { refusalOf } from './refusal.ts';
 
 type RawMail = { raw: Buffer; from: string; to: readonly string[] };
@@ -58,7 +60,7 @@ const IDLE_TIMEOUT_MS = 280_000;
 /** Opens nothing yet: the first mail does. */
 export function connectSmtp(
   server: MailServer,
-  password: string,
+  password: Credential,
   limits: TransportLimits = LIMITS,
 ): MailTransport {
   const { host, port, user, tls, verifyCertificate } = server;
@@ -73,7 +75,7 @@ export function connectSmtp(
     port,
     secure: tls === 'implicit',
     requireTLS: tls === 'required',
-    auth: { user, pass: password },
+    auth: typeof password === 'string' ? { user, pass: password } : { type: 'OAuth2', user },
     tls: { rejectUnauthorized: verifyCertificate },
     connectionTimeout: limits.connectTimeoutMs,
     greetingTimeout: limits.connectTimeoutMs,
@@ -81,6 +83,14 @@ export function connectSmtp(
     disableFileAccess: true,
     disableUrlAccess: true,
   });
+  if (typeof password !== 'string') {
+    let last: string | undefined;
+    const give = callbackify(async (isRefused: boolean) => {
+      last = await password.accessToken(isRefused ? last : undefined);
+      return last;
+    });
+    pool.set('oauth2_provision_cb', (_user, isRefused, done) => give(isRefused, done));
+  }
   return {
     async send({ raw, from, to }) {
       const signal = AbortSignal.timeout(limits.sendTimeoutMs);

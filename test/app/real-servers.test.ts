@@ -17,6 +17,7 @@ import { engine, engineHost } from '../support/engine.ts';
 import { startGitUpstream, type GitUpstream } from '../support/git-upstream.ts';
 import { AUTHSERV_ID, startPostfix, type Postfix } from '../support/postfix.ts';
 import { ranWith } from '../support/ran-with.ts';
+import { startTokenServer, type TokenServer } from '../support/token-server.ts';
 import { until } from '../support/until.ts';
 
 // The mail servers of a small company: Postfix in front of Dovecot, logins and TLS everywhere.
@@ -27,13 +28,15 @@ const SKIP = '?insecure-skip-verify=yes';
 let dir: string;
 let dovecot: Dovecot;
 let postfix: Postfix;
+let tokenServer: TokenServer;
 let upstream: GitUpstream;
 let installation: string | null = null;
 let alice: Correspondent;
 
 before(async () => {
   dir = await mkdtemp(join(tmpdir(), 'threadbox-real-'));
-  dovecot = await startDovecot();
+  tokenServer = await startTokenServer(BOT);
+  dovecot = await startDovecot({ introspectionUrl: tokenServer.introspectionUrl });
   postfix = await startPostfix(dovecot, ['threadbox.test', 'example.com'], { largestMailBytes: 250_000 });
   upstream = await startGitUpstream();
   const smtp = { ...dovecot.account(ALICE), port: postfix.port };
@@ -48,6 +51,7 @@ after(async () => {
   await upstream.close();
   await postfix.close();
   await dovecot.close();
+  await tokenServer.close();
   await rm(dir, { recursive: true, force: true });
 });
 
@@ -55,8 +59,10 @@ after(async () => {
 async function startBot(
   imap: { scheme: 'imap' | 'imaps'; options: string },
   smtpOptions: string,
+  env: Readonly<Record<string, string>> = {},
 ): Promise<{ app: App; lines: LogLine[] }> {
-  const login = `${encodeURIComponent(BOT)}:${encodeURIComponent(dovecot.password)}@127.0.0.1`;
+  const password = imap.options.includes('xoauth2') ? '' : `:${encodeURIComponent(dovecot.password)}`;
+  const login = `${encodeURIComponent(BOT)}${password}@127.0.0.1`;
   const imapPort = imap.scheme === 'imaps' ? dovecot.imapsPort : dovecot.imapPort;
   const { config, secrets } = loadConfig({
     IMAP_URL: `${imap.scheme}://${login}:${imapPort}${imap.options}`,
@@ -68,6 +74,7 @@ async function startBot(
     CONTAINER_IMAGE: process.env['CONTAINER_IMAGE'],
     ALLOWED_SENDERS: '*@example.com, *@elsewhere.test',
     DATA_DIR: join(dir, 'data'),
+    ...env,
   });
   const { log, lines } = collectedLog();
   const app = await startApp({ config, secrets, log, signal: new AbortController().signal });
@@ -151,4 +158,22 @@ test('what Postfix sends back is recorded and told; what is too large for it com
   );
   const refused = await app.db('outbox').whereNotNull('replaced_by').first();
   assert.match(refused.last_error as string, /larger than allowed 250000/);
+});
+
+test('with access tokens instead of a password a command is taken and answered, through Dovecot and Postfix', async (t) => {
+  const oauth = `${SKIP}&auth=xoauth2`;
+  const { app, lines } = await startBot({ scheme: 'imaps', options: oauth }, oauth, {
+    OAUTH_TOKEN_URL: tokenServer.tokenUrl,
+    OAUTH_CLIENT_ID: 'app',
+    OAUTH_REFRESH_TOKEN: 'refresh',
+  });
+  t.after(() => app.close());
+  const patience = { timeoutMs: 30_000, signal: new AbortController().signal };
+  const mail = { to: BOT, subject: '[sample] Tokens', body: 'echo $((6*7)) by token' };
+  ranWith((await askBot(alice, mail, patience)).answer.text, '42 by token');
+  assert.deepEqual(tokenServer.given, ['token-1']);
+  assert.deepEqual(
+    lines.filter(({ level }) => level >= 40),
+    [],
+  );
 });

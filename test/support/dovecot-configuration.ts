@@ -11,6 +11,7 @@ export function configuration({
   hasTls,
   prefix,
   capabilities,
+  introspectionUrl,
 }: {
   dir: string;
   owner: Owner;
@@ -22,6 +23,7 @@ export function configuration({
   hasTls: boolean;
   prefix: string;
   capabilities: string | undefined;
+  introspectionUrl: string | undefined;
 }): string {
   const home = `uid=${owner.uid} gid=${owner.gid} home=${dir}/mail/%u`;
   return `
@@ -34,12 +36,13 @@ first_valid_uid = 1
 mail_location = maildir:~/Maildir
 mail_fsync = never
 disable_plaintext_auth = no
-auth_mechanisms = plain login
+auth_mechanisms = plain login${introspectionUrl === undefined ? '' : ' xoauth2 oauthbearer'}
 ssl = ${hasTls ? 'yes' : 'no'}
 ssl_cert = <${dir}/cert.pem
 ssl_key = <${dir}/key.pem
 mail_max_userip_connections = 100
 ${owner.isRoot ? '' : unprivileged(owner)}
+${introspectionUrl === undefined ? '' : oauthLogins(dir)}
 passdb {
   driver = static
   args = password=${password}
@@ -93,5 +96,13 @@ service anvil {
 }
 service imap-login {
   chroot =
+}
+`;
+
+const oauthLogins = (dir: string): string => `
+passdb {
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = ${dir}/oauth2.conf.ext
 }
 `;

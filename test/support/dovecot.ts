@@ -51,6 +51,8 @@ type DovecotKind = {
   prefix?: string;
   /** What it says it can do, for one that can do less. */
   capabilities?: string;
+  /** Says whose an access token is; logins by XOAUTH2 and OAUTHBEARER are taken then. */
+  introspectionUrl?: string;
 };
 
 /** A private Dovecot on loopback ports; `stop` and `start` keep ports and mail. */
@@ -58,6 +60,7 @@ export async function startDovecot({
   hasTls = true,
   prefix = '',
   capabilities,
+  introspectionUrl,
 }: DovecotKind = {}): Promise<Dovecot> {
   const dir = await mkdtemp(join(tmpdir(), 'threadbox-dovecot-'));
   const [imapPort, imapsPort, lmtpPort] = [await freePort(), await freePort(), await freePort()];
@@ -82,8 +85,20 @@ export async function startDovecot({
       hasTls,
       prefix,
       capabilities,
+      introspectionUrl,
     }),
   );
+
+  if (introspectionUrl !== undefined) {
+    const oauth = [
+      `introspection_url = ${introspectionUrl}`,
+      'introspection_mode = get',
+      'username_attribute = email',
+      'active_attribute = active',
+      'active_value = true',
+    ];
+    await writeFile(join(dir, 'oauth2.conf.ext'), `${oauth.join('\n')}\n`);
+  }
 
   let master: ChildProcess | null = null;
   const maildir = (user: string): string => join(dir, 'mail', user, 'Maildir');

@@ -1,5 +1,6 @@
 import { ImapFlow } from 'imapflow';
 import type { MailServer } from '../../config.ts';
+import type { Credential } from '../oauth.ts';
 
 /** How long the server may take, in ms. */
 export type Deadlines = {
@@ -15,15 +16,15 @@ export const DEADLINES: Deadlines = { connectMs: 30_000, answerMs: 20_000, fetch
 const SILENCE_MS = 90_000;
 
 /**
- * Opens a connection and selects a mailbox, only for reading unless told otherwise. It idles when it is told to, never between two commands:
- * each would have to break the IDLE first. The caller closes it with `client.close()`.
+ * Opens a connection and selects a mailbox, only for reading unless told otherwise. It idles when it is told to, never
+ * between two commands: each would have to break the IDLE first. The caller closes it with `client.close()`.
  *
- * @throws what the server or the network says, with `code: 'IMAP_LOGIN_REFUSED'` for a wrong user or password. Nothing
- *   is left open then.
+ * @throws what `password` throws where it is a source of tokens; what the server or the network says, with
+ *   `code: 'IMAP_LOGIN_REFUSED'` for a wrong user or password. Nothing is left open then.
  */
 export async function openMailbox(
   server: MailServer,
-  password: string,
+  password: Credential,
   mailbox: string,
   {
     deadlines = DEADLINES,
@@ -31,10 +32,11 @@ export async function openMailbox(
     signal,
   }: { deadlines?: Deadlines; isReadOnly?: boolean; signal?: AbortSignal | undefined } = {},
 ): Promise<ImapFlow> {
+  const token = typeof password === 'string' ? null : await password.accessToken();
   const client = new ImapFlow({
     host: server.host,
     port: server.port,
-    auth: { user: server.user, pass: password },
+    auth: { user: server.user, ...(token === null ? { pass: password as string } : { accessToken: token }) },
     secure: server.tls === 'implicit',
     ...(server.tls === 'required' && { doSTARTTLS: true }),
     tls: { rejectUnauthorized: server.verifyCertificate },
@@ -56,10 +58,16 @@ export async function openMailbox(
     return client;
   } catch (error) {
     client.close();
+    if (token !== null && (error as ImapError).code === 'IMAP_LOGIN_REFUSED') await renewed(password, token);
     throw error;
   } finally {
     signal?.removeEventListener('abort', stop);
   }
+}
+
+/** The next login has another token: this one may have been taken back before its time. */
+async function renewed(tokens: Credential, refused: string): Promise<void> {
+  if (typeof tokens !== 'string') await tokens.accessToken(refused);
 }
 
 /**

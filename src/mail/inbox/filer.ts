@@ -4,12 +4,13 @@ import type { MailServer } from '../../config.ts';
 import type { Log } from '../../log.ts';
 import { watchPart } from '../../part-state.ts';
 import { pauseMs, type Pauses } from '../../retry.ts';
+import type { Credential } from '../oauth.ts';
 import { DEADLINES, openMailbox, type Deadlines } from './connect.ts';
 import { fileMails, type Folders, type MailToFile } from './file-mails.ts';
 
 export type FilerParts = {
   server: MailServer;
-  password: string;
+  password: Credential;
   mailbox: string;
   folders: Folders;
   /** Handled and not filed yet, the oldest first. Nothing while it is not for us to file. */

@@ -1,4 +1,5 @@
 import type { MailServer } from '../../config.ts';
+import type { Credential } from '../oauth.ts';
 import { DEADLINES, openMailbox } from './connect.ts';
 import { fetchListed, MOST_AT_ONCE, type FetchedMessage } from './fetch-messages.ts';
 import { searchUids } from './uids.ts';
@@ -10,7 +11,7 @@ import { searchUids } from './uids.ts';
  * @throws what the server or the network says, with `code: 'IMAP_LOGIN_REFUSED'` for a wrong user or password
  */
 export async function newestMails(
-  { server, password, mailbox }: { server: MailServer; password: string; mailbox: string },
+  { server, password, mailbox }: { server: MailServer; password: Credential; mailbox: string },
   { most, maxMessageBytes }: { most: number; maxMessageBytes: number },
 ): Promise<FetchedMessage[]> {
   const client = await openMailbox(server, password, mailbox);

@@ -1,6 +1,7 @@
 import type { ImapFlow } from 'imapflow';
 import type { MailServer } from '../../config.ts';
 import type { Log } from '../../log.ts';
+import type { Credential } from '../oauth.ts';
 import { retryForEver, type Pauses } from '../../retry.ts';
 import { openMailbox, type Deadlines } from './connect.ts';
 import { fetchListed, fetchNext, fetchRemains, type FetchedMessage } from './fetch-messages.ts';
@@ -20,7 +21,7 @@ export type Timings = Deadlines & {
 
 export type Reader = {
   server: MailServer;
-  password: string;
+  password: Credential;
   mailbox: string;
   maxMessageBytes: number;
   /** How far back the first look at a mailbox goes that took the place of another. */

@@ -3,6 +3,7 @@ import type { MailServer } from '../../config.ts';
 import type { Log } from '../../log.ts';
 import { watchPart } from '../../part-state.ts';
 import { pauseMs, type Pauses } from '../../retry.ts';
+import type { Credential } from '../oauth.ts';
 import { DEADLINES, openMailbox, within } from './connect.ts';
 import { searchUids } from './uids.ts';
 
@@ -11,7 +12,7 @@ type SentCopy = { id: number; raw: Buffer; messageId: string; sentAt: Date; atte
 
 export type SentCopiesParts = {
   server: MailServer;
-  password: string;
+  password: Credential;
   /** The mailbox that is opened to log in: the one that is listened to. */
   mailbox: string;
   due: (limit: number) => Promise<SentCopy[]>;
