@@ -7,12 +7,15 @@ import { PIDS_LIMIT } from './limits.ts';
 
 /** From TERM to KILL. */
 const GRACE_MS = 5000;
-/** For the KILL to the processes of the command, before that to all of the container. */
+/** For the KILL to the processes of the command, before that to all of the container; to ask for it, and to see. */
 const KILL_MS = 2000;
+const ASK_KILL_MS = 3000;
 /** A command that is about to begin cannot be asked yet. */
 const ASK_AGAIN_MS = 500;
 /** For what comes after a command's end: looking for changes, handing out the output. */
 const FINISH_MS = 60_000;
+/** The same after it was asked to end: a fork bomb lets nothing else begin in its container, not even git. */
+const FINISH_STOPPED_MS = 15_000;
 /** For a process that asks or kills: what it reads belongs to the commands, and may never let it end. */
 const ASK_MS = 10_000;
 
@@ -47,29 +50,31 @@ export function startTimeLimit(
   const ask = (sent: 'TERM' | 'KILL', why: StopReason) =>
     askToEnd(docker, containerId, { ...env, _THREADBOX_SIGNAL: sent, _THREADBOX_WHY: why }, signal);
 
-  /** @returns true when it had ended already */
-  async function end(why: StopReason): Promise<boolean> {
+  /** @returns how long its wrapper may take to finish; 0 when the command goes on, or nobody knows */
+  async function end(why: StopReason): Promise<number> {
     let said = await ask('TERM', why);
     for (let waitedMs = 0; said === 'broken' && waitedMs < GRACE_MS; waitedMs += ASK_AGAIN_MS) {
       await wait(ASK_AGAIN_MS);
       said = await ask('TERM', why);
     }
-    if (said === 'ended') return true;
-    if (said !== 'stopping') return false;
+    if (said === 'ended') return FINISH_MS;
+    if (said !== 'stopping') return 0;
     await wait(GRACE_MS);
     said = await ask('KILL', why);
-    if (said !== 'stopping') return said === 'ended';
-    await wait(KILL_MS);
-    return (await ask('KILL', why)) === 'ended';
+    if (said === 'stopping') {
+      await wait(KILL_MS);
+      said = await ask('KILL', why);
+    }
+    return said === 'ended' ? FINISH_STOPPED_MS : 0;
   }
 
   async function enforce(): Promise<void> {
     const why = await untilOver(timeoutMs, cancelled, signal);
-    const hasEnded = await end(why).catch(() => {
+    const finishMs = await end(why).catch(() => {
       signal.throwIfAborted();
-      return false;
+      return 0;
     });
-    if (hasEnded) await wait(FINISH_MS);
+    if (finishMs > 0) await wait(finishMs);
     else killedFor = why;
     await killAll(docker, containerId, signal).catch(() => signal.throwIfAborted());
     isOver = true;
@@ -127,7 +132,8 @@ async function askToEnd(
 ): Promise<'stopping' | 'ended' | 'broken' | 'unknown'> {
   try {
     const request = { command: RUN_FROM_ENVIRONMENT, env: { ...env, _THREADBOX_RUN: scripts.stop } };
-    const { stdout } = await execText(docker, containerId, { ...request, signal: soon(signal) });
+    const askMs = env['_THREADBOX_SIGNAL'] === 'KILL' ? ASK_KILL_MS : ASK_MS;
+    const { stdout } = await execText(docker, containerId, { ...request, signal: soon(signal, askMs) });
     return STOP_WORDS.find((word) => word === stdout) ?? 'unknown';
   } catch {
     signal.throwIfAborted();
@@ -161,8 +167,8 @@ export async function ranForMs(
 
 const HUNDREDTH_MS = 10;
 
-function soon(signal?: AbortSignal): AbortSignal {
-  const deadline = AbortSignal.timeout(ASK_MS);
+function soon(signal?: AbortSignal, askMs = ASK_MS): AbortSignal {
+  const deadline = AbortSignal.timeout(askMs);
   return signal ? AbortSignal.any([signal, deadline]) : deadline;
 }
 
