@@ -28,6 +28,8 @@ export async function answerMessage(
 ): Promise<void> {
   await queue(db, botAddress, content, now, {
     to: { name: message.senderName, address: message.address },
+    // A word on a delay is for the one who waits.
+    copyTo: content.kind === 'delay' ? [] : message.copyTo,
     subject: replySubject(message.subject),
     subjectKey: message.subjectKey,
     inReplyTo: message.messageId,
@@ -45,6 +47,7 @@ export async function writeMail(
 ): Promise<void> {
   await queue(db, botAddress, { ...mail.content, kind: 'notice' }, mail.now, {
     to: { name: '', address: mail.to },
+    copyTo: [],
     subject: mail.subject,
     subjectKey: subjectKey(mail.subject),
     inReplyTo: null,
@@ -56,6 +59,7 @@ export async function writeMail(
 
 type Envelope = {
   to: { name: string; address: string };
+  copyTo: readonly string[];
   subject: string;
   subjectKey: string;
   inReplyTo: string | null;
@@ -69,12 +73,13 @@ async function queue(
   botAddress: string,
   { kind = 'answer', text, html, attachments = [] }: AnswerContent,
   now: Date,
-  { to, inReplyTo, references, ...stored }: Envelope,
+  { to, copyTo, inReplyTo, references, ...stored }: Envelope,
 ): Promise<void> {
   const messageId = newMessageId(botAddress);
   const raw = await composeMail({
     from: { name: 'Threadbox', address: botAddress },
     to,
+    copyTo,
     subject: stored.subject,
     messageId,
     inReplyTo,
@@ -85,5 +90,5 @@ async function queue(
     attachments,
     headers: { [LOOP_HEADER]: kind },
   });
-  await queueAnswer(db, { ...stored, raw, messageId, from: botAddress, to: to.address });
+  await queueAnswer(db, { ...stored, raw, messageId, from: botAddress, to: to.address, copyTo });
 }

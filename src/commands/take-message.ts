@@ -23,12 +23,13 @@ import { findThread, type FoundThread } from '../threads/find-thread.ts';
 import { bodyRepositoryLine, plusAddressName, repositoryTag, subjectKey } from '../threads/identity.ts';
 import { isPatch } from './builtins.ts';
 import { commandText } from './command-text.ts';
+import { copiesTo } from './copies-to.ts';
 import { controlWord, isApply } from './control-words.ts';
 import { refuse, settle, type Taken } from './settle.ts';
 import { takeControlWord, type ControlParts } from './take-control.ts';
 
 export type Intake = ControlParts & {
-  config: Pick<Config, 'allowedSenders' | 'threadBy'>;
+  config: Pick<Config, 'allowedSenders' | 'threadBy' | 'repliesToAll' | 'allowedLists'>;
   maxMessageBytes: number;
 };
 
@@ -46,10 +47,9 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
   } catch (error) {
     return settle(db, received, 'failed', `not readable as a mail: ${(error as Error).message}`, null);
   }
-  const facts = factsOf(message);
-
   const refusal = await whyNotTaken(intake, message);
-  if (refusal !== null) return settle(db, received, 'dropped', refusal, facts);
+  if (refusal !== null) return settle(db, received, 'dropped', refusal, factsOf(message));
+  const facts = { ...factsOf(message), copyTo: await copiesTo(intake, message) };
   const sender = message.sender as string;
   const { messageId, bodyHash } = message;
   if (await isRepeated(db, { address: sender, messageId, bodyHash, raw: received.raw })) {
@@ -128,7 +128,7 @@ export async function giveUpMessage(intake: Intake, received: ReceivedMessage, f
 
 /** Why a message is not for us to answer, or null. */
 async function whyNotTaken({ db, config }: Intake, message: ParsedMessage): Promise<string | null> {
-  const loop = loopReason(message, { botAddress: config.botAddress });
+  const loop = loopReason(message, config);
   if (loop !== null) return loop;
   const { sender } = message;
   if (sender === null) return 'From is not one single address';
@@ -210,5 +210,6 @@ function factsOf(message: ParsedMessage): MessageFacts {
     subject: message.subject,
     subjectKey: subjectKey(message.subject),
     bodyHash: message.bodyHash,
+    copyTo: [],
   };
 }

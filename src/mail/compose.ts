@@ -9,6 +9,7 @@ type Mailbox = { name: string; address: string };
 export type MailToCompose = {
   from: Mailbox;
   to: Mailbox;
+  copyTo?: readonly string[];
   subject: string;
   /** Of the message this one answers. */
   inReplyTo: string | null;
@@ -45,6 +46,9 @@ export async function composeMail(mail: MailToCompose): Promise<Buffer> {
   const composer = new MailComposer({
     from: { name: oneLine(mail.from.name), address: oneLine(mail.from.address) },
     to: { name: oneLine(mail.to.name), address: oneLine(mail.to.address) },
+    ...(mail.copyTo && mail.copyTo.length > 0
+      ? { cc: mail.copyTo.map((address) => ({ name: '', address: oneLine(address) })) }
+      : {}),
     subject: oneLine(mail.subject),
     messageId: mail.messageId,
     date: mail.date,

@@ -103,6 +103,8 @@ export type MessageFacts = {
   subject: string;
   subjectKey: string;
   bodyHash: string;
+  /** Who else gets the answer to it. */
+  copyTo: readonly string[];
 };
 
 /** What became of a message, with what is known of it by now. */
@@ -128,6 +130,7 @@ export async function settleMessage(
         subject: facts.subject,
         subject_key: facts.subjectKey,
         body_hash: facts.bodyHash,
+        copy_to: [...facts.copyTo],
       }),
     });
   if (changed === 0) throw new Error(`Another process has handled the message ${id}`);
@@ -142,6 +145,7 @@ export type MessageToAnswer = {
   references: string[];
   subject: string;
   subjectKey: string;
+  copyTo: string[];
 };
 
 const toAnswer = (db: Db) =>
@@ -153,6 +157,7 @@ const toAnswer = (db: Db) =>
     references: 'reference_ids',
     subject: 'subject',
     subjectKey: 'subject_key',
+    copyTo: 'copy_to',
   });
 
 export async function messageToAnswer(db: Db, id: number): Promise<MessageToAnswer> {

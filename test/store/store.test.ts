@@ -41,6 +41,7 @@ const facts: messages.MessageFacts = {
   subject: '[app] Hello',
   subjectKey: '[app] hello',
   bodyHash: 'abc',
+  copyTo: [],
 };
 
 async function threadOf(
