@@ -1,7 +1,5 @@
 import type { Config } from '../config.ts';
-import { MAX_SCRIPT_BYTES } from '../containers/limits.ts';
 import { loopReason } from '../mail/loop-guard.ts';
-import type { Notice } from '../mail/notices.ts';
 import { parseMessage, type ParsedMessage } from '../mail/parse.ts';
 import { stripReplyPrefixes } from '../mail/reply-prefixes.ts';
 import { readTyped } from '../mail/reply-text.ts';
@@ -21,10 +19,10 @@ import { ensureThread } from '../store/threads.ts';
 import { ensureUser, isRegistered } from '../store/users.ts';
 import { findThread, type FoundThread } from '../threads/find-thread.ts';
 import { bodyRepositoryLine, plusAddressName, repositoryTag, subjectKey } from '../threads/identity.ts';
+import { askedOf } from './asked.ts';
 import { isPatch } from './builtins.ts';
-import { commandText } from './command-text.ts';
 import { copiesTo } from './copies-to.ts';
-import { controlWord, isApply } from './control-words.ts';
+import { controlWord } from './control-words.ts';
 import { refuse, settle, type Taken } from './settle.ts';
 import { takeControlWord, type ControlParts } from './take-control.ts';
 
@@ -82,30 +80,15 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
     return refuse(intake, received, facts, { kind: notice, candidates: found.candidates });
   }
   const repositoryName = repositories.find(({ id }) => id === found.repositoryId)?.name ?? '';
-  const oddity = doubt ?? (body.includes('\u{fffd}') ? 'broken-characters' : null);
-  if (oddity)
-    return refuse(intake, received, facts, {
-      kind: 'unsure',
-      understood: body,
-      doubt: oddity,
-      repositoryName,
-    });
-  const applies = isApply(body, subjectRest, isReply);
-  if (applies && !message.attachments.some(isPatch)) {
-    return refuse(intake, received, facts, { kind: 'no-patch' });
-  }
-  const command = commandText(body, subjectRest, isReply);
-  if ('missing' in command) {
-    const notice: Notice =
-      command.missing === 'empty'
-        ? { kind: 'empty-mail', repositoryName }
-        : { kind: 'command-too-large', limitBytes: MAX_SCRIPT_BYTES };
-    return refuse(intake, received, facts, notice);
-  }
-  return queue(intake, received, facts, message, found, {
-    script: command.script,
-    builtin: applies ? 'apply' : null,
+  const asked = askedOf({
+    typed: { text: body, doubt },
+    subjectRest,
+    isReply,
+    hasPatch: message.attachments.some(isPatch),
+    repositoryName,
   });
+  if ('refusal' in asked) return refuse(intake, received, facts, asked.refusal);
+  return queue(intake, received, facts, message, found, asked);
 }
 
 /**
