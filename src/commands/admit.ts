@@ -10,7 +10,10 @@ import { isRegistered } from '../store/users.ts';
 
 export type AdmitParts = {
   db: Db;
-  config: Pick<Config, 'allowedSenders' | 'botAddress' | 'botAliases' | 'senderAuth' | 'dateToleranceMs'>;
+  config: Pick<
+    Config,
+    'allowedLists' | 'allowedSenders' | 'botAddress' | 'botAliases' | 'senderAuth' | 'dateToleranceMs'
+  >;
   checkSender: SenderCheck;
 };
 
@@ -28,7 +31,7 @@ export async function admit(
   received: ReceivedMessage,
   message: ParsedMessage,
 ): Promise<Admission> {
-  const loop = loopReason(message, { botAddress: config.botAddress });
+  const loop = loopReason(message, config);
   if (loop !== null) return { dropped: loop };
   const { sender, date, messageId, bodyHash } = message;
   if (sender === null) return { dropped: 'From is not one single address' };

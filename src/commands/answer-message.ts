@@ -34,6 +34,8 @@ export async function answerMessage(
 ): Promise<void> {
   await queue(db, answering, content, now, {
     to: { name: message.senderName, address: message.address },
+    // A word on a delay is for the one who waits.
+    copyTo: content.kind === 'delay' ? [] : message.copyTo,
     subject: replySubject(message.subject),
     subjectKey: message.subjectKey,
     inReplyTo: message.messageId,
@@ -51,6 +53,7 @@ export async function writeMail(
 ): Promise<void> {
   await queue(db, answering, { ...mail.content, kind: 'notice' }, mail.now, {
     to: { name: '', address: mail.to },
+    copyTo: [],
     subject: mail.subject,
     subjectKey: subjectKey(mail.subject),
     inReplyTo: null,
@@ -62,6 +65,7 @@ export async function writeMail(
 
 type Envelope = {
   to: { name: string; address: string };
+  copyTo: readonly string[];
   subject: string;
   subjectKey: string;
   inReplyTo: string | null;
@@ -75,15 +79,18 @@ async function queue(
   { botAddress, replyToken }: Answering,
   { kind = 'answer', text, html, attachments = [] }: AnswerContent,
   now: Date,
-  { to, inReplyTo, references, ...stored }: Envelope,
+  { to, copyTo, inReplyTo, references, ...stored }: Envelope,
 ): Promise<void> {
   const messageId = newMessageId(botAddress);
   const of = { sender: to.address, threadId: stored.threadId ?? '' };
-  const token = replyToken ? mintToken(await tokenKey(db), of, now) : null;
+  // It shows that one can read the sender's mail: nobody else is to have it.
+  const hasToken = replyToken && copyTo.length === 0;
+  const token = hasToken ? mintToken(await tokenKey(db), of, now) : null;
   const raw = await composeMail({
     from: { name: 'Threadbox', address: botAddress },
     to,
     replyTo: token === null ? undefined : { name: 'Threadbox', address: tagged(botAddress, token) },
+    copyTo,
     subject: stored.subject,
     messageId,
     inReplyTo,
@@ -94,7 +101,7 @@ async function queue(
     attachments,
     headers: { [LOOP_HEADER]: kind },
   });
-  await queueAnswer(db, { ...stored, raw, messageId, from: botAddress, to: to.address });
+  await queueAnswer(db, { ...stored, raw, messageId, from: botAddress, to: to.address, copyTo });
 }
 
 /** RFC 5233: what stands behind the `+` is the mailbox's own affair. */

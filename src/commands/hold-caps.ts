@@ -16,7 +16,7 @@ const REASONS: Record<keyof Caps, string> = {
 
 /**
  * Drops a message that is one too many for this hour. Its sender is told once in an hour; of too many mails to that very
- * address nobody is told anything.
+ * address nobody is told anything. A control word passes the other caps: whoever has sent too much must be able to cancel.
  *
  * @returns null when there is room for it
  */
@@ -24,12 +24,12 @@ export async function dropOverCap(
   parts: SettleParts & { config: { caps: Caps } },
   received: ReceivedMessage,
   facts: MessageFacts,
-  threadId: string | null,
+  { threadId, isControl }: { threadId: string | null; isControl: boolean },
 ): Promise<Taken | null> {
   const { db, config, now, log } = parts;
   const address = facts.address as string;
   const reached = await reachedCap(db, { address, threadId }, config.caps);
-  if (!reached) return null;
+  if (!reached || (isControl && reached.cap !== 'writtenPerAddress')) return null;
   const reason = `more than ${reached.maximum} ${REASONS[reached.cap]}`;
   const isTold = await db.transaction(async (transaction) => {
     await settleMessage(transaction, received.id, { outcome: 'dropped', reason, threadId: null }, facts);

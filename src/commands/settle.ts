@@ -69,4 +69,5 @@ export const messageOf = (received: ReceivedMessage, facts: MessageFacts): Messa
   id: received.id,
   address: facts.address as string,
   references: [...facts.references],
+  copyTo: [...facts.copyTo],
 });

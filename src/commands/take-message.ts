@@ -1,6 +1,4 @@
 import type { Config } from '../config.ts';
-import { MAX_SCRIPT_BYTES } from '../containers/limits.ts';
-import type { Notice } from '../mail/notices.ts';
 import { parseMessage, type ParsedMessage } from '../mail/parse.ts';
 import { stripReplyPrefixes } from '../mail/reply-prefixes.ts';
 import { readTyped } from '../mail/reply-text.ts';
@@ -19,10 +17,11 @@ import { ensureUser } from '../store/users.ts';
 import { findThread, type FoundThread, type ThreadRef } from '../threads/find-thread.ts';
 import { bodyRepositoryLine, plusAddressName, repositoryTag, subjectKey } from '../threads/identity.ts';
 import { admit, type AdmitParts } from './admit.ts';
+import { askedOf } from './asked.ts';
 import { isPatch } from './builtins.ts';
 import { checkToken, type TokenParts } from './check-token.ts';
-import { commandText } from './command-text.ts';
-import { controlWord, isApply } from './control-words.ts';
+import { copiesTo } from './copies-to.ts';
+import { controlWord } from './control-words.ts';
 import { ECHO, isEcho } from './echo.ts';
 import { dropOverCap } from './hold-caps.ts';
 import { refuse, settle, type Taken } from './settle.ts';
@@ -31,7 +30,7 @@ import { takeControlWord, type ControlParts } from './take-control.ts';
 export type Intake = ControlParts &
   AdmitParts &
   TokenParts & {
-    config: Pick<Config, 'caps' | 'maxMailAgeMs' | 'threadBy'>;
+    config: Pick<Config, 'caps' | 'maxMailAgeMs' | 'threadBy' | 'repliesToAll'>;
     maxMessageBytes: number;
   };
 
@@ -54,7 +53,7 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
     return settle(db, received, 'dropped', admission.dropped, factsOf(message));
   }
   const { sender, signatureIds } = admission;
-  const facts = { ...factsOf(message), signatureIds };
+  const facts = { ...factsOf(message), signatureIds, copyTo: await copiesTo(intake, message) };
   if (intake.now().getTime() - received.receivedAt.getTime() > intake.config.maxMailAgeMs) {
     return settle(db, received, 'dropped', 'too old to be run', facts, 'too-old');
   }
@@ -74,13 +73,15 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
   const { text: typed, doubt } = readTyped(message.text);
   const bodyLine = bodyRepositoryLine(typed);
   const found = await threadOf(intake, message, { sender, repositories, bodyLine, ofToken: token.thread });
-  const overCap = await dropOverCap(intake, received, facts, found.kind === 'thread' ? found.threadId : null);
-  if (overCap) return overCap;
   const withoutPrefixes = stripReplyPrefixes(message.subject);
   const subjectRest = repositoryTag(message.subject)?.rest ?? withoutPrefixes;
   const isReply = message.inReplyTo !== null || withoutPrefixes !== message.subject.trim();
   const body = bodyLine?.rest ?? typed;
   const control = controlWord(body, subjectRest, isReply);
+  const isControl = control !== null;
+  const threadId = found.kind === 'thread' ? found.threadId : null;
+  const overCap = await dropOverCap(intake, received, facts, { threadId, isControl });
+  if (overCap) return overCap;
   if (control) {
     const taken = await takeControlWord(intake, received, facts, { control, found, repositories });
     if (taken) return taken;
@@ -91,32 +92,19 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
     return refuse(intake, received, facts, { kind: notice, candidates: found.candidates });
   }
   const repositoryName = repositories.find(({ id }) => id === found.repositoryId)?.name ?? '';
-  const oddity = doubt ?? (body.includes('\u{fffd}') ? 'broken-characters' : null);
-  if (oddity)
-    return refuse(intake, received, facts, {
-      kind: 'unsure',
-      understood: body,
-      doubt: oddity,
-      repositoryName,
-    });
-  const applies = isApply(body, subjectRest, isReply);
-  if (applies && !message.attachments.some(isPatch)) {
-    return refuse(intake, received, facts, { kind: 'no-patch' });
-  }
-  const command = commandText(body, subjectRest, isReply);
-  if ('missing' in command) {
-    const notice: Notice =
-      command.missing === 'empty'
-        ? { kind: 'empty-mail', repositoryName }
-        : { kind: 'command-too-large', limitBytes: MAX_SCRIPT_BYTES };
-    return refuse(intake, received, facts, notice);
-  }
-  const { script } = command;
+  const asked = askedOf({
+    typed: { text: body, doubt },
+    subjectRest,
+    isReply,
+    hasPatch: message.attachments.some(isPatch),
+    repositoryName,
+  });
+  if ('refusal' in asked) return refuse(intake, received, facts, asked.refusal);
   const [last] = await lastCommands(db, found.threadId, 1);
-  if (isEcho({ script, isReply, receivedAt: received.receivedAt }, last)) {
+  if (isEcho({ script: asked.script, isReply, receivedAt: received.receivedAt }, last)) {
     return settle(db, received, 'dropped', ECHO, facts);
   }
-  return queue(intake, received, facts, message, found, { script, builtin: applies ? 'apply' : null });
+  return queue(intake, received, facts, message, found, asked);
 }
 
 /**
@@ -215,5 +203,6 @@ function factsOf(message: ParsedMessage): MessageFacts {
     subject: message.subject,
     subjectKey: subjectKey(message.subject),
     bodyHash: message.bodyHash,
+    copyTo: [],
   };
 }

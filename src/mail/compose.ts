@@ -11,6 +11,7 @@ export type MailToCompose = {
   to: Mailbox;
   /** Where answers go, when not to `from`. */
   replyTo?: Mailbox | undefined;
+  copyTo?: readonly string[];
   subject: string;
   /** Of the message this one answers. */
   inReplyTo: string | null;
@@ -50,6 +51,9 @@ export async function composeMail(mail: MailToCompose): Promise<Buffer> {
     ...(mail.replyTo && {
       replyTo: { name: oneLine(mail.replyTo.name), address: oneLine(mail.replyTo.address) },
     }),
+    ...(mail.copyTo && mail.copyTo.length > 0
+      ? { cc: mail.copyTo.map((address) => ({ name: '', address: oneLine(address) })) }
+      : {}),
     subject: oneLine(mail.subject),
     messageId: mail.messageId,
     date: mail.date,

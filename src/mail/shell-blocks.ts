@@ -35,10 +35,19 @@ export function hasFenceBeside(lines: readonly string[]): boolean {
 export function isUnfinished(lines: readonly string[]): boolean {
   const blocks = shellBlocks(lines);
   if (openQuote(lines, blocks) !== null) return true;
-  if (lines.some((line, at) => blocks[at] === null && openedWords(line).length > 0)) return true;
+  if (lines.some((line, at) => blocks[at] === null && openedWords(bare(line)).length > 0)) return true;
   const last = lines.findLast((line) => line.trim() !== '') ?? '';
   return /(?:^|[^\\])(?:\\\\)*\\$|(?:&&|\|)\s*$/.test(last);
 }
+
+/** A line without quoted arguments, arithmetic and comment, where `<<` opens nothing. */
+const bare = (line: string) =>
+  line
+    // An escaped quote is tried as the beginning of an argument each time: of a very long line that is too much work.
+    .slice(0, 10_000)
+    .replaceAll(/(?<!<<-?[ \t]*)(?:"(?:\\.|[^"\\])*"|'[^']*')/g, '')
+    .replaceAll(/\(\([^()]*\)\)/g, '')
+    .replace(/(?:^|\s)#.*$/, '');
 
 /** The quotation mark that is still open after these lines. */
 function openQuote(lines: readonly string[], blocks: readonly Block[]): string | null {

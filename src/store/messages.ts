@@ -117,6 +117,8 @@ export type MessageFacts = {
   bodyHash: string;
   /** Of a verified sender's mail: the same for every copy of it. */
   signatureIds?: readonly string[];
+  /** Who else gets the answer to it. */
+  copyTo: readonly string[];
 };
 
 /** What became of a message, with what is known of it by now. */
@@ -144,6 +146,7 @@ export async function settleMessage(
         subject_key: facts.subjectKey,
         body_hash: facts.bodyHash,
         signature_ids: facts.signatureIds ? [...facts.signatureIds] : null,
+        copy_to: [...facts.copyTo],
       }),
     });
   if (changed === 0) throw new Error(`Another process has handled the message ${id}`);
@@ -158,6 +161,7 @@ export type MessageToAnswer = {
   references: string[];
   subject: string;
   subjectKey: string;
+  copyTo: string[];
 };
 
 const toAnswer = (db: Db) =>
@@ -169,6 +173,7 @@ const toAnswer = (db: Db) =>
     references: 'reference_ids',
     subject: 'subject',
     subjectKey: 'subject_key',
+    copyTo: 'copy_to',
   });
 
 export async function messageToAnswer(db: Db, id: number): Promise<MessageToAnswer> {

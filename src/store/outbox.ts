@@ -17,6 +17,7 @@ export async function queueAnswer(
     messageId: string;
     from: string;
     to: string;
+    copyTo?: readonly string[];
     subject: string;
     subjectKey: string;
     threadId: string | null;
@@ -44,7 +45,11 @@ export async function queueAnswer(
     )
     .insert(
       db
-        .select('id', db.raw('?::text', [answer.from]), db.raw('array[?]::text[]', [answer.to]))
+        .select(
+          'id',
+          db.raw('?::text', [answer.from]),
+          db.raw('?::text[]', [[answer.to, ...(answer.copyTo ?? [])]]),
+        )
         .from('message'),
     )
     .into(db.raw('outbox (message_id, envelope_from, envelope_to)'));

@@ -38,6 +38,13 @@ test('an answer stands in its conversation, and says that a program wrote it', a
   assert.doesNotMatch(raw, /format=flowed/i);
 });
 
+test('those who get a copy are named, and can add no header', async () => {
+  const raw = await compose({ copyTo: ['ann@example.com', 'bob@example.com\r\nX-Evil: yes'] });
+  assert.match(raw, /\r\nCc: ann@example\.com, /);
+  assert.doesNotMatch(raw, /\r\nX-Evil/);
+  assert.doesNotMatch(await compose(), /\r\nCc:/);
+});
+
 test('the subject gets one Re:, and is otherwise the sender’s own', () => {
   const table: [subject: string, answer: string][] = [
     ['Add login', 'Re: Add login'],

@@ -70,3 +70,24 @@ test("the bot's own address and mail servers are never answered", async () => {
   assert.equal(await reason('X-A: b', 'robot@example.com'), null);
   assert.equal(await reason('X-A: b', 'bot+app@elsewhere.example'), null);
 });
+
+test('mail of a mailing list is taken where the list is allowed, unless it is otherwise automatic', async () => {
+  const rules = { ...BOT, allowedLists: ['dev.lists.example.com'] };
+  const table: [headers: string, isTaken: boolean][] = [
+    ['List-Id: Developers <dev.lists.example.com>\nPrecedence: list', true],
+    ['List-Id: <Dev.Lists.Example.Com>\nPrecedence: bulk', true],
+    ['List-Id: dev.lists.example.com', true],
+    ['List-Id: "dev.lists.example.com" <other.example.com>', false],
+    ['List-Id: <other.example.com>', false],
+    ['List-Id: <dev.lists.example.com>\nList-Id: <other.example.com>', false],
+    ['List-Id: <dev.lists.example.com>\nAuto-Submitted: auto-replied', false],
+    ['List-Id: <dev.lists.example.com>\nReturn-Path: <>', false],
+    ['Precedence: list', false],
+  ];
+  for (const [headers, isTaken] of table) {
+    for (const newline of ['\n', '\r\n']) {
+      const raw = `From: john@example.com\n${headers}\n\nls\n`.replaceAll('\n', newline);
+      assert.equal(loopReason(await parseMessage(Buffer.from(raw)), rules) === null, isTaken, headers);
+    }
+  }
+});

@@ -212,6 +212,10 @@ check('it is not asked', {
     mail: `\`\`\`\nls\n\`\`\`\n\n${ATTRIBUTION}\n${quoted}\n\nThis mail is confidential.\n`,
     typed: 'ls',
   },
+  'where what looks like a here-document is none': {
+    mail: `echo "a << b" '<< c' $((x << n)) # << d\ncat <<< e\n\n${ATTRIBUTION}\n${quoted}\n`,
+    typed: `echo "a << b" '<< c' $((x << n)) # << d\ncat <<< e`,
+  },
   'where a script that is cut is whole': {
     mail: `echo "it's $((1 << 2))" # don't\n\n${ATTRIBUTION}\n${quoted}\n`,
     typed: `echo "it's $((1 << 2))" # don't`,

@@ -5,6 +5,7 @@ import { addRepository, listRepositoriesFor, removeRepository } from '../../src/
 import {
   ensureUser,
   hasAdminRole,
+  isRegistered,
   listUsers,
   registerUser,
   setUser,
@@ -64,4 +65,19 @@ test('only a user whom the operator has added has the role of an admin', async (
   assert.equal(await hasAdminRole(db, 'Eve@example.com'), true);
   await unregisterUser(db, 'eve@example.com');
   assert.equal(await hasAdminRole(db, 'eve@example.com'), false);
+});
+
+test('a user let in by a pattern only is not registered; removing takes a user out', async () => {
+  const { db } = database;
+  await ensureUser(db, 'Jane@Example.com', 'Jane');
+  assert.equal(await isRegistered(db, 'jane@example.com'), false);
+  assert.equal(
+    (await listUsers(db)).some((user) => user.address === 'jane@example.com'),
+    false,
+  );
+  assert.equal((await registerUser(db, 'jane@example.com', ''))?.name, 'Jane');
+  assert.equal(await registerUser(db, 'jane@example.com', ''), null);
+  assert.equal(await isRegistered(db, 'JANE@example.com'), true);
+  assert.equal(await unregisterUser(db, 'jane@example.com'), true);
+  assert.equal(await isRegistered(db, 'jane@example.com'), false);
 });
