@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import type { Migration } from './migration.ts';
 
-/** Where handled mail goes, what its senders are told besides, and what holds the bot back. Words as in docs/mail.md. */
+/** Where handled mail goes, what its senders are told besides, and what holds the bot back. Words as in docs/mailbox.md. */
 export const filing: Migration = { up, down };
 
 async function up(knex: Knex): Promise<void> {

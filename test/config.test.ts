@@ -76,6 +76,7 @@ test('certificates are verified unless the URL says otherwise', () => {
 
 test('access tokens need no password, and what they are had with', () => {
   const tokens = {
+    SENDER_AUTH: 'microsoft365',
     IMAP_URL: 'imaps://bot%40example.com@outlook.office365.com?auth=xoauth2',
     SMTP_URL: 'smtp://bot%40example.com@smtp.office365.com?auth=xoauth2',
     BOT_ADDRESS: 'bot@example.com',

@@ -160,8 +160,9 @@ export async function ranForMs(
     return /^\d{1,12}$/.test(stdout) ? Number(stdout) * HUNDREDTH_MS : 0;
   } catch (error) {
     signal.throwIfAborted();
-    if (error instanceof ContainersError && error.code === 'DOCKER_UNREACHABLE') throw error;
-    return 0;
+    if (!(error instanceof ContainersError) || error.code !== 'DOCKER_UNREACHABLE') return 0;
+    // That nothing could be asked says nothing about the command.
+    throw new ContainersError(error.code, error.message, { cause: error.cause, mayHaveStarted: true });
   }
 }
 

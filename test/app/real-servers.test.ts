@@ -132,7 +132,7 @@ test('what Postfix sends back is recorded and told; what is too large for it com
   t.after(() => app.close());
   // Nothing goes there from here.
   const fromElsewhere = (body: string) =>
-    `From: Carol <carol@elsewhere.test>\nTo: ${BOT}\nSubject: [sample] Hello\nMessage-ID: <${body.length}@elsewhere.test>\n\n${body}\n`;
+    `Authentication-Results: ${AUTHSERV_ID}; dmarc=pass header.from=elsewhere.test\nDate: ${new Date().toUTCString()}\nFrom: Carol <carol@elsewhere.test>\nTo: ${BOT}\nSubject: [sample] Hello\nMessage-ID: <${body.length}@elsewhere.test>\n\n${body}\n`;
   await dovecot.deliver(BOT, fromElsewhere('echo hello'));
   const bounced = await until(() => app.db('outbox').where({ state: 'bounced' }).first(), 40_000);
   assert.equal(bounced.status_code, '5.7.1');
@@ -142,7 +142,7 @@ test('what Postfix sends back is recorded and told; what is too large for it com
   const { raw } = await app.db('messages').where({ in_reply_to_message: status.id }).first('raw');
   assert.match(
     (await parseMessage(raw as Buffer)).text,
-    /\n {2}Not delivered +my mail of \d\d:\d\d UTC: [^\n]*5\.7\.1 [^\n]*Access denied[^\n]*\n/,
+    /\n {2}Not delivered +my mail of (?:\w{3} \d+ \w{3}, )?\d\d:\d\d UTC: [^\n]*5\.7\.1 [^\n]*Access denied[^\n]*\n/,
   );
 
   const large = {

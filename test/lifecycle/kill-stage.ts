@@ -60,6 +60,8 @@ export async function startKillStage(): Promise<KillStage> {
     databaseUrl.port = String(proxy.databasePort);
     const dataDir = join(dir, 'data');
     const settings = {
+      SENDER_AUTH: 'none',
+      I_UNDERSTAND_ANYONE_CAN_RUN_COMMANDS: 'yes',
       IMAP_URL: `imap://${encodeURIComponent(BOT)}:${dovecot.password}@127.0.0.1:${dovecot.imapPort}?insecure-skip-verify=yes`,
       SMTP_URL: `smtp://bot:${encodeURIComponent(SMTP_PASSWORD)}@127.0.0.1:${smtp.server.port}`,
       BOT_ADDRESS: BOT,

@@ -79,6 +79,8 @@ export async function startProcessStage({ hasRedis = false } = {}): Promise<Proc
     const local = '127.0.0.1';
     const noRedis = `redis://${local}:${await freePort()}`;
     const settings = (name: string): Record<string, string> => ({
+      SENDER_AUTH: 'none',
+      I_UNDERSTAND_ANYONE_CAN_RUN_COMMANDS: 'yes',
       IMAP_URL: `imap://${encodeURIComponent(BOT)}:${dovecot.password}@${local}:${wires.imap.port}?insecure-skip-verify=yes`,
       SMTP_URL: `smtp://bot:${encodeURIComponent(SMTP_PASSWORD)}@${local}:${wires.smtp.port}`,
       BOT_ADDRESS: BOT,
