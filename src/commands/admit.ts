@@ -1,6 +1,6 @@
 import type { Config } from '../config.ts';
 import { loopReason } from '../mail/loop-guard.ts';
-import type { ParsedMessage } from '../mail/parse.ts';
+import { addressesIn, type ParsedMessage } from '../mail/parse.ts';
 import { isAllowedSender, isSameMailbox } from '../mail/sender.ts';
 import { replayReason } from '../mail/sender-auth/replay.ts';
 import type { SenderCheck } from '../mail/sender-auth/sender-check.ts';
@@ -48,7 +48,8 @@ export async function admit(
   const isVerified = config.senderAuth !== 'none';
   if (isVerified) {
     const misuse =
-      replayReason({ date, arrivedAt: receivedAt }, config.dateToleranceMs) ?? notForUs(message, config);
+      replayReason({ date, arrivedAt: receivedAt }, config.dateToleranceMs) ??
+      notForUs(message, config, verdict.hasLooseCc);
     if (misuse !== null) return { dropped: misuse };
   }
   // Only now: a stranger could claim somebody else's Message-ID beforehand.
@@ -64,12 +65,14 @@ export const isSenderUnknownYet = (error: unknown): boolean =>
 
 /** Whoever gets a signed mail can send it on to us, as it is: what was not written to us is nothing for us. */
 function notForUs(
-  { addressees }: ParsedMessage,
+  { headers, addressees }: ParsedMessage,
   { botAddress, botAliases }: AdmitParts['config'],
+  hasLooseCc: boolean,
 ): string | null {
   const own = [botAddress, ...botAliases];
-  const isOurs = addressees.some((address) => own.some((one) => isSameMailbox(address, one)));
-  return isOurs
-    ? null
-    : `not written to ${botAddress}: neither To nor Cc has it (BOT_ALIASES may name others)`;
+  const all = hasLooseCc ? addressesIn(headers, ['to']) : addressees;
+  const isOurs = all.some((address) => own.some((one) => isSameMailbox(address, one)));
+  if (isOurs) return null;
+  const where = hasLooseCc ? 'To has it not, and Cc is not signed' : 'neither To nor Cc has it';
+  return `not written to ${botAddress}: ${where} (BOT_ALIASES may name others)`;
 }

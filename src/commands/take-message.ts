@@ -1,4 +1,5 @@
 import type { Config } from '../config.ts';
+import type { Notice } from '../mail/notices.ts';
 import { parseMessage, type ParsedMessage } from '../mail/parse.ts';
 import { stripReplyPrefixes } from '../mail/reply-prefixes.ts';
 import { readTyped } from '../mail/reply-text.ts';
@@ -60,14 +61,14 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
   if (received.isTruncated) {
     const { sizeBytes } = received;
     const limitBytes = intake.maxMessageBytes;
-    return refuse(intake, received, facts, { kind: 'mail-too-large', sizeBytes, limitBytes });
+    return refuseWithinCaps(intake, received, facts, { kind: 'mail-too-large', sizeBytes, limitBytes });
   }
   const { obstacle } = message;
-  if (obstacle !== null) return refuse(intake, received, facts, { kind: 'unreadable', obstacle });
+  if (obstacle !== null) return refuseWithinCaps(intake, received, facts, { kind: 'unreadable', obstacle });
 
   const token = await checkToken(intake, sender, message.recipients);
   if (token.missing !== null) {
-    return refuse(intake, received, facts, { kind: 'token-missing', problem: token.missing });
+    return refuseWithinCaps(intake, received, facts, { kind: 'token-missing', problem: token.missing });
   }
   const repositories = await listRepositoriesFor(db, sender);
   const { text: typed, doubt } = readTyped(message.text);
@@ -115,7 +116,8 @@ export async function giveUpMessage(intake: Intake, received: ReceivedMessage, f
   try {
     const message = await parseMessage(received.raw);
     if ('sender' in (await admit(intake, received, message))) {
-      return await refuse(intake, received, factsOf(message), { kind: 'fault', messageNumber: received.id });
+      const notice = { kind: 'fault', messageNumber: received.id } as const;
+      return await refuseWithinCaps(intake, received, factsOf(message), notice);
     }
   } catch (error) {
     intake.log.error({ err: error, message: received.id }, 'the sender could not be told of a fault');
@@ -123,6 +125,17 @@ export async function giveUpMessage(intake: Intake, received: ReceivedMessage, f
   // PostgreSQL takes no NUL, and nobody knows what the message of an unforeseen error quotes.
   const words = fault.message.replaceAll('\0', '').slice(0, 1_000);
   return settle(intake.db, received, 'failed', `a fault of Threadbox: ${words}`, null);
+}
+
+/** Refused before its thread is known: a program that answers each refusal must come to an end as well. */
+async function refuseWithinCaps(
+  intake: Intake,
+  received: ReceivedMessage,
+  facts: MessageFacts,
+  notice: Notice,
+): Promise<Taken> {
+  const overCap = await dropOverCap(intake, received, facts, { threadId: null, isControl: false });
+  return overCap ?? refuse(intake, received, facts, notice);
 }
 
 async function threadOf(

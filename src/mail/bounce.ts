@@ -1,4 +1,5 @@
 import { refusalOf, type Refusal } from './refusal.ts';
+import { singleAddress } from './sender.ts';
 
 /** A mail server says that a mail could not be delivered. */
 export type Bounce = Refusal & {
@@ -47,7 +48,10 @@ function reportedFailure(body: string): string | null {
 function isFromServer(header: string): boolean {
   const isUnreturnable = field(header, 'return-path').replace(/\s/g, '') === '<>';
   const isAnswer = /^auto-replied/i.test(field(header, 'auto-submitted'));
-  return !isAnswer && (isUnreturnable || /mailer-daemon|postmaster/i.test(field(header, 'from')));
+  return (
+    !isAnswer &&
+    (isUnreturnable || /^(?:mailer-daemon|postmaster)@/i.test(singleAddress(field(header, 'from')) ?? ''))
+  );
 }
 
 /** What qmail, Exim and others write for people to read. */

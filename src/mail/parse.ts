@@ -108,7 +108,8 @@ function bareId(value = ''): string | null {
   return /^[^<>\s]+$/.test(id) && id.length <= LONGEST_ID ? `<${id}>` : null;
 }
 
-function addressesIn(headers: Map<string, string[]>, names: readonly string[]): string[] {
+/** The plain addresses of some fields, lower case. @param names of the fields, lower case */
+export function addressesIn(headers: Map<string, string[]>, names: readonly string[]): string[] {
   const fields = names.flatMap((name) => headers.get(name) ?? []);
   const { value } = parseAddressHeader(fields, { flatten: true, decodePunycode: false });
   const addresses = value

@@ -270,7 +270,10 @@ export async function isRepeated(
     .first('id')
     .where({ direction: 'in', state: 'handled', address })
     .andWhere((same) => {
-      void same.where({ body_hash: bodyHash, raw });
+      void same.where((copy) => {
+        // What was never taken, as when it could not be verified, may be put back to be taken.
+        void copy.where({ body_hash: bodyHash, raw }).whereRaw(`(${ACTED_ON} or signature_ids is not null)`);
+      });
       if (messageId !== null) {
         void same.orWhere({ body_hash: bodyHash, outcome: 'command', message_id: messageId });
         void same.orWhere((copy) => {

@@ -94,3 +94,13 @@ test('another Threadbox is never answered; one whose headers were stripped on th
   assert.ok(reasons.includes("from the bot's own address"));
   assert.equal(reasons.filter((why) => why === reason).length, 2);
 });
+
+test('a gateway that encrypts all of its mail ends at the cap as well, though none of it can be read', async () => {
+  delivered += 1;
+  const address = 'frank@example.com';
+  const encrypted = '-----BEGIN PGP MESSAGE-----\r\n\r\nhQEMA5NnYdcJgdKaAQf9\r\n-----END PGP MESSAGE-----';
+  const { got, reason } = await loopWith(address, 'echo hello', (mail) => reply(address, mail, encrypted));
+  assert.equal(reason, `more than ${PER_SENDER} mails of one sender in one hour`);
+  assert.equal(got.length, PER_SENDER + 1);
+  assert.match(got[1]?.text ?? '', /^This mail is encrypted/);
+});

@@ -112,6 +112,12 @@ test('an old mail sent again, and one that was written to somebody else, do not 
   const foreign = written('echo foreign', { to: 'friend@elsewhere.test' });
   await stage.deliver(await signed(foreign.raw, { domain: 'example.com' }));
   assert.match(await dropped(foreign), /^not written to bot@threadbox\.test/);
+  const added = written('echo added', { to: 'friend@elsewhere.test' });
+  await stage.deliver(`Cc: bot@threadbox.test\r\n${await signed(added.raw, { domain: 'example.com' })}`);
+  assert.match(
+    await dropped(added),
+    /^not written to bot@threadbox\.test: To has it not, and Cc is not signed/,
+  );
   const reused = written('echo another body', { messageId: newMessageId(ALICE) });
   await stage.deliver(RESULTS + reused.raw);
   ranWith((await stage.answerTo(reused.messageId)).text, 'another body');

@@ -17,11 +17,12 @@ export type MailToVerify = {
 };
 
 /**
- * Whether the mail is of the address in its From. `signatureIds`: known again on every copy of it. `later`: what has to
- * be asked does not answer now.
+ * Whether the mail is of the address in its From. `signatureIds`: known again on every copy of it. `hasLooseCc`: its
+ * domain signs To and not Cc, so whoever has the mail can put somebody there. `later`: what has to be asked does not answer
+ * now.
  */
 export type SenderVerdict =
-  | { kind: 'verified'; how: string; signatureIds: string[] }
+  | { kind: 'verified'; how: string; signatureIds: string[]; hasLooseCc: boolean }
   | { kind: 'refused'; reason: string }
   | { kind: 'later'; reason: string };
 
@@ -36,7 +37,8 @@ export async function verifySender(
   asking: { resolve: Resolve; now: Date },
 ): Promise<SenderVerdict> {
   const { senderAuth, trustedAuthservIds, botAddress } = rules;
-  if (senderAuth === 'none') return { kind: 'verified', how: 'not asked for', signatureIds: [] };
+  if (senderAuth === 'none')
+    return { kind: 'verified', how: 'not asked for', signatureIds: [], hasLooseCc: false };
   const fields = headerFields(mail.raw);
   if ('fault' in fields) return { kind: 'refused', reason: fields.fault };
   const { sender } = mail;
@@ -73,7 +75,11 @@ export async function verifySender(
   const judged = await judges[senderAuth]();
   if (judged.kind !== 'verified') return judged;
   const ids = signatures.map(({ id }) => id).filter((id) => id !== null);
-  return { ...judged, signatureIds: [...new Set(ids)] };
+  const own = signatures.filter(({ domain }) => isAligned(domain, fromDomain));
+  // All of them: one that somebody has put there may claim anything.
+  const hasCc = own.every(({ signedFields }) => signedFields.includes('cc'));
+  const hasLooseCc = !hasCc && own.some(({ signedFields }) => signedFields.includes('to'));
+  return { ...judged, signatureIds: [...new Set(ids)], hasLooseCc };
 }
 
 function orElse(first: DkimJudged, second: DkimJudged): DkimJudged {
