@@ -15,6 +15,7 @@ import { openSenderCheck } from './mail/sender-auth/sender-check.ts';
 import type { Outgoing } from './outgoing.ts';
 import { listOpenCommands } from './store/commands.ts';
 import { mailsToFile, markFiled } from './store/filing.ts';
+import { HourlyCaps } from './store/hourly.ts';
 import type { MailboxLock } from './store/mailbox-lock.ts';
 import { readCursor, recordIncoming } from './store/messages.ts';
 
@@ -58,7 +59,8 @@ export function startMailLoop(
   const filer = startFiling(parts, { account, mailbox, closers });
 
   const checkSender = openSenderCheck(config, { resolve: overrides.resolve, now, log });
-  const taking = { db, config, maxMessageBytes, now, log, answerControl, checkSender };
+  const hourlyCaps = new HourlyCaps(config.caps);
+  const taking = { db, config, maxMessageBytes, now, log, answerControl, checkSender, hourlyCaps };
   const intake = new IntakeLoop({
     db,
     take: async (message) => {

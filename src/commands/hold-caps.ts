@@ -1,5 +1,5 @@
 import { renderNotice } from '../mail/notices.ts';
-import { reachedCap, type Caps, type ReachedCap } from '../store/hourly.ts';
+import type { Caps, HourlyCaps, ReachedCap } from '../store/hourly.ts';
 import { settleMessage, type MessageFacts, type ReceivedMessage } from '../store/messages.ts';
 import { tellsNow } from '../store/told-notices.ts';
 import { answerMessage } from './answer-message.ts';
@@ -21,14 +21,14 @@ const REASONS: Record<keyof Caps, string> = {
  * @returns null when there is room for it
  */
 export async function dropOverCap(
-  parts: SettleParts & { config: { caps: Caps } },
+  parts: SettleParts & { hourlyCaps: HourlyCaps },
   received: ReceivedMessage,
   facts: MessageFacts,
   { threadId, isControl }: { threadId: string | null; isControl: boolean },
 ): Promise<Taken | null> {
-  const { db, config, now, log } = parts;
+  const { db, hourlyCaps, now, log } = parts;
   const address = facts.address as string;
-  const reached = await reachedCap(db, { address, threadId }, config.caps);
+  const reached = await hourlyCaps.reached(db, { address, threadId, messageId: received.id });
   if (!reached || (isControl && reached.cap !== 'writtenPerAddress')) return null;
   const reason = `more than ${reached.maximum} ${REASONS[reached.cap]}`;
   const isTold = await db.transaction(async (transaction) => {

@@ -5,6 +5,7 @@ import { stripReplyPrefixes } from '../mail/reply-prefixes.ts';
 import { readTyped } from '../mail/reply-text.ts';
 import { lastCommands, queueCommand, type Builtin } from '../store/commands.ts';
 import { isUniqueViolation } from '../store/database.ts';
+import type { HourlyCaps } from '../store/hourly.ts';
 import {
   answeredThread,
   conversationThread,
@@ -31,7 +32,8 @@ import { takeControlWord, type ControlParts } from './take-control.ts';
 export type Intake = ControlParts &
   AdmitParts &
   TokenParts & {
-    config: Pick<Config, 'caps' | 'maxMailAgeMs' | 'threadBy' | 'repliesToAll'>;
+    config: Pick<Config, 'maxMailAgeMs' | 'threadBy' | 'repliesToAll'>;
+    hourlyCaps: HourlyCaps;
     maxMessageBytes: number;
   };
 

@@ -19,6 +19,8 @@ const COUNTED = `select handled_at from messages where direction = 'in' and outc
   and handled_at > ${LAST_HOUR}`;
 const WRITTEN = `select received_at from messages where direction = 'out' and received_at > ${LAST_HOUR}`;
 
+const asMany = (query: string) => `(select count(*)::int from (${query} limit ?) counted)`;
+
 /** The one that many back, if there are so many: with it gone from the hour there is room again. */
 const nthNewest = (query: string, column: string) => `(${query} order by ${column} desc offset ? limit 1)`;
 
@@ -44,4 +46,66 @@ export async function reachedCap(
   const cap = order.find((name) => rows[0]?.[name]);
   const since = cap && rows[0]?.[cap];
   return since ? { cap, maximum: caps[cap], againAt: new Date(since.getTime() + HOUR_MS) } : null;
+}
+
+/** A loop needs longer than this to fill half a cap with mails to one address. */
+const STILL_TRUE_MS = 2_000;
+const MOST_REMEMBERED = 1_000;
+
+/** What was counted for a sender and a thread. `room`: so many more cannot reach a cap on what is taken. */
+type Counted = { atId: number; atMs: number; room: number };
+
+/**
+ * Looks for reached caps, and counts no more often than needed: ids of messages go up by one for each, so between two of
+ * them no more than their distance can have been taken.
+ */
+export class HourlyCaps {
+  readonly #caps: Caps;
+  readonly #counted = new Map<string, Counted>();
+
+  constructor(caps: Caps) {
+    this.#caps = caps;
+  }
+
+  /** As {@link reachedCap}. @param of `messageId`: the message that is about to be taken */
+  async reached(
+    db: Db,
+    of: { address: string; threadId: string | null; messageId: number },
+  ): Promise<ReachedCap | null> {
+    const key = `${of.address} ${of.threadId ?? ''}`;
+    const known = this.#counted.get(key);
+    const distance = of.messageId - (known?.atId ?? of.messageId);
+    const isFresh = known !== undefined && performance.now() - known.atMs < STILL_TRUE_MS;
+    // One that was put off comes after others with higher ids.
+    if (isFresh && distance > 0 && distance < known.room) return null;
+    this.#counted.delete(key);
+    const counts = await countInLastHour(db, of, this.#caps);
+    const caps = this.#caps;
+    const isReached = (Object.keys(caps) as (keyof Caps)[]).some((name) => counts[name] >= caps[name]);
+    if (isReached) return reachedCap(db, of, caps);
+    if (counts.writtenPerAddress < caps.writtenPerAddress / 2) {
+      const taken = ['perSender', 'perThread', 'overall'] as const;
+      const room = Math.min(...taken.map((name) => caps[name] - counts[name]));
+      if (this.#counted.size >= MOST_REMEMBERED) this.#counted.clear();
+      this.#counted.set(key, { atId: of.messageId, atMs: performance.now(), room });
+    }
+    return null;
+  }
+}
+
+/** No further than to the caps. */
+async function countInLastHour(
+  db: Db,
+  { address, threadId }: { address: string; threadId: string | null },
+  caps: Caps,
+): Promise<Record<keyof Caps, number>> {
+  const { rows } = await db.raw<{ rows: Record<keyof Caps, number>[] }>(
+    `select
+      ${asMany(`${WRITTEN} and address = ?`)} as "writtenPerAddress",
+      ${asMany(`${COUNTED} and address = ?`)} as "perSender",
+      ${asMany(`${COUNTED} and thread_id = ?`)} as "perThread",
+      ${asMany(COUNTED)} as "overall"`,
+    [address, caps.writtenPerAddress, address, caps.perSender, threadId, caps.perThread, caps.overall],
+  );
+  return rows[0] as Record<keyof Caps, number>;
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import { reachedCap, type Caps } from '../../src/store/hourly.ts';
+import { HourlyCaps, reachedCap, type Caps } from '../../src/store/hourly.ts';
 import { addRepository } from '../../src/store/repositories.ts';
 import { ensureThread } from '../../src/store/threads.ts';
 import { tellsNow } from '../../src/store/told-notices.ts';
@@ -90,4 +90,21 @@ test('an address is told once since a time, each kind for itself, also by two at
   assert.equal(await tellsNow(db, JOHN, 'paused', anHourAgo), true);
   await db('told_notices').update({ told_at: anHourAgo });
   assert.equal(await tellsNow(db, JOHN, 'cap', anHourAgo), true);
+});
+
+test('what was counted a moment ago is trusted for as many mails as there is room for, and no further', async () => {
+  const { db } = database;
+  const hourly = new HourlyCaps({ ...MANY, perSender: 3 });
+  const at = async (messageId: number) => (await hourly.reached(db, { ...john, messageId }))?.cap;
+  assert.equal(await at(100), undefined);
+  await mails(2, {});
+  assert.equal(await at(102), undefined);
+  await mails(1, {});
+  // Three have come since: they may have filled it.
+  assert.equal(await at(103), 'perSender');
+  assert.equal(await at(104), 'perSender');
+  await db('messages').delete();
+  assert.equal(await at(105), undefined);
+  await mails(3, {});
+  assert.equal(await at(90), 'perSender', 'one that was put off has a lower id');
 });
