@@ -127,6 +127,11 @@ function faultsBetween(
   if (values?.REPLY_TOKEN === 'off' && values.REQUIRE_TOKEN !== 'never') {
     faults.push('REPLY_TOKEN: off means that nobody gets the token that REQUIRE_TOKEN asks for');
   }
+  if (values?.REPLY_ALL === 'yes' && values.REQUIRE_TOKEN !== 'never') {
+    faults.push(
+      'REPLY_ALL: yes does not go with REQUIRE_TOKEN: an answer that others read carries no token, so an answer to it could not be run',
+    );
+  }
   if (isForBot) {
     faults.push(
       ...senderAuthFaults({

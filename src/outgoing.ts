@@ -68,7 +68,7 @@ export function startOutgoing(parts: OutgoingParts): Outgoing {
     wake: () => outbox.wake(),
     async noteBounce(raw) {
       const bounce = readBounce(raw);
-      const mail = bounce && (await mailOfOurs(db, bounce.messageIds));
+      const mail = bounce && (await mailOfOurs(db, bounce));
       if (!mail) return;
       await giveUp(parts, mail, 'bounced', bounce);
       outbox.wake();

@@ -212,6 +212,16 @@ test('a token cannot be asked for where none is given out', () => {
   assert.equal(loadConfig({ REPLY_TOKEN: 'off' }).config.replyToken, false);
 });
 
+test('a token cannot be asked for where others read the answers', () => {
+  for (const required of ['admin', 'always']) {
+    assert.match(
+      String(faultsOf({ REPLY_ALL: 'yes', REQUIRE_TOKEN: required })),
+      /^REPLY_ALL: yes does not go with REQUIRE_TOKEN: .* carries no token/,
+    );
+  }
+  assert.equal(loadConfig({ REPLY_ALL: 'yes' }).config.repliesToAll, true);
+});
+
 test('an empty variable counts as not set', () => {
   assert.equal(loadConfig({ MAILBOX: '', LOG_LEVEL: '' }).config.mailbox, 'INBOX');
 });

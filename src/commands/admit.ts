@@ -1,12 +1,12 @@
 import type { Config } from '../config.ts';
 import { loopReason } from '../mail/loop-guard.ts';
 import { addressesIn, type ParsedMessage } from '../mail/parse.ts';
-import { isAllowedSender, isSameMailbox } from '../mail/sender.ts';
+import { isSameMailbox } from '../mail/sender.ts';
 import { replayReason } from '../mail/sender-auth/replay.ts';
 import type { SenderCheck } from '../mail/sender-auth/sender-check.ts';
 import type { Db } from '../store/database.ts';
 import { isRepeated, type ReceivedMessage } from '../store/messages.ts';
-import { isRegistered } from '../store/users.ts';
+import { isLetIn } from './let-in.ts';
 
 export type AdmitParts = {
   db: Db;
@@ -35,8 +35,7 @@ export async function admit(
   if (loop !== null) return { dropped: loop };
   const { sender, date, messageId, bodyHash } = message;
   if (sender === null) return { dropped: 'From is not one single address' };
-  const isAllowed = isAllowedSender(sender, config.allowedSenders, false) || (await isRegistered(db, sender));
-  if (!isAllowed) return { dropped: 'the sender is not allowed' };
+  if (!(await isLetIn({ db, config }, sender))) return { dropped: 'the sender is not allowed' };
 
   const { raw, isTruncated, receivedAt } = received;
   const verdict = await checkSender({ raw, isTruncated, sender, receivedAt });

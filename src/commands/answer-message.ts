@@ -17,6 +17,8 @@ export type AnswerContent = {
   kind?: 'answer' | 'delay' | 'notice';
   text: string;
   html: string;
+  /** Who else gets it: those alone whom it is meant for. Nobody, unless it is said. */
+  copyTo?: readonly string[];
   attachments?: { fileName: string; contentType: string; content: Buffer }[];
 };
 
@@ -34,8 +36,6 @@ export async function answerMessage(
 ): Promise<void> {
   await queue(db, answering, content, now, {
     to: { name: message.senderName, address: message.address },
-    // A word on a delay is for the one who waits.
-    copyTo: content.kind === 'delay' ? [] : message.copyTo,
     subject: replySubject(message.subject),
     subjectKey: message.subjectKey,
     inReplyTo: message.messageId,
@@ -53,7 +53,6 @@ export async function writeMail(
 ): Promise<void> {
   await queue(db, answering, { ...mail.content, kind: 'notice' }, mail.now, {
     to: { name: '', address: mail.to },
-    copyTo: [],
     subject: mail.subject,
     subjectKey: subjectKey(mail.subject),
     inReplyTo: null,
@@ -65,7 +64,6 @@ export async function writeMail(
 
 type Envelope = {
   to: { name: string; address: string };
-  copyTo: readonly string[];
   subject: string;
   subjectKey: string;
   inReplyTo: string | null;
@@ -77,9 +75,9 @@ type Envelope = {
 async function queue(
   db: Db,
   { botAddress, replyToken }: Answering,
-  { kind = 'answer', text, html, attachments = [] }: AnswerContent,
+  { kind = 'answer', text, html, copyTo = [], attachments = [] }: AnswerContent,
   now: Date,
-  { to, copyTo, inReplyTo, references, ...stored }: Envelope,
+  { to, inReplyTo, references, ...stored }: Envelope,
 ): Promise<void> {
   const messageId = newMessageId(botAddress);
   const of = { sender: to.address, threadId: stored.threadId ?? '' };

@@ -1,34 +1,44 @@
 import type { Config } from '../config.ts';
 import type { ParsedMessage } from '../mail/parse.ts';
-import { isAllowedSender } from '../mail/sender.ts';
-import type { Db } from '../store/database.ts';
-import { isRegistered } from '../store/users.ts';
+import { isSameMailbox } from '../mail/sender.ts';
+import { listRepositoriesFor } from '../store/repositories.ts';
+import { isLetIn, type LetInParts } from './let-in.ts';
 
 const MOST_COPIES = 20;
 
-type Parts = {
-  db: Db;
-  config: Pick<Config, 'repliesToAll' | 'allowedSenders'> & { botAddress: string };
-};
+type Parts = LetInParts & { config: Pick<Config, 'repliesToAll' | 'botAddress' | 'botAliases'> };
 
-/** Who beside its sender gets the answer to a mail: those on To and Cc who could have sent it themselves. */
-export async function copiesTo({ db, config }: Parts, message: ParsedMessage): Promise<string[]> {
-  if (!config.repliesToAll) return [];
-  const { sender, addressees } = message;
-  const others = addressees.filter(
-    (address) => address !== sender && !isMailboxOf(address, config.botAddress.toLowerCase()),
+/** Who beside its sender may get what comes of a mail: those on To and Cc who could have sent it themselves. */
+export async function copiesTo(parts: Parts, message: ParsedMessage): Promise<string[]> {
+  const { repliesToAll, botAddress, botAliases } = parts.config;
+  if (!repliesToAll) return [];
+  const own = [botAddress, ...botAliases];
+  const others = new Set(
+    message.addressees.filter(
+      (address) => address !== message.sender && !own.some((one) => isSameMailbox(address, one)),
+    ),
   );
-  const copies: string[] = [];
-  for (const address of others.slice(0, MOST_COPIES)) {
-    const isAllowed =
-      isAllowedSender(address, config.allowedSenders, false) || (await isRegistered(db, address));
-    if (isAllowed) copies.push(address);
-  }
-  return copies;
+  return filter([...others].slice(0, MOST_COPIES), (address) => isLetIn(parts, address));
 }
 
-/** `bot+anything@example.com` is the mailbox of `bot@example.com`. */
-function isMailboxOf(address: string, bot: string): boolean {
-  const at = bot.lastIndexOf('@');
-  return address === bot || (address.startsWith(`${bot.slice(0, at)}+`) && address.endsWith(bot.slice(at)));
+/** Those of them who may use the repository, by now: what is read of it is theirs to read. */
+export async function copiesAbout(
+  parts: LetInParts,
+  copyTo: readonly string[],
+  repositoryId: number,
+): Promise<string[]> {
+  return filter(copyTo, async (address) => {
+    if (!(await isLetIn(parts, address))) return false;
+    const repositories = await listRepositoriesFor(parts.db, address);
+    return repositories.some(({ id }) => id === repositoryId);
+  });
+}
+
+async function filter(
+  addresses: readonly string[],
+  isKept: (address: string) => Promise<boolean>,
+): Promise<string[]> {
+  const kept: string[] = [];
+  for (const address of addresses) if (await isKept(address)) kept.push(address);
+  return kept;
 }

@@ -1,4 +1,9 @@
-import type { LoggedCommand } from '../store/commands.ts';
+import { renderNotice } from '../mail/notices.ts';
+import type { Builtin, LoggedCommand } from '../store/commands.ts';
+import { settleMessage, type MessageFacts, type ReceivedMessage } from '../store/messages.ts';
+import { tellsNow } from '../store/told-notices.ts';
+import { answerMessage } from './answer-message.ts';
+import { messageOf, type SettleParts, type Taken } from './settle.ts';
 
 const HOUR_MS = 3_600_000;
 /** Nobody reads an answer and sends the same again so quickly; programs that answer by themselves do. */
@@ -8,14 +13,25 @@ const SECOND_MS = 1_000;
 /** What bash exits with when the first word of a line is no command: as the first word of prose. */
 const NOT_FOUND = 127;
 
+type Asked = {
+  script: string;
+  builtin: Builtin | null;
+  /** Files are attached to it. */
+  hasFiles: boolean;
+  isReply: boolean;
+  receivedAt: Date;
+};
+
 /**
  * True when a command seems to come from a program that answers our answers and does not say so, such as "I am away until
- * Monday": the very text that was run last in its thread, and failed as prose fails, again.
+ * Monday": the very text that was run last in its thread, and failed as prose fails, again. What comes with files, or is
+ * a word of ours, is a person's: corrected files come with the same text.
  */
 export function isEcho(
-  { script, isReply, receivedAt }: { script: string; isReply: boolean; receivedAt: Date },
+  { script, builtin, hasFiles, isReply, receivedAt }: Asked,
   last: Pick<LoggedCommand, 'script' | 'state' | 'exitCode' | 'endedAt'> | undefined,
 ): boolean {
+  if (hasFiles || builtin !== null) return false;
   if (!last?.endedAt || last.state !== 'finished' || last.script !== script) return false;
   const afterMs = receivedAt.getTime() - last.endedAt.getTime();
   // Sent before there was an answer.
@@ -24,5 +40,25 @@ export function isEcho(
   return isReply && last.exitCode !== 0 && afterMs < AT_ONCE_MS;
 }
 
-/** What is recorded of it. */
-export const ECHO = 'the same text again, right after it had failed: taken for an automatic answer';
+const REASON = 'the same text again, right after it had failed: taken for an automatic answer';
+
+/** Drops such a message. Its sender, who may be a person after all, is told; once in an hour, so that a loop ends. */
+export async function dropEcho(
+  { db, config, now, log }: SettleParts,
+  received: ReceivedMessage,
+  facts: MessageFacts,
+  { script, threadId }: { script: string; threadId: string },
+): Promise<Taken> {
+  const isTold = await db.transaction(async (transaction) => {
+    const settled = { outcome: 'dropped', reason: REASON, threadId: null } as const;
+    await settleMessage(transaction, received.id, settled, facts);
+    const message = messageOf(received, facts);
+    const anHourAgo = new Date(now().getTime() - HOUR_MS);
+    if (!(await tellsNow(transaction, message.address, 'echo', anHourAgo))) return false;
+    const notice = renderNotice({ kind: 'looks-automatic', command: script });
+    await answerMessage(transaction, config, message, notice, threadId, now());
+    return true;
+  });
+  log.info({ message: received.id, thread: threadId }, `dropped: ${REASON}`);
+  return { kind: 'dropped', reason: REASON, isTold };
+}

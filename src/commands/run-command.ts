@@ -16,7 +16,7 @@ import {
 import { watchLong, type WatchParts } from './watch-long.ts';
 
 export type CommandParts = ExecuteParts &
-  Omit<TellParts, 'config'> &
+  TellParts &
   WatchParts & {
     /** Does what a control word asks of the thread's container, and answers it. */
     runControl: (command: Command, repository: Repository) => Promise<void>;

@@ -24,7 +24,7 @@ import { isPatch } from './builtins.ts';
 import { checkToken, type TokenParts } from './check-token.ts';
 import { copiesTo } from './copies-to.ts';
 import { controlWord } from './control-words.ts';
-import { ECHO, isEcho } from './echo.ts';
+import { dropEcho, isEcho } from './echo.ts';
 import { dropOverCap } from './hold-caps.ts';
 import { refuse, settle, type Taken } from './settle.ts';
 import { takeControlWord, type ControlParts } from './take-control.ts';
@@ -104,10 +104,12 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
   });
   if ('refusal' in asked) return refuse(intake, received, facts, asked.refusal);
   const [last] = await lastCommands(db, found.threadId, 1);
-  if (isEcho({ script: asked.script, isReply, receivedAt: received.receivedAt }, last)) {
-    return settle(db, received, 'dropped', ECHO, facts);
+  const { receivedAt } = received;
+  const hasFiles = message.attachments.some(({ isFile }) => isFile);
+  if (isEcho({ ...asked, hasFiles, isReply, receivedAt }, last)) {
+    return dropEcho(intake, received, facts, { script: asked.script, threadId: found.threadId });
   }
-  return queue(intake, received, facts, message, found, asked);
+  return queue(intake, received, facts, { message, found, asked: { ...asked, hasFiles } });
 }
 
 /**
@@ -177,9 +179,15 @@ async function queue(
   { db, log }: Intake,
   received: ReceivedMessage,
   facts: MessageFacts,
-  message: ParsedMessage,
-  found: Extract<FoundThread, { kind: 'thread' }>,
-  { script, builtin }: { script: string; builtin: Builtin | null },
+  {
+    message,
+    found,
+    asked,
+  }: {
+    message: ParsedMessage;
+    found: Extract<FoundThread, { kind: 'thread' }>;
+    asked: { script: string; builtin: Builtin | null; hasFiles: boolean };
+  },
 ): Promise<Taken> {
   try {
     return await db.transaction(async (transaction) => {
@@ -195,9 +203,7 @@ async function queue(
       const commandId = await queueCommand(transaction, {
         threadId: thread.id,
         messageId: received.id,
-        script,
-        builtin,
-        hasFiles: message.attachments.some(({ isFile }) => isFile),
+        ...asked,
       });
       log.info({ message: received.id, command: commandId, thread: thread.id }, 'command queued');
       return { kind: 'command', commandId, threadId: thread.id };

@@ -7,11 +7,13 @@ import { messageToAnswer } from '../store/messages.ts';
 import type { Repository } from '../store/repositories.ts';
 import { activeSession, recordActivity } from '../store/sessions.ts';
 import { answerMessage, type Answering } from './answer-message.ts';
+import { copiesAbout } from './copies-to.ts';
 import { mayHaveBegun, type Executed, type Tries } from './execute.ts';
+import type { LetInParts } from './let-in.ts';
 
 export type TellParts = {
   db: Db;
-  config: Answering;
+  config: Answering & LetInParts['config'];
   /** An answer was stored: send it now. */
   wakeOutbox: () => void;
   now: () => Date;
@@ -19,7 +21,7 @@ export type TellParts = {
 
 const NOTHING = { head: Buffer.alloc(0), tail: Buffer.alloc(0), totalBytes: 0, omittedBytes: 0, log: null };
 
-/** The command ran: its answer, and its end. */
+/** The command ran: its answer, to whom its sender has copied as well, and its end. */
 export async function tellResult(
   parts: TellParts,
   command: Command,
@@ -53,7 +55,7 @@ export async function tellResult(
     files: files?.attachments ?? [],
   };
   const state = ending === 'exited' ? 'finished' : ending;
-  await tell(parts, command, facts, async (transaction) => {
+  await tell(parts, command, { facts, withCopies: true }, async (transaction) => {
     await recordActivity(transaction, session.id, { now: parts.now(), isUnsaved: result.isUnsaved });
     const outputBytes = output.totalBytes;
     const end = { state, sessionId: session.id, exitCode, durationMs, branch, outputBytes } as const;
@@ -72,7 +74,7 @@ export async function tellNotBegun(
     result: 'not_begun',
     error: 'Nothing was run.',
   };
-  await tell(parts, command, facts, (transaction) =>
+  await tell(parts, command, { facts, withCopies: false }, (transaction) =>
     endCommand(transaction, command.id, { state: 'cancelled' }),
   );
 }
@@ -105,7 +107,7 @@ export async function tellFailure(
   };
   const state = mayHaveRun ? 'interrupted' : 'failed';
   const session = await activeSession(parts.db, command.threadId);
-  await tell(parts, command, facts, async (transaction) => {
+  await tell(parts, command, { facts, withCopies: true }, async (transaction) => {
     await endCommand(transaction, command.id, { state, error: words });
     const at = { now: parts.now(), isUnsaved: mayHaveRun };
     if (session) await recordActivity(transaction, session.id, at);
@@ -159,11 +161,13 @@ const nothingKnown = (command: Command, repository: Repository) => ({
 async function tell(
   { db, config, now, wakeOutbox }: TellParts,
   command: Command,
-  facts: AnswerFacts,
+  { facts, withCopies }: { facts: AnswerFacts; withCopies: boolean },
   record: (transaction: Db) => Promise<void>,
 ): Promise<void> {
   const message = await messageToAnswer(db, command.messageId);
-  const answer = renderAnswer(facts);
+  const asked = withCopies ? message.copyTo : [];
+  const copyTo = await copiesAbout({ db, config }, asked, command.repositoryId);
+  const answer = { ...renderAnswer(facts), copyTo };
   await db.transaction(async (transaction) => {
     await record(transaction);
     await answerMessage(transaction, config, message, answer, command.threadId, now());

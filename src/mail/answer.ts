@@ -33,7 +33,8 @@ export type AnswerFacts = {
 type Attachment = { fileName: string; contentType: string; content: Buffer };
 export type RenderedAnswer = { text: string; html: string; attachments: Attachment[] };
 
-const LOG_NAME = 'output.log.gz';
+/** All of the output, where the mail shows a part of it. */
+export const LOG_NAME = 'output.log.gz';
 const COMMAND_LINES = 6;
 const COMMAND_LINE_CHARACTERS = 160;
 

@@ -5,12 +5,16 @@ import { singleAddress } from './sender.ts';
 export type Bounce = Refusal & {
   /** Of the mail it is about, the likeliest first. Whoever sent it may have written anything here. */
   messageIds: string[];
+  /** Who did not get it, in lower case, the likeliest first: as far as that is told. */
+  recipients: string[];
 };
 
 /** What comes back stands near the beginning; a large mail may be returned whole behind it. */
 const READ_BYTES = 256 * 1024;
 const MOST_IDS = 20;
 const ID = /<[^<>\s@]{1,200}@[^<>\s@]{1,250}>/g;
+const ADDRESS = /[^\s<>"(),:;@[\]]{1,64}@[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){0,20}/g;
+const TOLD_BYTES = 16 * 1024;
 const LONGEST_REASON = 500;
 const FAILED_WORDS =
   /undeliver(?:able|ed)|could ?n[o']t be delivered|cannot be delivered|not (?:been )?delivered|delivery (?:has )?failed|returned to sender|permanent (?:fatal )?error|failure notice|wasn't delivered|delivery incomplete/i;
@@ -30,19 +34,22 @@ export function readBounce(raw: Buffer): Bounce | null {
   const said = isReport ? reportedFailure(body) : toldFailure(header, body);
   if (said === null) return null;
   const replyCode = Number(/(?<![\d.])(5\d\d)(?![\d.])/.exec(said)?.[1] ?? Number.NaN) || null;
+  const recipients = recipientsOf(header, body);
   const reason = said.replace(/\s+/g, ' ').trim().slice(0, LONGEST_REASON);
-  return { ...refusalOf(said, replyCode), error: reason, messageIds: idsOf(header, body) };
+  return { ...refusalOf(said, replyCode), error: reason, messageIds: idsOf(header, body), recipients };
 }
 
 /** The fields of the first recipient that was given up (RFC 3464, 2.3). */
 function reportedFailure(body: string): string | null {
-  const blocks = body.split(/\n\s*\n/);
-  const block = blocks.find((one) => field(one, 'action').toLowerCase() === 'failed');
+  const block = failedBlock(body);
   if (block === undefined) return null;
   const status = field(block, 'status');
   const diagnostic = field(block, 'diagnostic-code').replace(/^[\w-]+\s*;\s*/, '');
   return diagnostic.includes(status) ? diagnostic : `${status} ${diagnostic}`;
 }
+
+const failedBlock = (body: string) =>
+  body.split(/\n\s*\n/).find((one) => field(one, 'action').toLowerCase() === 'failed');
 
 /** Vacation responders have no return path either. */
 function isFromServer(header: string): boolean {
@@ -75,6 +82,20 @@ function idsOf(header: string, body: string): string[] {
     field(header, 'references').split(/\s+/).toReversed().join(' '),
   ];
   const found = [...returned, ...answered, ...told].flatMap((line) => line.match(ID) ?? []);
+  return [...new Set(found)].slice(0, MOST_IDS);
+}
+
+/** RFC 3464, 2.3.1 and 2.3.2; else any address in what is told before the mail itself. */
+function recipientsOf(header: string, body: string): string[] {
+  const failed = failedBlock(body) ?? '';
+  const named = [
+    field(failed, 'original-recipient'),
+    field(failed, 'final-recipient'),
+    field(header, 'x-failed-recipients'),
+  ];
+  const told = body.slice(0, TOLD_BYTES).split('\n');
+  const lines = [...named, ...told.filter((line) => !/^[\w-]+:\s/.test(line))];
+  const found = lines.flatMap((line) => line.toLowerCase().match(ADDRESS) ?? []);
   return [...new Set(found)].slice(0, MOST_IDS);
 }
 

@@ -1,7 +1,9 @@
 import { parseAddressHeader } from 'mailparser';
 import { sizeInWords } from './amounts.ts';
+import { LOG_NAME } from './answer.ts';
 import { composeMail } from './compose.ts';
 import { LOOP_HEADER } from './headers.ts';
+import { PATCH_NAME } from './look-notices.ts';
 import { readMime } from './mime.ts';
 import { parseMessage } from './parse.ts';
 import { escapeHtml, visibleLine } from './visible-text.ts';
@@ -17,21 +19,19 @@ const PLACE = '<!--note-->';
 export async function lighterMail(raw: Buffer, messageId: string): Promise<Buffer | null> {
   const [content, mail] = [await readMime(raw), await parseMessage(raw)];
   if (content.attachments.length === 0) return null;
-  const note = `${content.attachments
-    .map(({ fileName, sizeBytes }) => `${visibleLine(fileName, 80)} (${sizeInWords(sizeBytes)})`)
-    .join(
-      ', ',
-    )} is not attached: with it, a mail server refused this mail for its size. To see more, ask for a part of it, for example: command | tail -n 200`;
-  const { value: from } = parseAddressHeader(content.headers.get('from')?.[0] ?? '');
-  const { value: to } = parseAddressHeader(content.headers.get('to')?.[0] ?? '');
+  const note = noteOn(content.attachments);
+  const addresses = (name: string) => parseAddressHeader(content.headers.get(name)?.[0] ?? '').value;
+  const replyTo = addresses('reply-to');
   const mailbox = ([first]: { name: string; address?: string }[]) => ({
     name: first?.name ?? '',
     address: first?.address ?? '',
   });
   const [title = '', ...rest] = content.text.split('\n');
   return composeMail({
-    from: mailbox(from),
-    to: mailbox(to),
+    from: mailbox(addresses('from')),
+    to: mailbox(addresses('to')),
+    replyTo: replyTo.length > 0 ? mailbox(replyTo) : undefined,
+    copyTo: addresses('cc').flatMap(({ address }) => address ?? []),
     subject: mail.subject,
     inReplyTo: mail.inReplyTo,
     references: mail.references,
@@ -45,4 +45,26 @@ export async function lighterMail(raw: Buffer, messageId: string): Promise<Buffe
     ),
     headers: { [LOOP_HEADER]: content.headers.get(LOOP_HEADER.toLowerCase())?.[0] ?? 'answer' },
   });
+}
+
+/** What is missing, and how to get at it: a log by asking for less of it, files from where the command has left them. */
+function noteOn(attachments: readonly { fileName: string; sizeBytes: number }[]): string {
+  const names = attachments.map(
+    ({ fileName, sizeBytes }) => `${visibleLine(fileName, 80)} (${sizeInWords(sizeBytes)})`,
+  );
+  const one = attachments.length === 1;
+  const hasLog = attachments.some(({ fileName }) => fileName === LOG_NAME);
+  const hasFiles = attachments.some(({ fileName }) => fileName !== LOG_NAME && fileName !== PATCH_NAME);
+  const hints = [
+    `${names.join(', ')} ${one ? 'is' : 'are'} not attached: with ${one ? 'it' : 'them'}, a mail server refused this mail for its size.`,
+    ...(hasLog
+      ? ['To see more of the output, ask for a part of it, for example: command | tail -n 200']
+      : []),
+    ...(hasFiles
+      ? [
+          `What the command left in $THREADBOX_OUTBOX still lies in its container, below /workspace/.outbox: your next command can pack it, or split it over several mails.`,
+        ]
+      : []),
+  ];
+  return hints.join(' ');
 }

@@ -15,7 +15,13 @@ export type LookNotice =
       goesAt: Date | null;
       lastCommand: { command: string; endedAt: Date; exitCode: number | null; state: string } | null;
       /** Answers that did not arrive. */
-      undelivered: readonly { writtenAt: Date; error: string; statusCode: string | null }[];
+      undelivered: readonly {
+        writtenAt: Date;
+        /** Of a copy: for whom it was. */
+        copyFor: string | null;
+        error: string;
+        statusCode: string | null;
+      }[];
       saved: { savedAt: Date; filesModified: number; expiresAt: Date | null } | null;
       now: Date;
     }
@@ -31,7 +37,8 @@ type LoggedCommand = {
   durationMs: number | null;
 };
 
-const PATCH_NAME = 'changes.patch';
+/** All that is changed, with the answer to `diff`. */
+export const PATCH_NAME = 'changes.patch';
 const MOST_QUEUED = 5;
 const MOST_LOGGED = 30;
 
@@ -98,7 +105,8 @@ function lastInWords(last: NonNullable<Status['lastCommand']>, now: Date): strin
 function undeliveredInWords(mail: Status['undelivered'][number], now: Date): string {
   const words = mail.error.replace(/^the SMTP server \S+ refused the mail: /, '');
   const code = mail.statusCode === null || words.includes(mail.statusCode) ? '' : `${mail.statusCode} `;
-  return `my mail of ${momentInWords(mail.writtenAt, now)}: ${code}${visibleLine(words, 160)}`;
+  const copy = mail.copyFor === null ? '' : `, the copy for ${visibleLine(mail.copyFor, 80)}`;
+  return `my mail of ${momentInWords(mail.writtenAt, now)}${copy}: ${code}${visibleLine(words, 160)}`;
 }
 
 function savedInWords({ saved, now }: Status): string {

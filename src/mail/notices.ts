@@ -36,6 +36,7 @@ export type Notice =
       now: Date;
     }
   | { kind: 'too-many'; limit: 'sender' | 'thread' | 'all'; maximum: number; againAt: Date; now: Date }
+  | { kind: 'looks-automatic'; command: string }
   | { kind: 'token-missing'; problem: 'none' | 'expired' | 'foreign' }
   | { kind: 'fault'; messageNumber: number }
   | { kind: 'paused'; command: string; reason: string; since: Date; now: Date }
@@ -150,6 +151,18 @@ const TELLERS: Tellers<Notice> = {
       ),
       words(
         'What you send before that is dropped, and no other mail tells you so. After that, send it again.',
+      ),
+    ],
+  }),
+  'looks-automatic': ({ command }) => ({
+    title: 'Not run again: it looked like an automatic answer',
+    blocks: [
+      quote(command),
+      words(
+        'Nothing was run. This is the very text that failed a moment ago, and the same text again is mostly sent by a program that answers mail.',
+      ),
+      words(
+        'If you meant it, send it again with anything changed about it: a line that says # again is enough. As long as it stays the same it is dropped, and for an hour no other mail tells you so.',
       ),
     ],
   }),

@@ -9,7 +9,10 @@ export type OutboxMail = {
   createdAt: Date;
 };
 
-/** Stores a rendered answer and puts it in line to be sent. Its Message-ID is fixed from here on. */
+/**
+ * Stores a rendered answer and puts it in line to be sent, to each of its recipients on their own: a server may take it for
+ * one and refuse it for another. Its Message-ID is fixed from here on.
+ */
 export async function queueAnswer(
   db: Db,
   answer: {
@@ -24,6 +27,7 @@ export async function queueAnswer(
     inReplyToMessage: number | null;
   },
 ): Promise<void> {
+  const recipients = [...new Set([answer.to, ...(answer.copyTo ?? [])])];
   await db
     .with('message', (message) =>
       message
@@ -45,12 +49,10 @@ export async function queueAnswer(
     )
     .insert(
       db
-        .select(
-          'id',
-          db.raw('?::text', [answer.from]),
-          db.raw('?::text[]', [[answer.to, ...(answer.copyTo ?? [])]]),
-        )
-        .from('message'),
+        .select('id', db.raw('?::text', [answer.from]), db.raw('array[recipient]'))
+        .from('message')
+        .joinRaw('cross join unnest(?::text[]) with ordinality as each (recipient, place)', [recipients])
+        .orderBy('place'),
     )
     .into(db.raw('outbox (message_id, envelope_from, envelope_to)'));
 }
@@ -78,8 +80,11 @@ const LARGEST_COPY_BYTES = 5 << 20;
 
 /** @param makesCopy a copy of it is to lie in the Sent mailbox */
 export async function markSent(db: Db, id: number, { makesCopy }: { makesCopy: boolean }): Promise<void> {
+  // To however many it goes: the first one that is not refused has the copy.
   const copy = `(select case when size_bytes > ? then 'left' else 'due' end from messages
-    where messages.id = outbox.message_id)`;
+    where messages.id = outbox.message_id and not exists (
+      select from outbox before
+      where before.message_id = messages.id and before.id < outbox.id and before.state <> 'failed'))`;
   await db('outbox')
     .where({ id, state: 'waiting' })
     .update({

@@ -10,7 +10,7 @@ import type { Db } from './database.ts';
 export async function tellsNow(
   db: Db,
   address: string,
-  kind: 'paused' | 'cap',
+  kind: 'paused' | 'cap' | 'echo',
   notSince: Date,
 ): Promise<boolean> {
   const rows = await db('told_notices')

@@ -42,7 +42,21 @@ export async function recordFailure(
   });
 }
 
+/** One for all recipients that need it: who comes second gets what was made for the first. */
 async function queueReplacement(db: Db, id: number, { raw, messageId }: Replacement): Promise<number> {
+  await db.raw('select from messages where id = (select message_id from outbox where id = ?) for update', [
+    id,
+  ]);
+  const { rows: shared } = await db.raw<{ rows: { id: number }[] }>(
+    `insert into outbox (message_id, envelope_from, envelope_to)
+    select made.message_id, replaced.envelope_from, replaced.envelope_to
+    from outbox replaced
+      join outbox other on other.message_id = replaced.message_id
+      join outbox made on made.id = other.replaced_by
+    where replaced.id = ? limit 1 returning id`,
+    [id],
+  );
+  if (shared[0]) return shared[0].id;
   const copied = 'direction, address, subject, subject_key, thread_id, in_reply_to_message, state, outcome';
   const { rows } = await db.raw<{ rows: { id: number }[] }>(
     `with replaced as (select * from outbox where id = ?),
@@ -59,20 +73,36 @@ async function queueReplacement(db: Db, id: number, { raw, messageId }: Replacem
 
 export type SentMail = { id: number; raw: Buffer };
 
-/** The mail of ours that has one of these Message-IDs: of the first that is ours. */
-export async function mailOfOurs(db: Db, messageIds: readonly string[]): Promise<SentMail | null> {
+/**
+ * The mail of ours that has one of these Message-IDs: of the first that is ours, and as it went to the first of these
+ * recipients it went to; to its first one where it went to none of them, as when theirs forwards to another address.
+ */
+export async function mailOfOurs(
+  db: Db,
+  { messageIds, recipients }: { messageIds: readonly string[]; recipients: readonly string[] },
+): Promise<SentMail | null> {
   if (messageIds.length === 0) return null;
   const row = await db('outbox')
     .join('messages', 'messages.id', 'outbox.message_id')
     .first<SentMail | undefined>({ id: 'outbox.id', raw: 'messages.raw' })
     .where('messages.direction', 'out')
     .whereIn('messages.message_id', [...messageIds])
-    .orderByRaw('array_position(?::text[], messages.message_id)', [[...messageIds]]);
+    .orderByRaw(
+      `array_position(?::text[], messages.message_id),
+      array_position(?::text[], lower(outbox.envelope_to[1])), outbox.id`,
+      [[...messageIds], [...recipients]],
+    );
   return row ?? null;
 }
 
 /** A mail of a thread that did not arrive in any form. */
-export type Undelivered = { writtenAt: Date; error: string; statusCode: string | null };
+export type Undelivered = {
+  writtenAt: Date;
+  /** Who was to get it, where that is not the sender who is answered. */
+  copyFor: string | null;
+  error: string;
+  statusCode: string | null;
+};
 
 /** Of the last days, the newest first. */
 export async function undeliveredOfThread(db: Db, threadId: string, limit: number): Promise<Undelivered[]> {
@@ -80,6 +110,7 @@ export async function undeliveredOfThread(db: Db, threadId: string, limit: numbe
     .join('messages', 'messages.id', 'outbox.message_id')
     .select<Undelivered[]>({
       writtenAt: 'outbox.created_at',
+      copyFor: db.raw('nullif(outbox.envelope_to[1], messages.address)') as unknown as string,
       error: 'outbox.last_error',
       statusCode: 'outbox.status_code',
     })
@@ -115,7 +146,7 @@ export async function listOutbox(
     .join('messages', 'messages.id', 'outbox.message_id')
     .select<ListedMail[]>({
       id: 'outbox.id',
-      to: 'messages.address',
+      to: db.raw(`array_to_string(outbox.envelope_to, ', ')`) as unknown as string,
       subject: 'messages.subject',
       threadId: 'messages.thread_id',
       state: 'outbox.state',

@@ -5,11 +5,15 @@ import MailComposer from 'nodemailer/lib/mail-composer';
 import { newMessageId } from '../../src/mail/compose.ts';
 import { awaitAnswer } from '../../src/mail/inbox/await-answer.ts';
 import { connectSmtp } from '../../src/mail/transport.ts';
+import { denyRepository } from '../../src/store/permissions.ts';
+import { registerUser } from '../../src/store/users.ts';
 import { ALICE, BOB, startTestApp, type TestApp } from '../support/app.ts';
 import { inContainer } from '../support/engine.ts';
 import { readMails } from '../support/mailbox.ts';
 import { ranWith } from '../support/ran-with.ts';
 import { until } from '../support/until.ts';
+
+const DENIED = 'carol@example.com';
 
 let bot: TestApp;
 before(async () => {
@@ -177,15 +181,24 @@ test('half a command is not run, and mail that cannot be read is answered', asyn
   assert.match(many.text, /^This mail has too many parts\n/);
 });
 
-test('those on Cc who are let in themselves get the answer too', async () => {
+test('those on Cc who may use the repository get what a command came to, and no other mail', async () => {
+  const { db } = bot.app;
+  await registerUser(db, DENIED, '');
+  assert.equal(await denyRepository(db, DENIED, 'sample'), 'changed');
   const messageId = await send({
     subject: '[sample] Copies',
     text: 'echo $((6*7)) for all',
-    cc: [BOB, 'stranger@elsewhere.test'],
+    cc: [BOB, DENIED, 'stranger@elsewhere.test'],
   });
   const own = await answer(messageId);
   const copy = await answer(messageId, BOB);
   assert.equal(copy.messageId, own.messageId);
   ranWith(copy.text, '42 for all');
-  assert.deepEqual(await readMails(bot.userAt('stranger@elsewhere.test')), []);
+  assert.equal(own.replyTo, undefined);
+  const status = await ask({ subject: '[sample] Copies', text: 'status', cc: [BOB] });
+  assert.equal(status.cc, undefined);
+  assert.match(status.replyTo?.text ?? '', /\+t-/);
+  for (const address of [DENIED, 'stranger@elsewhere.test'])
+    assert.deepEqual(await readMails(bot.userAt(address)), []);
+  assert.equal((await readMails(bot.userAt(BOB))).length, 1);
 });

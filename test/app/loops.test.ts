@@ -65,14 +65,15 @@ test('a vacation responder that says what it is gets one answer, and its own non
   assert.equal(reason, 'an automatic mail (Auto-Submitted: auto-replied)');
 });
 
-test('a responder that hides what it is gets one answer to its words, and no other', async () => {
+test('a responder that hides what it is gets one answer to its words, is told once that the same again is not run, and no more', async () => {
   for (const [address, words] of [
     [BOB, 'I am away until Monday.'],
     [CAROL, "I'm away until Monday (and it's warm here)."],
   ] as const) {
     delivered += 1;
     const { got, reason } = await loopWith(address, 'echo hello', (mail) => reply(address, mail, words));
-    assert.equal(got.length, 2, got.map(({ text }) => text).join('\n---\n'));
+    assert.equal(got.length, 3, got.map(({ text }) => text).join('\n---\n'));
+    assert.match(got.at(-1)?.text ?? '', /^Not run again: it looked like an automatic answer\n/);
     assert.match(reason, /^the same text again, right after it had failed/);
   }
 });

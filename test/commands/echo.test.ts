@@ -7,10 +7,12 @@ const AWAY = 'I am away until Monday.\n';
 const last = { script: AWAY, state: 'finished', exitCode: 127, endedAt: ENDED } as const;
 const after = (seconds: number): Date => new Date(ENDED.getTime() + seconds * 1000);
 
+type Asked = Parameters<typeof isEcho>[0];
+
 const cases: [
   what: string,
   expected: boolean,
-  mail: Parameters<typeof isEcho>[0],
+  mail: Omit<Asked, 'hasFiles' | 'builtin'> & Partial<Asked>,
   last: Parameters<typeof isEcho>[1],
 ][] = [
   [
@@ -27,6 +29,18 @@ const cases: [
   ],
   ['after minutes', true, { script: AWAY, isReply: true, receivedAt: after(600) }, last],
   ['without a sign of a reply', true, { script: AWAY, isReply: false, receivedAt: after(5) }, last],
+  [
+    'with files, which may be others now',
+    false,
+    { script: AWAY, hasFiles: true, isReply: true, receivedAt: after(1) },
+    last,
+  ],
+  [
+    'corrected patches for a word of ours',
+    false,
+    { script: 'apply\n', builtin: 'apply', isReply: true, receivedAt: after(1) },
+    { ...last, script: 'apply\n', exitCode: 1 },
+  ],
   ['the next day', false, { script: AWAY, isReply: true, receivedAt: after(86_400) }, last],
   ['other words', false, { script: 'ls\n', isReply: true, receivedAt: after(1) }, last],
   [
@@ -70,6 +84,6 @@ const cases: [
 
 for (const [what, expected, mail, before] of cases) {
   test(`${expected ? 'taken for' : 'not taken for'} an automatic answer: ${what}`, () => {
-    assert.equal(isEcho(mail, before), expected);
+    assert.equal(isEcho({ builtin: null, hasFiles: false, ...mail }, before), expected);
   });
 }

@@ -137,6 +137,7 @@ for (const [name, raw, { error, ...expected }] of bounces) {
       const { statusCode, isTooLarge } = bounce;
       assert.deepEqual({ statusCode, isTooLarge }, expected);
       assert.match(bounce.error, error);
+      assert.equal(bounce.recipients[0], 'john@example.com');
       assert.equal(
         bounce.messageIds.find((id) => id === ID || id === EARLIER),
         ID,

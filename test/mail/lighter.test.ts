@@ -8,7 +8,10 @@ import { parseMessage } from '../../src/mail/parse.ts';
 
 const written = Buffer.from(Array.from({ length: 5000 }, (_, at) => `line ${at} überall\n`).join(''));
 
-async function answer(output: Buffer): Promise<Buffer> {
+async function answer(
+  output: Buffer,
+  files: { fileName: string; contentType: string; content: Buffer }[] = [],
+): Promise<Buffer> {
   const content = renderAnswer({
     command: 'seq 5000',
     result: 'exited',
@@ -22,11 +25,14 @@ async function answer(output: Buffer): Promise<Buffer> {
     containerName: 'ai-dev-app',
     backgroundProcesses: 0,
     notes: [],
+    files,
   });
   return composeMail({
     ...content,
     from: { name: 'Threadbox', address: 'bot@example.com' },
     to: { name: 'Jörg "J" Doe', address: 'john@example.com' },
+    replyTo: { name: 'Threadbox', address: `bot+t-${'a'.repeat(24)}@example.com` },
+    copyTo: ['ann@example.com', 'bob@example.com'],
     subject: 'Re: [app] Prüfen',
     inReplyTo: '<question@example.com>',
     references: ['<root@example.com>'],
@@ -46,7 +52,7 @@ test('without its attachment a mail is the same in its conversation, and says wh
   assert.equal(after.messageId, '<second@example.com>');
   for (const field of ['inReplyTo', 'references', 'sender', 'recipients', 'subject', 'date'] as const)
     assert.deepEqual(after[field], before[field], field);
-  for (const name of ['x-threadbox', 'auto-submitted', 'to', 'from'])
+  for (const name of ['x-threadbox', 'auto-submitted', 'to', 'from', 'reply-to', 'cc'])
     assert.deepEqual(after.headers.get(name), before.headers.get(name), name);
   const note =
     /^output\.log\.gz \([\d.]+ KB\) is not attached: with it, a mail server refused this mail for its size\./m;
@@ -54,6 +60,24 @@ test('without its attachment a mail is the same in its conversation, and says wh
   assert.equal(after.text.split('\n')[0], 'Exit code 0 after 1.2 s');
   assert.equal(after.text.replace(/output\.log\.gz \([^\n]*\n\n/, ''), before.text);
   assert.match((await readMime(lighter)).html, /<tr><td [^>]*>output\.log\.gz [^<]* is not attached/);
+});
+
+test('what is said of the missing fits what it was: files of a command still lie in its container', async () => {
+  const file = (fileName: string) => ({ fileName, contentType: 'application/pdf', content: written });
+  const note = async (raw: Buffer): Promise<string> =>
+    (await parseMessage((await lighterMail(raw, '<second@example.com>')) as Buffer)).text.split('\n')[2] ??
+    '';
+  const one = await note(await answer(Buffer.from('short\n'), [file('report.pdf')]));
+  assert.match(one, /^report\.pdf \([\d.]+ KB\) is not attached: with it, /);
+  assert.match(
+    one,
+    /still lies in its container, below \/workspace\/\.outbox: your next command can pack it/,
+  );
+  assert.doesNotMatch(one, /tail -n/);
+  const both = await note(await answer(written, [file('a.pdf')]));
+  assert.match(both, /^output\.log\.gz \([^)]*\), a\.pdf \([^)]*\) are not attached: with them, /);
+  assert.match(both, /tail -n 200[^]*\/workspace\/\.outbox/);
+  assert.doesNotMatch(await note(await answer(written)), /outbox/);
 });
 
 test('a mail without an attachment cannot be made lighter', async () => {

@@ -91,6 +91,14 @@ const notices: [notice: Notice, ...says: RegExp[]][] = [
     /There is room again at 00:32 UTC\./,
     /no other mail tells you so\. After that, send it again/,
   ]),
+  [
+    { kind: 'looks-automatic', command: './deploy now\n' },
+    /^Not run again: it looked like an automatic answer\n/,
+    /Nothing was run\. This is the very text that failed a moment ago/,
+    /\n {2}\.\/deploy now\n/,
+    /a line that says # again is enough/,
+    /for an hour no other mail tells you so/,
+  ],
   [{ kind: 'fault', messageNumber: 42 }, /^A fault of Threadbox/, /Nothing was run/, /under message 42/],
   [
     { kind: 'paused', command: './deploy.sh', reason: 'we move', since: new Date(0), now: new Date(60_000) },

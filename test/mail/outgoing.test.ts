@@ -59,10 +59,14 @@ function start(t: TestContext, { makesCopies = false } = {}): Outgoing {
   return outgoing;
 }
 
-async function write(messageId: string, { attached = 0 } = {}): Promise<void> {
+async function write(
+  messageId: string,
+  { attached = 0, copyTo = [] }: { attached?: number; copyTo?: readonly string[] } = {},
+): Promise<void> {
   const raw = await composeMail({
     from: { name: 'Threadbox', address: BOT },
     to: { name: 'John', address: 'john@example.com' },
+    copyTo,
     subject: 'Re: [app] Run',
     inReplyTo: '<question@example.com>',
     references: ['<root@example.com>'],
@@ -77,17 +81,17 @@ async function write(messageId: string, { attached = 0 } = {}): Promise<void> {
   });
   const subject = { subject: 'Re: [app] Run', subjectKey: 'run' };
   const envelope = { from: BOT, to: 'john@example.com', threadId: THREAD, inReplyToMessage: null };
-  await queueAnswer(database.db, { raw, messageId, ...subject, ...envelope });
+  await queueAnswer(database.db, { raw, messageId, ...subject, ...envelope, copyTo });
 }
 
 const listed = () => listOutbox(database.db, { isFailed: false, limit: 10 });
 const stateOf = async (id: number): Promise<string | undefined> =>
   (await listed()).find((mail) => mail.id === id)?.state;
 
-const dsn = (messageId: string, status: string, words: string): Buffer =>
+const dsn = (messageId: string, status: string, words: string, to = 'john@example.com'): Buffer =>
   Buffer.from(
     `Return-Path: <>\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n` +
-      `--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx\r\n\r\nAction: failed\r\n` +
+      `--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx\r\n\r\nFinal-Recipient: rfc822; ${to}\r\nAction: failed\r\n` +
       `Status: ${status}\r\nDiagnostic-Code: smtp; ${words}\r\n\r\n--b\r\nContent-Type: text/rfc822-headers\r\n\r\n` +
       `Message-ID: ${messageId}\r\n\r\n--b--\r\n`,
   );
@@ -154,6 +158,46 @@ test('a bounce is recorded against the mail it names, if that is ours, and once'
   await outgoing.noteBounce(dsn('<grown@threadbox.test>', '5.3.4', '552 5.3.4 too big'));
   await until(async () => (await stateOf(3)) === 'sent');
   assert.equal((await undeliveredOfThread(database.db, THREAD, 3)).length, 1);
+});
+
+test('a mail to several goes to each on their own: who does not get it is told, with one copy in Sent', async (t) => {
+  smtp.refuseRecipient('gone@example.com');
+  const before = smtp.taken.length;
+  const outgoing = start(t, { makesCopies: true });
+  await write('<both@threadbox.test>', { copyTo: ['gone@example.com', 'ann@example.com'] });
+  outgoing.wake();
+  await until(async () => (await listed()).every(({ state }) => state !== 'waiting'));
+  const states = (await listed()).map(({ to, state }) => `${to} ${state}`).toReversed();
+  assert.deepEqual(states, ['john@example.com sent', 'gone@example.com failed', 'ann@example.com sent']);
+  const taken = smtp.taken.slice(before);
+  assert.deepEqual(taken.map(({ to }) => to.join()).toSorted(), ['ann@example.com', 'john@example.com']);
+  for (const { source } of taken) assert.match(source, /^Cc: gone@example\.com, ann@example\.com\r$/m);
+
+  await outgoing.noteBounce(dsn('<both@threadbox.test>', '5.1.1', '550 no such user', 'Ann@example.com'));
+  const undelivered = await undeliveredOfThread(database.db, THREAD, 3);
+  assert.deepEqual(
+    undelivered.map(({ copyFor }) => copyFor),
+    ['ann@example.com', 'gone@example.com'],
+  );
+  assert.match(undelivered[1]?.error ?? '', /no gone@example\.com here/);
+  assert.equal(await stateOf(1), 'sent');
+  const copies = await database.db('outbox').whereNotNull('sent_copy').pluck('id');
+  assert.deepEqual(copies, [1]);
+});
+
+test('what is too large for several goes out again as one mail', async (t) => {
+  smtp.behave(552, 552);
+  const before = smtp.taken.length;
+  const outgoing = start(t);
+  await write('<large@threadbox.test>', { attached: 9_000, copyTo: ['ann@example.com'] });
+  outgoing.wake();
+  await until(async () => (await listed()).filter(({ state }) => state === 'sent').length === 2);
+  const taken = await Promise.all(
+    smtp.taken.slice(before).map(async ({ source }) => (await parseMessage(Buffer.from(source))).messageId),
+  );
+  assert.equal(taken.length, 2);
+  assert.equal(new Set(taken).size, 1);
+  assert.equal((await database.db('messages')).length, 2);
 });
 
 async function inSent(): Promise<{ ids: string[]; isSeen: boolean; path: string }> {

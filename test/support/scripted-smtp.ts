@@ -14,6 +14,8 @@ export type ScriptedSmtp = {
   connections: () => number;
   /** For the mails that come next, in order; after that all are taken. */
   behave: (...next: Behaviour[]) => void;
+  /** Mails to that address are refused, before their text. */
+  refuseRecipient: (address: string) => void;
   refuseLogins: (isRefusing: boolean) => void;
   close: () => Promise<void>;
 };
@@ -24,6 +26,7 @@ export const SMTP_PASSWORD = 'correct horse';
 export async function startScriptedSmtp(port = 0): Promise<ScriptedSmtp> {
   const taken: ScriptedSmtp['taken'] = [];
   const script: Behaviour[] = [];
+  const refused = new Set<string>();
   let connections = 0;
   let isRefusingLogins = false;
   const smtp = new SMTPServer({
@@ -39,6 +42,10 @@ export async function startScriptedSmtp(port = 0): Promise<ScriptedSmtp> {
     onAuth({ username, password }, _session, callback) {
       const isRight = username === 'bot' && password === SMTP_PASSWORD && !isRefusingLogins;
       callback(isRight ? null : new Error('Invalid credentials'), { user: username });
+    },
+    onRcptTo({ address }, _session, callback) {
+      const error = Object.assign(new Error(`5.1.1 no ${address} here`), { responseCode: 550 });
+      callback(refused.has(address) ? error : null);
     },
     onData(stream, session, callback) {
       const behaviour = script.shift() ?? 'take';
@@ -66,6 +73,7 @@ export async function startScriptedSmtp(port = 0): Promise<ScriptedSmtp> {
     taken,
     connections: () => connections,
     behave: (...next) => void script.push(...next),
+    refuseRecipient: (address) => void refused.add(address),
     refuseLogins: (isRefusing) => {
       isRefusingLogins = isRefusing;
     },

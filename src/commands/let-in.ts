@@ -1,0 +1,11 @@
+import type { Config } from '../config.ts';
+import { isAllowedSender } from '../mail/sender.ts';
+import type { Db } from '../store/database.ts';
+import { isRegistered } from '../store/users.ts';
+
+export type LetInParts = { db: Db; config: Pick<Config, 'allowedSenders'> };
+
+/** Whether an address may have commands run: a pattern lets it in, or the operator has added it. */
+export async function isLetIn({ db, config }: LetInParts, address: string): Promise<boolean> {
+  return isAllowedSender(address, config.allowedSenders, false) || isRegistered(db, address);
+}
