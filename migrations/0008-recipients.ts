@@ -19,11 +19,11 @@ async function up(knex: Knex): Promise<void> {
 
 async function down(knex: Knex): Promise<void> {
   await knex.raw(`
+    drop index outbox_recipient;
     update outbox set replaced_by = null;
     update outbox set envelope_to = (select array_agg(recipient order by one.id)
       from outbox one, unnest(one.envelope_to) recipient where one.message_id = outbox.message_id);
     delete from outbox using outbox first where first.message_id = outbox.message_id and first.id < outbox.id;
-    drop index outbox_recipient;
     alter table outbox add constraint outbox_message_id_key unique (message_id);
   `);
 }
