@@ -4,6 +4,7 @@ import { sender } from './0003-sender.ts';
 import { filing } from './0004-filing.ts';
 import { long } from './0005-long.ts';
 import { attachments } from './0006-attachments.ts';
+import { toldUntil } from './0007-told-until.ts';
 import type { Migration } from './migration.ts';
 
 /**
@@ -17,4 +18,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0004-filing': filing,
   '0005-long': long,
   '0006-attachments': attachments,
+  '0007-told-until': toldUntil,
 };
