@@ -4,6 +4,7 @@ import { sender } from './0003-sender.ts';
 import { filing } from './0004-filing.ts';
 import { long } from './0005-long.ts';
 import { attachments } from './0006-attachments.ts';
+import { toldUntil } from './0007-told-until.ts';
 import { recipients } from './0008-recipients.ts';
 import type { Migration } from './migration.ts';
 
@@ -18,5 +19,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0004-filing': filing,
   '0005-long': long,
   '0006-attachments': attachments,
+  '0007-told-until': toldUntil,
   '0008-recipients': recipients,
 };

@@ -13,7 +13,7 @@ import { listenToMailbox } from './mail/inbox/listen.ts';
 import type { Resolve } from './mail/sender-auth/dns.ts';
 import { openSenderCheck } from './mail/sender-auth/sender-check.ts';
 import type { Outgoing } from './outgoing.ts';
-import { listOpenCommands } from './store/commands.ts';
+import { listOpenCommands, type CommandState } from './store/commands.ts';
 import { mailsToFile, markFiled } from './store/filing.ts';
 import { HourlyCaps } from './store/hourly.ts';
 import type { MailboxLock } from './store/mailbox-lock.ts';
@@ -33,7 +33,7 @@ export type MailLoopOverrides = {
 };
 
 export type MailLoopParts = LifecycleParts &
-  Omit<CommandParts, 'runControl' | 'tellControlFailure'> & {
+  Omit<CommandParts, 'runControl' | 'tellControlFailure' | 'mayStart'> & {
     config: Config;
     lock: MailboxLock;
     noteBounce: Outgoing['noteBounce'];
@@ -139,16 +139,19 @@ function queueInto(parts: MailLoopParts, lifecycle: Lifecycle): QueueCommand {
     if (known.has(commandId)) return;
     known.add(commandId);
     let lookedAtMs = Number.NEGATIVE_INFINITY;
-    const mayStart = async (): Promise<void> => {
+    const mayStart = async (holds: readonly CommandState[]): Promise<void> => {
       await lock.held();
       if (performance.now() - lookedAtMs < JUST_NOW_MS) return;
-      await untilResumed(parts, commandId);
-      lookedAtMs = performance.now();
+      if (await untilResumed(parts, commandId, holds)) lookedAtMs = performance.now();
+      // It may have waited for long.
+      await lock.held();
     };
+    // What has begun goes on to be looked after; once it is known that it never began, it may not begin now either.
+    const mayBegin = () => mayStart(['queued', 'running']);
     const run = async () => {
       try {
-        await mayStart();
-        return await runCommand(running, commandId);
+        await mayStart(['queued']);
+        return await runCommand({ ...running, mayStart: mayBegin }, commandId);
       } finally {
         known.delete(commandId);
       }
@@ -156,7 +159,7 @@ function queueInto(parts: MailLoopParts, lifecycle: Lifecycle): QueueCommand {
     const job = lifecycle.around(threadId, commandId, run);
     const prepare = async (): Promise<void> => {
       // Before it makes room for its container, and again when it has its place: it may have waited long.
-      await mayStart();
+      await mayStart(['queued']);
       await job.prepare?.();
     };
     queues.add(threadId, { ...job, prepare }, (error) => {

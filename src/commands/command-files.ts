@@ -25,8 +25,12 @@ export type Inbox = {
   env: Record<string, string>;
   /** What its answer says of them. */
   notes: string[];
-  /** Puts them into the container; before each attempt, as one that never began may have left them half there. */
-  place: (containerId: string) => Promise<void>;
+  /**
+   * Puts them into the container; before each attempt, as one that never began may have left them half there.
+   *
+   * @throws what `placeFiles` throws; or the reason of `cancelled`, when its sender does not want it any more
+   */
+  place: (containerId: string, cancelled: AbortSignal) => Promise<void>;
 };
 
 /** Reads them from the stored message: never again from the mailbox, which may have changed. */
@@ -41,8 +45,12 @@ export async function inboxOf(parts: FileParts, command: Pick<Command, 'id' | 'h
   return {
     env: { ...env, THREADBOX_INBOX: path },
     notes: [placedInWords(attached, path), ...attached.leftOut],
-    place: (containerId) =>
-      placeFiles(docker, containerId, { commandId: command.id, files: attached.files, signal }),
+    place: (containerId, cancelled) =>
+      placeFiles(docker, containerId, {
+        commandId: command.id,
+        files: attached.files,
+        signal: AbortSignal.any([signal, cancelled]),
+      }),
   };
 }
 

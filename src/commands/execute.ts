@@ -20,6 +20,8 @@ export type ExecuteParts = ContainerParts &
     config: Pick<Config, 'containerImage' | 'commandTimeoutMs'>;
     now: () => Date;
     cancellations: Cancellations;
+    /** Resolves when nothing holds back the start of a command: asked right before each, as it may have waited long. */
+    mayStart: () => Promise<void>;
   };
 
 export type Executed = OpenedContainer & { result: ExecutionResult; outbox: OutboxFacts | null };
@@ -70,22 +72,22 @@ export async function execute(
   }
   if (cancelled.aborted) return null;
   opened ??= await openContainer(parts, command, repository);
+  await parts.mayStart();
+  if (cancelled.aborted) return null;
   if (attempt !== tries.notBegun) attempt = await recordAttempt(db, command.id, attempt);
 
   for (let reopenings = 0; !cancelled.aborted; reopenings += 1) {
     Object.assign(tries, { notBegun: null, hasBegun: true });
     let result: Awaited<ReturnType<typeof runExecution>> | null = null;
     try {
-      await inbox.place(opened.session.containerId);
-      const { script, env: own } = scriptOf(command, repository);
-      const env = {
-        ...own,
-        ...inbox.env,
-        THREADBOX_THREAD: command.threadId,
-        THREADBOX_COMMAND: String(command.id),
-      };
+      await inbox.place(opened.session.containerId, cancelled);
+      const { script, env } = scriptOf(command, repository, inbox.env);
       result = await runExecution(docker, opened.session.containerId, { ...execution(), script, env });
     } catch (error) {
+      if (error === cancelled.reason && cancelled.aborted) {
+        Object.assign(tries, { notBegun: attempt, hasBegun: false });
+        return null;
+      }
       const { code, mayHaveStarted } = asContainersError(error);
       if (!mayHaveStarted) {
         Object.assign(tries, { notBegun: attempt, hasBegun: false });
@@ -93,6 +95,7 @@ export async function execute(
         if (!isReopenable || reopenings >= MOST_REOPENINGS) throw error;
         // Somebody stopped or removed it since the last command.
         opened = await openContainer(parts, command, repository);
+        await parts.mayStart();
         continue;
       }
       if (code !== 'CONTAINER_GONE' || reopenings >= MOST_REOPENINGS) throw error;
@@ -100,6 +103,7 @@ export async function execute(
     if (result && result.ending !== 'already-started') return executed(opened, result);
     const recovered = await recover();
     if (recovered) return recovered;
+    await parts.mayStart();
     if (!cancelled.aborted) attempt = await recordAttempt(db, command.id, attempt);
   }
   return null;
@@ -140,9 +144,14 @@ export async function execute(
   }
 }
 
-function scriptOf({ script, builtin }: Command, { name }: Repository) {
-  if (builtin === null) return { script, env: {} };
-  return { script: BUILTINS[builtin], env: { THREADBOX_REPOSITORY: name } };
+function scriptOf(
+  { id, threadId, script, builtin }: Command,
+  { name }: Repository,
+  inboxEnv: Readonly<Record<string, string>>,
+) {
+  const env = { ...inboxEnv, THREADBOX_THREAD: threadId, THREADBOX_COMMAND: String(id) };
+  if (builtin === null) return { script, env };
+  return { script: BUILTINS[builtin], env: { THREADBOX_REPOSITORY: name, ...env } };
 }
 
 /** @throws what it is given, when that comes from somewhere else */

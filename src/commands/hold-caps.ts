@@ -15,8 +15,8 @@ const REASONS: Record<keyof Caps, string> = {
 };
 
 /**
- * Drops a message that is one too many for this hour. Its sender is told once in an hour; of too many mails to that very
- * address nobody is told anything. A control word passes the other caps: whoever has sent too much must be able to cancel.
+ * Drops a message that is one too many for this hour. Its sender is told once, for each cap, until the time at which there
+ * is room again, as the mail says; of too many mails to that very address nobody is told anything. A control word passes the other caps: whoever has sent too much must be able to cancel.
  *
  * @returns null when there is room for it
  */
@@ -33,7 +33,7 @@ export async function dropOverCap(
   const reason = `more than ${reached.maximum} ${REASONS[reached.cap]}`;
   const isTold = await db.transaction(async (transaction) => {
     await settleMessage(transaction, received.id, { outcome: 'dropped', reason, threadId: null }, facts);
-    return tell(parts, transaction, messageOf(received, facts), reached);
+    return tell(parts, transaction, { message: messageOf(received, facts), threadId, reached });
   });
   log.warn({ message: received.id, againAt: reached.againAt, now: now() }, `dropped: ${reason}`);
   return { kind: 'dropped', reason, isTold };
@@ -42,12 +42,16 @@ export async function dropOverCap(
 async function tell(
   { config, now }: SettleParts,
   transaction: SettleParts['db'],
-  message: ReturnType<typeof messageOf>,
-  { cap, maximum, againAt }: ReachedCap,
+  {
+    message,
+    threadId,
+    reached: { cap, maximum, againAt },
+  }: { message: ReturnType<typeof messageOf>; threadId: string | null; reached: ReachedCap },
 ): Promise<boolean> {
   if (cap === 'writtenPerAddress') return false;
   const anHourAgo = new Date(now().getTime() - HOUR_MS);
-  if (!(await tellsNow(transaction, message.address, 'cap', anHourAgo))) return false;
+  const kind = cap === 'perThread' ? (`cap:${cap}:${threadId}` as const) : (`cap:${cap}` as const);
+  if (!(await tellsNow(transaction, message.address, kind, anHourAgo, againAt))) return false;
   const limit = ({ perSender: 'sender', perThread: 'thread', overall: 'all' } as const)[cap];
   const notice = renderNotice({ kind: 'too-many', limit, maximum, againAt, now: now() });
   await answerMessage(transaction, config, message, notice, null, now());

@@ -1,9 +1,12 @@
+import type { Config } from '../config.ts';
 import { ContainersError } from '../containers/errors.ts';
 import type { PartState } from '../part-state.ts';
 import { retryForEver } from '../retry.ts';
 import { commandById, CommandTaken, type Command } from '../store/commands.ts';
 import { isDatabaseAway } from '../store/database.ts';
+import { readPause } from '../store/pause.ts';
 import { repositoryById, type Repository } from '../store/repositories.ts';
+import { endForbidden } from './end-forbidden.ts';
 import { execute, mayHaveBegun, type ExecuteParts, type Executed, type Tries } from './execute.ts';
 import {
   isForTheSender,
@@ -18,6 +21,7 @@ import { watchLong, type WatchParts } from './watch-long.ts';
 export type CommandParts = ExecuteParts &
   TellParts &
   WatchParts & {
+    config: Pick<Config, 'allowedSenders'>;
     /** Does what a control word asks of the thread's container, and answers it. */
     runControl: (command: Command, repository: Repository) => Promise<void>;
     /** Answers one that could not be done. */
@@ -58,6 +62,7 @@ export async function runCommand(parts: CommandParts, commandId: number): Promis
     parts.states.database.isUp();
     if (command.state !== 'queued' && command.state !== 'running') return;
     const repository = await repositoryById(parts.db, command.repositoryId);
+    if (await endForbidden(parts, command, repository)) return;
     try {
       if (command.control) return await parts.runControl(command, repository);
       if (command.cancelRequestedAt) parts.cancellations.request(commandId);
@@ -84,8 +89,8 @@ export async function runCommand(parts: CommandParts, commandId: number): Promis
     try {
       const command: Command = await commandById(parts.db, commandId);
       const isOpen = command.control === null && (command.state === 'queued' || command.state === 'running');
-      // One that was taken up after a restart may be running all the while.
-      isTold = isOpen && !mayHaveBegun(command.attempt, tries);
+      // One that was taken up after a restart may be running all the while; and of a pause its sender knows.
+      isTold = isOpen && !mayHaveBegun(command.attempt, tries) && (await readPause(parts.db)) === null;
       if (isTold) await tellDelay(parts, command, waitsFor);
     } catch (error) {
       log.warn({ err: error }, 'the sender could not be told of a delay');

@@ -29,12 +29,14 @@ export function toldPoints({ firstMs, timeoutMs }: LongRunTimes): number[] {
 
 /**
  * What is due now: to tell it, as the mail of the last point that has passed; or to wait for the next one. Points that
- * passed while nobody was there to tell them are told in one mail. null: nothing is left to be told.
+ * passed while nobody was there to tell them are told in one mail. null: nothing is left to be told; past the time limit
+ * its end is.
  */
 export function longRunStep(
   { ranMs, toldMs }: LongRun,
   times: LongRunTimes,
 ): { tellMs: number; isLast: boolean } | { waitMs: number } | null {
+  if (ranMs >= times.timeoutMs) return null;
   const points = toldPoints(times);
   const passed = points.findLast((pointMs) => pointMs <= ranMs && pointMs > toldMs);
   if (passed !== undefined) return { tellMs: passed, isLast: passed === points.at(-1) };

@@ -1,7 +1,7 @@
 import type { Config } from '../config.ts';
 import type { ControlledThread, ControlOutcome } from '../lifecycle/answer-control.ts';
 import { renderLifecycleNotice, type LifecycleNotice } from '../mail/lifecycle-notices.ts';
-import { queueCommand } from '../store/commands.ts';
+import { openCommandsOfThread, queueCommand } from '../store/commands.ts';
 import type { Db } from '../store/database.ts';
 import {
   settleMessage,
@@ -9,7 +9,7 @@ import {
   type MessageToAnswer,
   type ReceivedMessage,
 } from '../store/messages.ts';
-import type { Repository } from '../store/repositories.ts';
+import { repositoryById, type Repository } from '../store/repositories.ts';
 import { storedThread } from '../store/threads.ts';
 import type { FoundThread } from '../threads/find-thread.ts';
 import { answerMessage } from './answer-message.ts';
@@ -20,6 +20,9 @@ export type ControlParts = SettleParts & {
   config: Pick<Config, 'containerIdleTimeoutMs'>;
   answerControl: (thread: ControlledThread, control: ControlWord) => Promise<ControlOutcome>;
 };
+
+/** Who may use a repository no longer can still see, and end, what they have running there. */
+const FOR_DENIED: ReadonlySet<ControlWord['word']> = new Set(['cancel', 'status', 'stop']);
 
 /**
  * The way of a message that is a control word.
@@ -32,12 +35,16 @@ export async function takeControlWord(
   facts: MessageFacts,
   {
     control,
-    found,
-    repositories,
+    found: foundForSender,
+    repositories: usable,
+    ofAll,
   }: {
     control: ControlWord | { fault: string };
     found: FoundThread;
+    /** Those that the sender may use. */
     repositories: readonly Repository[];
+    /** What would be found if the sender might use all repositories. */
+    ofAll: () => Promise<FoundThread>;
   },
 ): Promise<Taken | null> {
   const { db, config, log } = parts;
@@ -46,9 +53,15 @@ export async function takeControlWord(
   if ('fault' in control) {
     return say({ kind: 'not-understood', fault: control.fault });
   }
+  const address = facts.address as string;
+  const denied =
+    foundForSender.kind === 'thread' || !FOR_DENIED.has(control.word)
+      ? null
+      : await openThread(db, address, await ofAll());
+  const found = denied?.found ?? foundForSender;
+  const repositories = denied ? [await repositoryById(db, denied.found.repositoryId)] : usable;
   const repository = found.kind === 'thread' && repositories.find(({ id }) => id === found.repositoryId);
-  const thread =
-    found.kind === 'thread' ? await storedThread(db, { address: facts.address as string, ...found }) : null;
+  const thread = found.kind === 'thread' ? await storedThread(db, { address, ...found }) : null;
   if (!thread || !repository) {
     const { word } = control;
     if (word === 'help') {
@@ -66,6 +79,13 @@ export async function takeControlWord(
   return commandId === null
     ? { kind: 'answered', reason: control.word }
     : { kind: 'command', commandId, threadId: thread.id };
+}
+
+/** @returns null when nothing of that sender runs or waits there */
+async function openThread(db: Db, address: string, found: FoundThread) {
+  const thread = found.kind === 'thread' ? await storedThread(db, { address, ...found }) : null;
+  if (found.kind !== 'thread' || !thread) return null;
+  return (await openCommandsOfThread(db, thread.id)).length > 0 ? { found } : null;
 }
 
 /**

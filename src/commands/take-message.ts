@@ -13,8 +13,8 @@ import {
   type MessageFacts,
   type ReceivedMessage,
 } from '../store/messages.ts';
-import { listRepositoriesFor, type Repository } from '../store/repositories.ts';
-import { ensureThread } from '../store/threads.ts';
+import { listRepositories, listRepositoriesFor, type Repository } from '../store/repositories.ts';
+import { ensureThread, storedThread } from '../store/threads.ts';
 import { ensureUser } from '../store/users.ts';
 import { findThread, type FoundThread, type ThreadRef } from '../threads/find-thread.ts';
 import { bodyRepositoryLine, plusAddressName, repositoryTag, subjectKey } from '../threads/identity.ts';
@@ -75,18 +75,22 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
   const repositories = await listRepositoriesFor(db, sender);
   const { text: typed, doubt } = readTyped(message.text);
   const bodyLine = bodyRepositoryLine(typed);
-  const found = await threadOf(intake, message, { sender, repositories, bodyLine, ofToken: token.thread });
+  const known = { sender, repositories, bodyLine, ofToken: token.thread };
+  const found = await threadOf(intake, message, known);
+  // Not always under the id that was found: two threads may have wanted the same one.
+  const thread = found.kind === 'thread' ? await storedThread(db, { address: sender, ...found }) : null;
   const withoutPrefixes = stripReplyPrefixes(message.subject);
   const subjectRest = repositoryTag(message.subject)?.rest ?? withoutPrefixes;
   const isReply = message.inReplyTo !== null || withoutPrefixes !== message.subject.trim();
   const body = bodyLine?.rest ?? typed;
   const control = controlWord(body, subjectRest, isReply);
   const isControl = control !== null;
-  const threadId = found.kind === 'thread' ? found.threadId : null;
-  const overCap = await dropOverCap(intake, received, facts, { threadId, isControl });
+  const overCap = await dropOverCap(intake, received, facts, { threadId: thread?.id ?? null, isControl });
   if (overCap) return overCap;
   if (control) {
-    const taken = await takeControlWord(intake, received, facts, { control, found, repositories });
+    const ofAll = async () =>
+      threadOf(intake, message, { ...known, repositories: await listRepositories(db) });
+    const taken = await takeControlWord(intake, received, facts, { control, found, repositories, ofAll });
     if (taken) return taken;
   }
   if (found.kind === 'unknown-repository') return refuse(intake, received, facts, { ...found });
@@ -103,11 +107,11 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
     repositoryName,
   });
   if ('refusal' in asked) return refuse(intake, received, facts, asked.refusal);
-  const [last] = await lastCommands(db, found.threadId, 1);
+  const [last] = thread ? await lastCommands(db, thread.id, 1) : [];
   const { receivedAt } = received;
   const hasFiles = message.attachments.some(({ isFile }) => isFile);
-  if (isEcho({ ...asked, hasFiles, isReply, receivedAt }, last)) {
-    return dropEcho(intake, received, facts, { script: asked.script, threadId: found.threadId });
+  if (thread && isEcho({ ...asked, hasFiles, isReply, receivedAt }, last)) {
+    return dropEcho(intake, received, facts, { script: asked.script, threadId: thread.id });
   }
   return queue(intake, received, facts, { message, found, asked: { ...asked, hasFiles } });
 }

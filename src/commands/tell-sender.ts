@@ -135,6 +135,7 @@ export function isForTheSender(error: unknown): boolean {
     code === 'REPOSITORY_UNAVAILABLE' ||
     code === 'WORKSPACE' ||
     code === 'RESTORE_FAILED' ||
+    code === 'NOT_ALLOWED' ||
     code === 'SAVE_FAILED'
   );
 }

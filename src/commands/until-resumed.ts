@@ -3,7 +3,7 @@ import type { Log } from '../log.ts';
 import { renderNotice } from '../mail/notices.ts';
 import type { PartState } from '../part-state.ts';
 import { retryForEver } from '../retry.ts';
-import { commandById, type Command } from '../store/commands.ts';
+import { commandById, type Command, type CommandState } from '../store/commands.ts';
 import { messageToAnswer } from '../store/messages.ts';
 import { readPause, type Pause } from '../store/pause.ts';
 import { tellsNow } from '../store/told-notices.ts';
@@ -15,31 +15,37 @@ const LOOK_EVERY_MS = 1_000;
 type ResumeParts = TellParts & { states: { database: PartState }; signal: AbortSignal; log: Log };
 
 /**
- * Holds a command back while Threadbox is paused. One that has begun is let through. Its sender is told, once for each
- * pause however many commands they have sent.
+ * Holds a command back while Threadbox is paused. Its sender is told, once for each pause however many commands they have
+ * sent.
  *
+ * @param holds a command in one of these states; one in another, or that is to be cancelled, is let through
+ * @returns false when it was let through during a pause
  * @throws an AbortError when the bot stops
  */
-export async function untilResumed(parts: ResumeParts, commandId: number): Promise<void> {
+export async function untilResumed(
+  parts: ResumeParts,
+  commandId: number,
+  holds: readonly CommandState[],
+): Promise<boolean> {
   const { db, signal, states, log } = parts;
   let isLogged = false;
-  const look = async (): Promise<boolean> => {
+  const look = async (): Promise<'resumed' | 'let through' | 'held'> => {
     const paused = await readPause(db);
-    if (!paused) return true;
+    if (!paused) return 'resumed';
     const command = await commandById(db, commandId);
-    if (command.state !== 'queued') return true;
+    if (!holds.includes(command.state) || command.cancelRequestedAt) return 'let through';
     if (!isLogged)
       log.info({ command: commandId, reason: paused.reason }, 'a command waits: Threadbox is paused');
     isLogged = true;
     await tellPaused(parts, command, paused);
-    return false;
+    return 'held';
   };
   for (;;) {
-    const mayStart = await retryForEver(look, {
+    const seen = await retryForEver(look, {
       signal,
       onFailure: (error) => states.database.isDown(error),
     });
-    if (mayStart) return;
+    if (seen !== 'held') return seen === 'resumed';
     await pause(LOOK_EVERY_MS, undefined, { signal });
   }
 }

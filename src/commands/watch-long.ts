@@ -64,7 +64,7 @@ async function look(parts: WatchParts, commandId: number, signal: AbortSignal): 
   return (await tell(parts, { ...command, startedAt }, { ...step, ranMs }, signal)) ? 0 : soonMs;
 }
 
-/** @returns false when there is nothing to be told now: its end is being read */
+/** @returns false when there is nothing to be told now: nothing is known to run, as its end is being read */
 async function tell(
   { db, docker, config, now, wakeOutbox }: WatchParts,
   command: Command & { startedAt: Date },
@@ -73,14 +73,14 @@ async function tell(
 ): Promise<boolean> {
   const session = await activeSession(db, command.threadId);
   const peeked = session && (await peekOutput(docker, session.containerId, command.id));
-  if (peeked?.hasEnded || signal.aborted) return false;
+  if (!peeked?.isAlive || signal.aborted) return false;
   const message = await messageToAnswer(db, command.messageId);
   const { commandTimeoutMs: timeoutMs } = config;
   const notice = renderLifecycleNotice({
     kind: 'still-running',
     command: command.script,
     ranMs,
-    lastLines: peeked?.text ?? null,
+    lastLines: peeked.text,
     endsAt: new Date(command.startedAt.getTime() + timeoutMs),
     timeoutMs,
     isLast,

@@ -4,25 +4,34 @@ import { execText } from './exec.ts';
 
 const LAST_BYTES = 4_000;
 const ANSWER_MS = 5_000;
-const ENDED = 'ended\n';
+const RUNS = 'runs\n';
 
-/** Whether it has ended, and the spool's newest part: see inside/common.sh. */
+/**
+ * Whether it runs, and the spool's newest part: see inside/common.sh. One that died with its host has left a claim and no
+ * end: only its process tells.
+ */
 const PEEK = `
 cd /workspace/.threadbox/executions || exit
-newest= ended=runs
+newest= state=rests
 for file in "$_THREADBOX_COMMAND_ID"-*; do
   [[ -f $file ]] || continue
   case $file in
     *.out | *.ring[01]) [[ -z $newest || $file -nt $newest ]] && newest=$file ;;
-    *.exit) ended=ended ;;
+    *.claim)
+      pid= start= line=
+      read -r pid start _ <"$file"
+      [[ ! -e /proc/$pid/stat ]] || read -r line <"/proc/$pid/stat"
+      stat=(\${line##*) })
+      [[ -n $start && \${stat[0]} != Z && \${stat[19]} == "$start" && ! -e \${file%.claim}.exit ]] && state=runs
+      ;;
   esac
 done
-echo $ended
+echo $state
 [[ -z $newest ]] || exec tail -c ${LAST_BYTES} -- "$newest"
 `;
 
 /** `text`: the end of what it has written so far, from the beginning of a line on where there are several. */
-export type Peeked = { text: string; hasEnded: boolean };
+export type Peeked = { text: string; isAlive: boolean };
 
 /**
  * How a command stands. null when it cannot be asked now: a word on that does not wait for it.
@@ -41,7 +50,7 @@ export async function peekOutput(
     if (stdout === '') return null;
     const text = stdout.slice(stdout.indexOf('\n') + 1);
     const isCut = Buffer.byteLength(text) >= LAST_BYTES && text.includes('\n');
-    return { text: isCut ? text.slice(text.indexOf('\n') + 1) : text, hasEnded: stdout.startsWith(ENDED) };
+    return { text: isCut ? text.slice(text.indexOf('\n') + 1) : text, isAlive: stdout.startsWith(RUNS) };
   } catch (error) {
     if (error instanceof ContainersError || (error as Error).name === 'TimeoutError') return null;
     throw error;

@@ -186,7 +186,7 @@ export async function hasAskedBefore(
   return before?.control?.word === word && before.control.hasAsked === true;
 }
 
-/** @throws when it has ended already: whoever ended it has answered it, too */
+/** @throws {CommandTaken} when it has ended already: whoever ended it has answered it, too */
 export async function endCommand(
   db: Db,
   id: number,
@@ -213,7 +213,7 @@ export async function endCommand(
       duration_ms: end.durationMs ?? null,
       ended_at: db.fn.now(),
     });
-  if (changed === 0) throw new Error(`The command ${id} has ended already`);
+  if (changed === 0) throw new CommandTaken(id);
 }
 
 export type LoggedCommand = {

@@ -37,6 +37,20 @@ export async function denyRepository(db: Db, address: string, name: string): Pro
   });
 }
 
+/** Whether that address may use the repository, in use or removed. */
+export async function mayUse(db: Db, address: string, repositoryId: number): Promise<boolean> {
+  const restricted = await db('users')
+    .first('id')
+    .where({ address: address.toLowerCase(), is_restricted: true })
+    .whereNotExists(
+      db('user_repositories')
+        .select('user_id')
+        .whereRaw('user_id = users.id')
+        .where('repository_id', repositoryId),
+    );
+  return restricted === undefined;
+}
+
 type Pair = { userId: number; repositoryId: number; isRestricted: boolean };
 
 async function change(

@@ -5,19 +5,21 @@ import type { Db } from './database.ts';
  * mail.
  *
  * @param notSince told after that, it is not told again
- * @returns false when it was
+ * @param until what is told holds until then, and no longer: told after that, it is told again
+ * @returns false when it was told, and holds
  */
 export async function tellsNow(
   db: Db,
   address: string,
-  kind: 'paused' | 'cap' | 'echo',
+  kind: 'paused' | 'echo' | `cap:${string}`,
   notSince: Date,
+  until: Date | null = null,
 ): Promise<boolean> {
   const rows = await db('told_notices')
-    .insert({ address, kind, told_at: db.fn.now() })
+    .insert({ address, kind, told_at: db.fn.now(), holds_until: until })
     .onConflict(['address', 'kind'])
-    .merge({ told_at: db.fn.now() })
-    .where('told_notices.told_at', '<=', notSince)
+    .merge(['told_at', 'holds_until'])
+    .whereRaw('(told_notices.told_at <= ? or told_notices.holds_until <= now())', [notSince])
     .returning('kind');
   return rows.length > 0;
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { migrate } from '../../src/store/database.ts';
+import { endPause, startPause } from '../../src/store/pause.ts';
 import { addRepository, removeRepository } from '../../src/store/repositories.ts';
 import { ALICE, BOB } from '../support/app.ts';
 import { engine, inContainer } from '../support/engine.ts';
@@ -155,6 +156,31 @@ test('commands wait for a Docker Engine that is away, and run once; one that ran
   assert.equal(await runsIn(container), 'run\n');
   assert.equal(await runsIn(await containerOf(`${ALICE}-sample#docker`)), 'run\n');
   assert.equal(told(/^Docker does not answer/), 1);
+});
+
+test('a pause holds what waited for the Docker Engine, too: nothing begins before it is over', async () => {
+  const { db } = stage.app;
+  const before = told(/^Docker does not answer/);
+  await stage.engine.cut();
+  const waiting = [
+    await stage.send(BOB, '[sample#held] Cold', 'echo $((6*7)) cold'),
+    await stage.send(ALICE, '[sample#docker] Warm', 'echo $((6*7)) warm; touch /workspace/warm'),
+  ];
+  await until(() => told(/^Docker does not answer/) > before);
+  await until(async () => (await db('commands').where({ state: 'running' })).length === 1);
+  await startPause(db, 'the engine is moved');
+  await stage.engine.mend();
+  for (const id of waiting) assert.match((await stage.answerTo(id)).text, /^Threadbox is paused/);
+  const container = await containerOf(`${ALICE}-sample#docker`);
+  assert.doesNotMatch(await inContainer(container, 'ls /workspace'), /warm/);
+  await endPause(db);
+  for (const [index, id] of waiting.entries()) {
+    const answers = await until(async () => {
+      const all = await stage.answersTo(id);
+      return all.length > 1 && all;
+    });
+    ranWith(answers.at(-1)?.text ?? '', ['42 cold', '42 warm'][index] ?? '');
+  }
 });
 
 test('an upstream that is dead at a first command is told clearly; later the mirror serves, with a note', async (t) => {

@@ -37,7 +37,10 @@ const steps: [
   [20, 0, { tell: 15 }],
   [20, 15, { wait: 7 }],
   [27, 15, { tell: 27, isLast: true }],
-  [40, 1, { tell: 27, isLast: true }],
+  [29.5, 1, { tell: 27, isLast: true }],
+  // It is being stopped.
+  [30, 1, 'nothing'],
+  [40, 0, 'nothing'],
   [28, 27, 'nothing'],
   // A clock that was set back tells nothing twice.
   [2, 15, { wait: 25 }],

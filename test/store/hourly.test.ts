@@ -84,12 +84,24 @@ test('there is room again when the mail that fills the cap is an hour old', asyn
 test('an address is told once since a time, each kind for itself, also by two at once', async () => {
   const { db } = database;
   const anHourAgo = new Date(Date.now() - 3_600_000);
-  const tries = await Promise.all([1, 2, 3].map(() => tellsNow(db, JOHN, 'cap', anHourAgo)));
+  const tries = await Promise.all([1, 2, 3].map(() => tellsNow(db, JOHN, 'cap:perSender', anHourAgo)));
   assert.deepEqual(tries.toSorted(), [false, false, true]);
-  assert.equal(await tellsNow(db, EVE, 'cap', anHourAgo), true);
+  assert.equal(await tellsNow(db, EVE, 'cap:perSender', anHourAgo), true);
+  assert.equal(await tellsNow(db, JOHN, 'cap:overall', anHourAgo), true);
   assert.equal(await tellsNow(db, JOHN, 'paused', anHourAgo), true);
   await db('told_notices').update({ told_at: anHourAgo });
-  assert.equal(await tellsNow(db, JOHN, 'cap', anHourAgo), true);
+  assert.equal(await tellsNow(db, JOHN, 'cap:perSender', anHourAgo), true);
+});
+
+test('what holds until a time is told again after it', async () => {
+  const { db } = database;
+  const anHourAgo = new Date(Date.now() - 3_600_000);
+  const tell = (until: Date) => tellsNow(db, 'ann@example.com', 'cap:overall', anHourAgo, until);
+  assert.equal(await tell(new Date(Date.now() + 60_000)), true);
+  assert.equal(await tell(new Date(Date.now() + 120_000)), false);
+  await db('told_notices').update({ holds_until: new Date(Date.now() - 1_000) });
+  assert.equal(await tell(new Date(Date.now() + 60_000)), true);
+  assert.equal(await tell(new Date(Date.now() + 60_000)), false);
 });
 
 test('what was counted a moment ago is trusted for as many mails as there is room for, and no further', async () => {

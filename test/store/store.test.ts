@@ -196,7 +196,7 @@ test('commands are listed in the order of their arrival until they end, with the
     ],
   );
   await endCommand(db, first, { state: 'finished', exitCode: 0 });
-  await assert.rejects(endCommand(db, first, { state: 'failed' }), /has ended already/);
+  await assert.rejects(endCommand(db, first, { state: 'failed' }), { code: 'COMMAND_TAKEN' });
   assert.deepEqual(
     (await listOpenCommands(db)).map(({ id }) => id),
     [second],
