@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import type Docker from 'dockerode';
 import type { StreamedAnswer } from './answer-stream.ts';
+import { startExec } from './exec.ts';
 import { RUNNER_FROM_ENVIRONMENT, scripts } from './inside.ts';
 import { startExecMakingRoom } from './time-limit.ts';
 
@@ -115,16 +116,16 @@ export class Runners {
     const idle = this.#idle.get(containerId);
     this.#idle.delete(containerId);
     if (idle && !idle.isLost) return idle;
-    return this.#start(containerId, signal);
+    return this.#start(containerId, signal, startExecMakingRoom);
   }
 
   /**
    * Starts the runner of a container before there is a command for it: while its workspace is being prepared, say. What
-   * keeps it from starting is found out, and told, by the command.
+   * keeps it from starting is found out, and told, by the command: for that alone others may be killed.
    */
   warm(containerId: string, signal: AbortSignal): void {
     if (this.#isClosed || this.#idle.has(containerId) || this.#coming.has(containerId)) return;
-    const coming = this.#start(containerId, signal)
+    const coming = this.#start(containerId, signal, startExec)
       .then(
         (runner) => this.#keep(containerId, runner),
         () => undefined,
@@ -133,8 +134,8 @@ export class Runners {
     this.#coming.set(containerId, coming);
   }
 
-  async #start(containerId: string, signal: AbortSignal): Promise<Runner> {
-    const stream = await startExecMakingRoom(this.#docker, containerId, {
+  async #start(containerId: string, signal: AbortSignal, start: typeof startExec): Promise<Runner> {
+    const stream = await start(this.#docker, containerId, {
       command: RUNNER_FROM_ENVIRONMENT,
       env: { _THREADBOX_RUN: scripts.runner, _THREADBOX_COMMAND: scripts.command },
       signal,

@@ -107,9 +107,11 @@ export async function saveWorkspace(
       try {
         return await save(docker, containerId, { ...request, signal });
       } catch (error) {
-        // What the save before left in the container is not whole any more: `git gc`, or a command that removed it.
+        // What the save before left in the container, or in the store, is not whole any more: `git gc`, say.
         if (
-          !/cannot be packed|missing|error building trees|bad object|nonexistent object/.test(wordsOf(error))
+          !/cannot be packed|unresolved deltas|missing|error building trees|bad object|nonexistent object/.test(
+            wordsOf(error),
+          )
         )
           throw error;
         return await save(docker, containerId, { ...request, base: null, isAfresh: true, signal });
@@ -148,7 +150,7 @@ async function save(docker: Docker, containerId: string, request: Attempt): Prom
   }
 }
 
-async function take(stream: Duplex, request: SaveRequest, signal: AbortSignal): Promise<SavedWork> {
+async function take(stream: Duplex, request: Attempt, signal: AbortSignal): Promise<SavedWork> {
   stream.on('error', () => undefined);
   const abort = () => stream.destroy();
   signal.addEventListener('abort', abort, { once: true });
@@ -189,12 +191,14 @@ function saveScript(request: Attempt): ScriptRequest {
 /** Takes facts and pack into the store and verifies them; then the store has the save under its name. */
 async function receive(
   stream: Duplex,
-  { storePath, mirrorPath, savedStateId, base, signal }: SaveRequest,
+  { storePath, mirrorPath, savedStateId, base, kind, isAfresh, signal }: Attempt,
 ): Promise<{ facts: SaveFacts; carriedBytes: number; ended: Promise<unknown> }> {
   const quarantine = await openQuarantine(storePath);
   const upstream = storeGit(['--git-dir', mirrorPath, 'for-each-ref', '--format=^%(objectname)'], { signal });
   // It fails no earlier than somebody needs it.
   upstream.catch(() => undefined);
+  // What the store had, it may have lost since. For the next save that is soon enough, for a removal it is not.
+  const looksAgain = isAfresh === true || kind !== 'quick';
   let indexing: StoreProcess | null = null;
   const incoming = readSave(stream, ({ isUnchanged }) => {
     if (isUnchanged) return null;
@@ -211,9 +215,11 @@ async function receive(
     }
     if (facts.isUnchanged) {
       if (facts.snapshot !== base) throw failed('what the container said of it makes no sense');
+      if (looksAgain) await verify(storePath, facts, { upstream: await upstream, looksAgain, signal });
     } else {
       await indexed(indexing, incoming);
-      const verified = verify(storePath, facts, { upstream: await upstream, quarantine, signal });
+      const of = { upstream: await upstream, quarantine, looksAgain, signal };
+      const verified = verify(storePath, facts, of);
       await Promise.all([verified, settle(quarantine)]);
       await admit(storePath, quarantine);
     }
@@ -245,22 +251,32 @@ async function indexed(indexing: StoreProcess | null, incoming: IncomingSave): P
   }
 }
 
-type Verification = { upstream: Buffer; quarantine: Quarantine; signal: AbortSignal };
+type Verification = { upstream: Buffer; quarantine?: Quarantine; looksAgain: boolean; signal: AbortSignal };
 
-/** Everything that the save names is here, or belongs to what the mirror has: `upstream`, as names to leave out. */
+/**
+ * Everything that the save names is here, or belongs to what the mirror has: `upstream`, as names to leave out.
+ *
+ * @param looksAgain also at what earlier saves have brought, and were believed to have
+ * @throws with words by which `saveWorkspace` knows what to bring once more
+ */
 async function verify(
   storePath: string,
   { snapshot, commit }: SaveFacts,
-  { upstream, ...options }: Verification,
+  { upstream, looksAgain, ...options }: Verification,
 ): Promise<void> {
-  const walk = ['rev-list', '--objects', '--quiet', '--stdin', '--not', '--all'];
+  const walk = ['rev-list', '--objects', '--quiet', '--stdin', ...(looksAgain ? [] : ['--not', '--all'])];
   const tips = [
     `${snapshot}^{commit}`,
     `${snapshot}:meta`,
     ...(commit === null ? [] : [`${commit}^{commit}`]),
   ];
   const input = `${tips.join('\n')}\n${upstream.toString()}`;
-  await storeGit(['--git-dir', storePath, ...walk], { ...options, input });
+  try {
+    await storeGit(['--git-dir', storePath, ...walk], { ...options, input });
+  } catch (error) {
+    options.signal.throwIfAborted();
+    throw new Error(`missing in the store: ${wordsOf(error)}`, { cause: error });
+  }
 }
 
 function failed(words: string, cause?: unknown): ContainersError {

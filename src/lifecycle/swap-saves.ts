@@ -14,7 +14,7 @@ import {
   savedStateById,
   type SavedState,
 } from '../store/saved-states.ts';
-import { markRemoving, sessionOfThread, type DueSession } from '../store/sessions.ts';
+import { activeSession, markRemoving, sessionOfThread, type DueSession } from '../store/sessions.ts';
 import { writeContainerState } from './container-state.ts';
 import { finishRemoval } from './finish-removal.ts';
 import { keptMs, type LifecycleParts } from './parts.ts';
@@ -71,8 +71,8 @@ export async function restore(
 /**
  * Saves what the thread has, before its workspace goes.
  *
- * @returns a question where something is too large to be saved: it would be gone with the workspace, so it goes only
- *   when the same word comes once more
+ * @returns a question where something cannot be saved, or nothing can: it would be gone with the workspace, so it goes
+ *   only when the same word comes once more
  */
 async function saveAll(
   parts: LifecycleParts,
@@ -85,12 +85,17 @@ async function saveAll(
   const containerId = await runningAgain(parts, session);
   if (containerId === null) return null;
   await ensureCurrentSave(db, session);
+  // A workspace that was never ready has nothing to lose.
+  const hasRun = async () => (await activeSession(db, command.threadId))?.hasRun === true;
   const saved = await saveThread(parts, { ...session, containerId }, 'full');
-  const leftOut = saved?.work.leftOut ?? [];
+  const leftOut = saved?.work.leftOut ?? ((await hasRun()) ? [whole(session)] : []);
   if (leftOut.length === 0 || (await hasAskedBefore(db, command, word))) return null;
   await noteAsked(db, command.id);
   return { kind: 'would-lose', word, leftOut };
 }
+
+const whole = ({ repositoryName }: DueSession): string =>
+  `everything in /workspace that is newer than the last save (the directory ${repositoryName} is not there)`;
 
 /**
  * Puts aside what the thread has, with its container and its volume gone, and the other state in its place. The plan is

@@ -92,7 +92,7 @@ export const CONTROL_TELLERS: Tellers<ControlNotice> = {
   'would-lose': ({ word, leftOut }) => ({
     title: 'Something would be lost: is that meant?',
     blocks: [
-      words('Nothing was done yet. This is too large to be saved, and would be gone with the workspace:'),
+      words('Nothing was done yet. This cannot be saved, and would be gone with the workspace:'),
       list(leftOut, 200),
       words('To go on all the same, reply with this one word:'),
       reply(visibleLine(word, 20)),

@@ -89,6 +89,21 @@ describe('the runner of a container', () => {
     assert.equal(text(await rig.run(RUNNER)), first);
   });
 
+  it('started ahead kills nobody to make room; the command that needs it does', async () => {
+    const commands: string[] = [];
+    const exec = ({ Cmd }: { Cmd: string[] }) => {
+      commands.push(Cmd.join(' ').includes('kill -KILL') ? 'kill' : 'runner');
+      const error = new Error('fork/exec: resource temporarily unavailable');
+      return Promise.reject(Object.assign(error, { statusCode: 500 }));
+    };
+    const full = {
+      getContainer: () => ({ exec, update: () => Promise.resolve() }),
+    } as unknown as typeof docker;
+    runnersOf(full).warm('full', never);
+    await assert.rejects(runnersOf(full).take('full', never), { code: 'DOCKER_REFUSED' });
+    assert.deepEqual(commands, ['runner', 'runner', 'kill', 'kill']);
+  });
+
   it('killed while it waits: the next command simply runs, once', async (t) => {
     const rig = await startRig(t);
     const first = text(await rig.run(RUNNER));

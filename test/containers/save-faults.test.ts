@@ -11,7 +11,7 @@ import { removeContainer, stopContainer } from '../../src/containers/container.t
 import { startExecWithInput } from '../../src/containers/exec-input.ts';
 import { startExec } from '../../src/containers/exec.ts';
 import { hasSave } from '../../src/containers/saves-store.ts';
-import { docker, dockerCli, dockerHost, temporaryDir } from './rig.ts';
+import { docker, dockerCli, dockerHost, git, temporaryDir, upstream } from './rig.ts';
 import { leftovers, richUpstream, startSaveRig, type SaveRig } from './save-rig.ts';
 
 const closers: (() => unknown)[] = [];
@@ -105,12 +105,32 @@ describe('a save that fails', () => {
     await refused();
     await two.restore(id);
     assert.equal((await two.save(id, { base: snapshot })).snapshot, snapshot);
+    // What is not there cannot be told from what was never there.
+    await dockerCli('exec', '-u', '1000', '-w', '/workspace', two.container.id, 'mv', 'my-app', 'old');
+    await refused();
     await two.wipe();
     await refused();
     // It makes nothing that the next one could take for a workspace.
     const left = await dockerCli('exec', '-w', '/', two.container.id, 'ls', '-A', '/workspace');
     assert.equal(left, '');
     assert.equal(await hasSave(rig.storePath, id), true);
+  });
+
+  it('for nothing but a link in the place of attributes is none: neither clone, save nor restore reads it', async (t) => {
+    const url = await upstream(t);
+    execFileSync('bash', ['-ec', 'ln -s /dev/zero .gitattributes; ln -s /dev/zero src/.gitattributes'], {
+      cwd: url,
+    });
+    git(url, 'add', '-A');
+    git(url, 'commit', '-qm', 'Endless');
+    const endless = await startSaveRig(t, { url });
+    const one = await endless.open();
+    await one.sh('echo 1 >x');
+    await one.save(1);
+    const two = await endless.open({ isEmpty: true });
+    await two.prepare(true);
+    await two.restore(1);
+    assert.equal(await two.sh('cat x; readlink .gitattributes'), '1\n/dev/zero\n');
   });
 
   it('for a container that nobody knows, or that has gone, or a corrupt repository', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
-import { dockerCli } from './rig.ts';
+import { dockerCli, git } from './rig.ts';
 import { MANIFEST, richUpstream, startSaveRig, type SaveRig } from './save-rig.ts';
 
 const closers: (() => unknown)[] = [];
@@ -80,6 +80,39 @@ describe('a save', () => {
       await two.sh('cat node_modules/x .env; ls -d build 2>/dev/null || echo none'),
       '1\nA=2\nnone\n',
     );
+  });
+
+  it('lets no archive of ignored files go over what they have become since', async () => {
+    const one = await rig.open();
+    await one.sh(
+      'mkdir build a.log node_modules; echo 1 >build/x; echo 1 >build/kept; echo 1 >a.log/y; echo 1 >b.log; echo 1 >node_modules/m; chmod 555 node_modules',
+    );
+    const full = await one.save(nextId(), { kind: 'full' });
+    await one.sh(
+      ': >.gitignore; echo 2 >build/x; rm -r a.log b.log; echo 2 >a.log; mkdir b.log; echo 2 >b.log/z; chmod 755 node_modules; echo 2 >node_modules/m',
+    );
+    const id = nextId();
+    await one.save(id, { base: full.snapshot });
+    const two = await rig.open({ isEmpty: true });
+    await two.prepare(true);
+    await two.restore(id);
+    assert.equal(
+      await two.sh('cat build/x build/kept a.log b.log/z node_modules/m; git status --porcelain .gitignore'),
+      '2\n1\n2\n2\n2\n M .gitignore\n',
+    );
+  });
+
+  it('is one of the work also where a command has removed what the bot keeps beside it', async () => {
+    const one = await rig.open();
+    for (const [gone, value] of [
+      ['.threadbox/ready', '1'],
+      ['.threadbox', '2'],
+    ] as const) {
+      await one.sh(`echo ${value} >x; rm -r ../${gone}`);
+      const id = nextId();
+      const saved = await one.save(id, { kind: 'full' });
+      assert.equal(git(rig.storePath, 'show', `${saved.snapshot}:work/x`), `${value}\n`);
+    }
   });
 
   it('leaves out files that are too large, and says so here and after the restore', async () => {

@@ -8,8 +8,8 @@ import { hasVolume, removeContainer, removeVolume, stopContainer } from '../../s
 import { parseSaveFacts } from '../../src/containers/save-facts.ts';
 import { dropSave, exportSave, hasSave, storePathOf } from '../../src/containers/saves-store.ts';
 import { takeLock } from '../../src/lock.ts';
-import { docker, git, temporaryDir } from './rig.ts';
-import { richUpstream, startSaveRig } from './save-rig.ts';
+import { docker, dockerCli, git, temporaryDir } from './rig.ts';
+import { leftovers, richUpstream, startSaveRig } from './save-rig.ts';
 
 describe('the store of a thread', () => {
   it('lies under a name that no thread can choose, and that of no two is the same', () => {
@@ -112,6 +112,72 @@ describe('the store of a thread', () => {
     await two.restore(1);
     assert.equal(await two.sh('cat x z; git log -1 --format=%H'), `2\n3\n${third.commit}\n`);
     assert.equal(await two.sh('sha256sum <y'), await one.sh('sha256sum <y'));
+  });
+
+  it('that has lost a pack is found out by the next save that counts, and made whole by it', async (t) => {
+    const rig = await startSaveRig(t);
+    const one = await rig.open();
+    await one.sh('head -c 200000 /dev/urandom >data');
+    let { snapshot } = await one.save(1);
+    const lose = () => rm(join(rig.storePath, 'objects', 'pack'), { recursive: true });
+    for (const [kind, script] of [
+      ['full', 'true'],
+      ['full', 'echo 1 >x'],
+      ['final', 'true'],
+    ] as const) {
+      await lose();
+      await one.sh(script);
+      const saved = await one.save(1, { kind, base: snapshot, style: 'uncommitted' });
+      assert.ok(saved.carriedBytes > 200_000, `${kind}: ${saved.carriedBytes}`);
+      snapshot = saved.snapshot;
+      const two = await rig.open({ isEmpty: true });
+      await two.prepare(true);
+      await two.restore(1);
+      assert.equal(await two.sh('sha256sum <data'), await one.sh('sha256sum <data'));
+    }
+    assert.equal(
+      (await one.save(1, { kind: 'final', base: snapshot, style: 'uncommitted' })).carriedBytes,
+      0,
+    );
+  });
+
+  it('takes nothing that lacks an object, and the state before stands', async (t) => {
+    const rig = await startSaveRig(t);
+    const one = await rig.open();
+    await one.sh('echo 1 >x; git add x; git commit -qm X');
+    const { snapshot, commit } = await one.save(1);
+    const other = await rig.open();
+    // As a container would do it that is not to be trusted.
+    const script = `#!/bin/bash
+      [[ " $* " == *' pack-objects '*' --stdout '* ]] || exec /usr/bin/git "$@"
+      sed '1,/--not/!s/^/^/; /^--not$/d' | /usr/bin/git rev-list --objects --stdin | cut -d ' ' -f 1 | grep -v -F -f /tmp/lacking | /usr/bin/git pack-objects -q --stdout`;
+    const install = `printf '%s' '${script.replaceAll("'", String.raw`'\''`)}' >/usr/local/bin/git; chmod 755 /usr/local/bin/git`;
+    await other.sh('echo 2 >file; git add file; git commit -qm File; echo 3 >file');
+    await dockerCli('exec', '-u', '0', other.container.id, 'bash', '-ec', install);
+    const lacks: readonly [string, string][] = [
+      ['a file', 'git hash-object file'],
+      ['a commit', 'git rev-parse HEAD'],
+      ['a tree of a commit', 'git rev-parse HEAD^{tree}'],
+    ];
+    for (const [name, lacking] of lacks) {
+      const hash = (await other.sh(`${lacking} | tee /tmp/lacking`)).trim();
+      await assert.rejects(
+        other.save(1, { base: snapshot }),
+        (error: Error & { code: string }) =>
+          error.code === 'SAVE_FAILED' &&
+          error.message.startsWith('The work could not be saved: missing in the store: ') &&
+          error.message.includes(hash),
+        name,
+      );
+      assert.equal(git(rig.storePath, 'rev-parse', 'refs/saves/1'), `${snapshot}\n`);
+      assert.deepEqual(await leftovers(rig.storePath), []);
+    }
+    await other.sh('echo none >/tmp/lacking');
+    await other.save(2, { base: snapshot });
+    const two = await rig.open({ isEmpty: true });
+    await two.prepare(true);
+    await two.restore(1);
+    assert.equal(await two.sh('cat x; git rev-parse HEAD'), `1\n${commit}\n`);
   });
 
   it('that is damaged is put aside', async (t) => {

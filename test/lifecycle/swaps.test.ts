@@ -72,6 +72,17 @@ test('what is too large to be saved does not go with fresh unless it is asked fo
   ranWith((await stage.ask('ls', at('large'))).text, 'README.md');
 });
 
+test('work that is not where it could be saved does not go with fresh unless it is asked for twice', async () => {
+  await stage.ask('echo 1 > one.txt', at('moved'));
+  await stage.ask('mv ../sample ../old; echo 2 > ../old/two.txt', at('moved'));
+  const asked = await stage.ask('fresh', at('moved'));
+  assert.match(
+    asked.text,
+    /^Something would be lost[^]*cannot be saved[^]*everything in \/workspace that is newer than the last save \(the directory sample is not there\)/,
+  );
+  ranWith((await stage.ask('cat /workspace/old/two.txt', at('moved'))).text, '2');
+});
+
 test('container and volume lost while the bot was down, in a command: the saved state stands and comes back', async () => {
   await stage.ask('echo precious > precious.txt', at('down'));
   const session = await isSaved('down');

@@ -63,9 +63,14 @@ if [[ ! -e $target ]]; then
   rm -f -- "$base/restoring"
   is_new=yes
   # Where git converts no file on its way, a save knows the files already.
-  attributes=$(git -C "$target" ls-files -z -- '*.gitattributes' | (cd "$target" && xargs -0 -r cat --))
+  # git follows no link to what says so, and what is no file may have no end.
+  attributes=$(cd "$target" && git ls-files -z -- '*.gitattributes' | while IFS= read -r -d '' file; do
+    [[ ! -f $file || -L $file ]] || printf '%s\0' "$file"
+  done | xargs -0 -r head -q -c 1000000 --)
+  is_short=
+  ((${#attributes} >= 1000000)) || is_short=yes
   attributes=${attributes//text=auto} attributes=${attributes//-text}
-  if [[ ! $attributes =~ text|eol|crlf|filter|ident|encoding && ! -e $HOME/.config/git/attributes &&
+  if [[ -n $is_short && ! $attributes =~ text|eol|crlf|filter|ident|encoding && ! -e $HOME/.config/git/attributes &&
     -f $target/.git/index && -z $(git -C "$target" config --get-regexp '^core\.(autocrlf|eol|attributesfile|symlinks)$') ]]; then
     is_plain=yes
     mkdir -p "$base/save" && cp -p -- "$target/.git/index" "$base/save/work.index" && : >"$base/save/fresh"

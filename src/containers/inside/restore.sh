@@ -66,11 +66,15 @@ if [[ $meta == *$'\ngit no'* ]]; then
   # Its HEAD is there for the clone only.
   rm -rf -- "$user_git" || fail 'the files cannot be restored'
 else restore_git; fi
-git_work read-tree --reset -u "${saved[work]}" || fail 'the files cannot be restored'
+# It may be older than the files, and have what git ignores no more: those go over it.
+! has ignored || unpack ignored || fail 'the ignored files cannot be restored'
+write_files() { git_work read-tree --reset -u "${saved[work]}"; }
+# A directory of the archive may be closed.
+write_files || { find "$target" -path "$user_git" -prune -o -type d ! -perm -700 -exec chmod u+rwx {} + && write_files; } ||
+  fail 'the files cannot be restored'
 if has inner; then
   blob inner-list | (cd /workspace && xargs -0 -r rm -rf --) && unpack inner || fail 'the repositories inside cannot be restored'
 fi
-! has ignored || unpack ignored || fail 'the ignored files cannot be restored'
 cd "$target" || fail 'the repository cannot be entered'
 if has modes; then
   while IFS= read -r -d '' item; do
@@ -87,11 +91,20 @@ fi
 
 # The times in the index are those of the files that were. Where git converts no file, those of the files that are now
 # are known already: so git need not look into each, neither here nor after the next command.
+read_attributes() {
+  local file
+  # git follows no link to them, and what is no file may have no end.
+  while IFS= read -r -d '' file; do
+    [[ ! -f $file || -L $file ]] || printf '%s\0' "$file"
+  done | xargs -0 -r head -q -c 1000000 --
+}
 take_times() {
   local text staged index_file=$room/new.index
   local -a names=()
   [[ -f $user_git/index ]] && ! has inner || return
-  text=$({ git_work ls-files -z -- '*.gitattributes' | xargs -0 -r cat -- && cat -- "$user_git/info/attributes" "$HOME/.config/git/attributes"; } 2>/dev/null)
+  [[ ! -L $user_git/info/attributes && ! -L $HOME/.config/git/attributes ]] || return
+  text=$({ git_work ls-files -z -- '*.gitattributes' && printf '%s\0' "$user_git/info/attributes" "$HOME/.config/git/attributes"; } | read_attributes)
+  ((${#text} < 1000000)) || return
   text=${text//text=auto} text=${text//-text}
   [[ ! $text =~ text|eol|crlf|filter|ident|encoding ]] || return
   [[ -z $(git config --get-regexp '^core\.(autocrlf|eol|attributesfile|symlinks|splitindex)$') ]] || return

@@ -79,11 +79,21 @@ commit_work() {
   lends=yes
   start_snapshot
   their_git 20 diff-index --cached --quiet --ignore-submodules=none HEAD -- 2>/dev/null && return
+  [[ -n $modified ]] || count_staged
   make_commit && return
   # Nobody is the author.
   [[ ! ${said,,} =~ ident|'tell me who' ]] || make_commit -c "user.name=$(git config -f "$base/gitconfig" user.name || echo Threadbox)" \
     -c "user.email=$(git config -f "$base/gitconfig" user.email || echo threadbox@localhost)" && return
   leave_out "the Auto-save commit; the work is saved without it (${said%%$'\n'*})"
+}
+# Where `git status` has not come to its end.
+count_staged() {
+  local from=HEAD names
+  their_git 5 rev-parse -q --verify HEAD >/dev/null 2>&1 || from=$(their_git 5 hash-object -t tree /dev/null)
+  names=$(their_git 20 -c core.quotePath=true diff-index --cached --name-only "$from" -- 2>/dev/null && printf end)
+  [[ $names == *end ]] || return
+  names=${names//[!$'\n']/}
+  modified=${#names}
 }
 make_commit() {
   said=$(printf '%s\n' 'Auto-save: Container cleanup after idle timeout' '' "Thread: $thread" "Timestamp: $timestamp" \

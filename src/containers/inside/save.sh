@@ -152,7 +152,9 @@ is_as_before() {
 }
 
 # What was not prepared, or is restored at this moment, is not the work: it must not take the place of what was saved.
-[[ -f $base/ready && ! -e $base/restoring && -d $target ]] || fail 'not ready'
+[[ ! -e $base/restoring && -d $target ]] || fail 'not ready'
+# A command may have removed `ready`, or all of .threadbox; a clone comes to its place as a whole.
+[[ -f $base/ready || -f $user_git/HEAD && -O $target ]] || fail 'not ready'
 # The engine makes the working directory of a container itself, as root and empty.
 [[ -O $target || -n $(ls -A -- "$target") ]] || fail 'not ready'
 # Work without a repository is work, too; and so that nobody has to be told, no work is a state like others.
