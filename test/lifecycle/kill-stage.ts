@@ -38,7 +38,9 @@ const BOT = 'bot@threadbox.test';
 
 export async function startKillStage(): Promise<KillStage> {
   const closers: (() => Promise<unknown>)[] = [];
+  let isClosed = false;
   const close = async (): Promise<void> => {
+    isClosed = true;
     for (const closer of closers.splice(0).toReversed()) await closer();
   };
   try {
@@ -87,6 +89,8 @@ export async function startKillStage(): Promise<KillStage> {
         const hit = proxy.hit();
         if (hit === null) return isSettled();
         await bot.kill('SIGKILL');
+        // A test that has failed goes on for a while: a bot that is started now would outlive it, and hold it up.
+        if (isClosed) throw new Error('the stage was closed meanwhile');
         kills.push(hit);
         proxy.goOn();
         bot = spawnBot(dir, settings);
