@@ -1,12 +1,5 @@
 import type { Db } from './database.ts';
-
-/**
- * - `active`: its container is there, as far as anybody knows.
- * - `removing`: saved and verified; its container is about to go, or has gone.
- * - `save_failed`: its work could not be saved; the container is stopped, and kept.
- * - `ended`: over.
- */
-type SessionState = 'active' | 'removing' | 'save_failed' | 'ended';
+import { statesBefore, type SessionState } from './session-states.ts';
 
 /** One container's life for one thread. */
 export type Session = {
@@ -82,7 +75,7 @@ export async function openSession(
 
 /** Its container is used again: the removal that was under way, or the save that failed, is off for now. */
 export async function reopenSession(db: Db, id: number, now: Date): Promise<void> {
-  await db('container_sessions').where({ id, is_active: true }).update({
+  await db('container_sessions').where({ id }).whereIn('state', statesBefore('active')).update({
     state: 'active',
     end_reason: null,
     last_activity_at: now,
@@ -148,8 +141,8 @@ type SaveFailure = { error: string; retryAt: Date; isStopped: boolean };
 export async function markSaveFailed(db: Db, id: number, how: SaveFailure): Promise<boolean> {
   const { error, retryAt, isStopped } = how;
   const changed = await db('container_sessions')
-    .where({ id, is_active: true })
-    .whereNot({ state: 'removing' })
+    .where({ id })
+    .whereIn('state', ['save_failed', ...statesBefore('save_failed')])
     .update({
       save_failures: db.raw('save_failures + 1'),
       save_error: error,
@@ -173,12 +166,14 @@ export async function markRemoving(
     unless?: Pick<DueSession, 'lastActivityAt' | 'keepUntil'>;
   },
 ): Promise<boolean> {
-  const session = db('container_sessions').where({ id, is_active: true });
   const { reason, unless, dropsVolume = false } = how;
+  const before = statesBefore('removing');
+  const session = db('container_sessions')
+    .where({ id })
+    .whereIn('state', unless ? before : ['removing', ...before]);
   if (unless) {
     // PostgreSQL counts microseconds, a Date milliseconds.
     void session
-      .whereNot({ state: 'removing' })
       .whereRaw(`date_trunc('milliseconds', last_activity_at) = ?`, [unless.lastActivityAt])
       .whereRaw(`date_trunc('milliseconds', keep_until) is not distinct from ?`, [unless.keepUntil]);
   }
@@ -189,7 +184,8 @@ export async function markRemoving(
 /** Its container has gone; why was said before. */
 export async function endSession(db: Db, id: number, now: Date): Promise<void> {
   await db('container_sessions')
-    .where({ id, is_active: true })
+    .where({ id })
+    .whereIn('state', statesBefore('ended'))
     .update({ is_active: false, state: 'ended', ended_at: now });
 }
 

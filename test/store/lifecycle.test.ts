@@ -5,6 +5,7 @@ import type { Db } from '../../src/store/database.ts';
 import * as expiring from '../../src/store/expiring-saves.ts';
 import { addRepository, listRepositories, setRepository } from '../../src/store/repositories.ts';
 import * as saves from '../../src/store/saved-states.ts';
+import { NEXT_STATES } from '../../src/store/session-states.ts';
 import * as sessions from '../../src/store/sessions.ts';
 import { ensureThread, storedThread } from '../../src/store/threads.ts';
 import { ensureUser, listUsers, registerUser, setUser } from '../../src/store/users.ts';
@@ -251,4 +252,16 @@ test('the sweep asks for what is due, whatever else there is: 5 of 10,000 sessio
     [NOON],
   );
   assert.match(rows.map((row) => row['QUERY PLAN']).join('\n'), /container_sessions_check/);
+});
+
+test('the states are those that the database takes, and active is what a session begins as', async () => {
+  const { rows } = await db.raw<{ rows: { definition: string; column_default: string }[] }>(`
+    select pg_get_constraintdef(c.oid) as definition, d.column_default
+    from pg_constraint c, information_schema.columns d
+    where c.conname = 'container_sessions_state_check'
+      and d.table_name = 'container_sessions' and d.column_name = 'state'`);
+  const [{ definition, column_default: first } = { definition: '', column_default: '' }] = rows;
+  const taken = [...definition.matchAll(/'(\w+)'::text/g)].map(([, state]) => state);
+  assert.deepEqual(taken.toSorted(), Object.keys(NEXT_STATES).toSorted());
+  assert.match(first, /^'active'/);
 });
