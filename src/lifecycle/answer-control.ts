@@ -115,12 +115,14 @@ async function extend(
     // Its container has gone, or is about to: it comes back, in the thread's queue.
     return { kind: 'queue', control: { word: 'extend', durationMs }, notice: null };
   }
-  const { until, keepUntil, notice } = extension(parts, session, durationMs);
+  // One moment for both: what is told is what is stored.
+  const at = now();
+  const { until, keepUntil, notice } = extension(parts, session, { durationMs, at });
   if (keepUntil === 'unchanged') return justSay(notice);
   return {
     kind: 'answer',
     notice,
-    record: (transaction) => extendSession(transaction, session.id, now(), keepUntil),
+    record: (transaction) => extendSession(transaction, session.id, at, keepUntil),
     isDone: () =>
       events.tell('container:extended', {
         containerId: session.containerId,
@@ -131,19 +133,20 @@ async function extend(
 }
 
 /**
- * What an `extend` of a session comes to now.
+ * What an `extend` of a session comes to.
  *
+ * @param how `at`: when it was asked for
  * @returns `keepUntil`: null when only its timer is set back; `unchanged` when it is as far as it can go
  */
 export function extension(
   parts: LifecycleParts,
   session: Parameters<typeof idleFacts>[0],
-  durationMs: number | null,
+  { durationMs, at }: { durationMs: number | null; at: Date },
 ): { until: Date; keepUntil: Date | null | 'unchanged'; notice: LifecycleNotice } {
-  const { config, now } = parts;
+  const { config } = parts;
   const facts = idleFacts(session, parts);
   const asked = extendedUntil({
-    now: now(),
+    now: at,
     durationMs,
     lastCommandAt: facts.lastCommandAt,
     idleTimeoutMs: facts.idleTimeoutMs,
@@ -155,14 +158,14 @@ export function extension(
     return {
       until: held,
       keepUntil: 'unchanged',
-      notice: { kind: 'at-limit', until: held, capHours, now: now() },
+      notice: { kind: 'at-limit', until: held, capHours, now: at },
     };
   }
   // Nothing that holds already is taken back.
   const until = asked.until > held ? asked.until : held;
   const isPlain = durationMs === null && !asked.isCapped;
   const { isCapped } = asked;
-  const notice = { kind: 'extended', until, isCapped, capHours, wasRestored: null, now: now() } as const;
+  const notice = { kind: 'extended', until, isCapped, capHours, wasRestored: null, now: at } as const;
   return { until, keepUntil: isPlain ? null : until, notice };
 }
 

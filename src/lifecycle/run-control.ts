@@ -110,8 +110,10 @@ async function extendAgain(
   const { restored, session: opened } = await openContainer(parts, command, repository);
   const session = await sessionOfThread(db, command.threadId);
   if (!session) return null;
-  const { until, notice, keepUntil } = extension(parts, session, command.control?.durationMs ?? null);
-  if (keepUntil !== 'unchanged') await extendSession(db, session.id, now(), keepUntil);
+  const at = now();
+  const durationMs = command.control?.durationMs ?? null;
+  const { until, notice, keepUntil } = extension(parts, session, { durationMs, at });
+  if (keepUntil !== 'unchanged') await extendSession(db, session.id, at, keepUntil);
   // Told in this answer, not once more in the next.
   if (restored) await setNotes(db, opened.id, []);
   await writeContainerState(parts, command.threadId);
