@@ -1,6 +1,6 @@
 import { containerOf } from '../commands/open-container.ts';
 import { hasVolume, stopContainer } from '../containers/container.ts';
-import { ContainersError, statusOf } from '../containers/errors.ts';
+import { ContainersError, engineError, statusOf } from '../containers/errors.ts';
 import type { SavedWork } from '../containers/save.ts';
 import { repositoryById } from '../store/repositories.ts';
 import { ensureCurrentSave, retireSave, type EndReason, type SavedState } from '../store/saved-states.ts';
@@ -51,7 +51,7 @@ export async function saveAndRemove(
     }
   } catch (error) {
     if (parts.signal.aborted || isStoreAway(error)) throw error;
-    await saveHasFailed(parts, session, error as Error);
+    await saveHasFailed(parts, session, await asEngineAway(parts, error as Error));
     return null;
   }
   const endReason = isThere ? reason : 'lost';
@@ -125,6 +125,18 @@ export async function runningAgain(parts: LifecycleParts, session: DueSession): 
   if (!isThere && !(await hasVolume(docker, session.volumeName))) return null;
   const { id } = await containerOf(parts, session, await repositoryById(db, session.repositoryId));
   return id;
+}
+
+/** What breaks off because the engine goes in the middle of it has words of its own for that: so the engine is asked. */
+async function asEngineAway({ docker }: LifecycleParts, error: Error): Promise<Error> {
+  if (isEngineAway(error)) return error;
+  return docker.ping().then(
+    () => error,
+    (fault: unknown) => {
+      const asked = engineError(fault, 'ask whether it is there');
+      return isEngineAway(asked) ? asked : error;
+    },
+  );
 }
 
 /** An engine that is restarted is away for a moment: nobody is told before so many tries have failed. */

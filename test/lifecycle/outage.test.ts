@@ -8,11 +8,12 @@ import { ranWith } from '../support/ran-with.ts';
 import { until } from '../support/until.ts';
 import { openStage, type Stage } from './stage.ts';
 
+const ADMIN = 'admin@example.com';
 let proxy: EngineProxy;
 let stage: Stage;
 before(async () => {
   proxy = await startEngineProxy();
-  stage = await openStage({ DOCKER_HOST: proxy.dockerHost });
+  stage = await openStage({ DOCKER_HOST: proxy.dockerHost, ADMIN_ADDRESSES: ADMIN });
 });
 after(async () => {
   await stage.close();
@@ -53,21 +54,31 @@ test('with Docker away nothing is removed and nothing lost; afterwards the remov
   ranWith((await stage.ask('cat work.txt', at('away'))).text, 'work');
 });
 
-test('with Docker away for minutes the owner hears that the work cannot be saved, once; later it is saved and removed', async () => {
+test('with Docker gone while it is saved, and for minutes, owner and admin hear of it, once; later it is saved and removed', async () => {
   await stage.ask('echo work > work.txt', at('long'));
   await warned('long');
+  await stage.inside(
+    'cd /workspace/sample; head -c 20000000 /dev/urandom > more; sha256sum more > sum',
+    threadOf('long'),
+  );
+  const sweeping = troubledSweep();
+  await until(isSaving);
   await proxy.cut();
+  await sweeping;
+  assert.equal(await stateOf('long'), 'active');
   for (let minute = 0; minute < 5; minute += 1) {
     await troubledSweep();
     stage.forward(2);
   }
   assert.equal(await stateOf('long'), 'save_failed');
   await stage.mailLike(/^Your work in sample could not be saved yet[^]*Docker does not answer[^]*#long/);
+  await stage.mailLike(/^A save failed in sample[^]*#long[^]*Docker does not answer/, ADMIN);
   await proxy.mend();
   await stage.sweep();
   assert.equal(await stateOf('long'), 'ended');
   assert.equal(await stage.mailsLike(/could not be saved yet[^]*#long/), 1);
-  ranWith((await stage.ask('cat work.txt', at('long'))).text, 'work');
+  assert.equal(await stage.mailsLike(/^A save failed in sample[^]*#long/, ADMIN), 1);
+  ranWith((await stage.ask('cat work.txt; sha256sum --check sum', at('long'))).text, 'work\nmore: OK');
 });
 
 test('Docker going in the middle of a save leaves the save before it as it was, and no half of the new one', async () => {
