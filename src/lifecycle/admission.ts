@@ -3,13 +3,11 @@ import { engineFacts } from '../containers/engine-facts.ts';
 import { retryForEver } from '../retry.ts';
 import { occupiedPlaces } from '../store/places.ts';
 import { activeSession, sessionOfThread } from '../store/sessions.ts';
-import { chooseVictims } from './make-room.ts';
+import { chooseVictims, hostLimit } from './make-room.ts';
 import { noteFault } from './part-faults.ts';
 import type { LifecycleParts } from './parts.ts';
 import { saveAndRemove } from './remove-container.ts';
 
-const BYTES_PER_CONTAINER = 1024 ** 3;
-const FEWEST_ON_HOST = 4;
 /** Somebody else's process may have made room. */
 const LOOK_AGAIN_MS = 5_000;
 /** A save after a command, or a warning, is over by then mostly. */
@@ -189,8 +187,9 @@ export class Admission {
 
   async #hostLimit(): Promise<number> {
     const { docker, config } = this.#parts;
-    if (config.hostMaxContainers !== null) return config.hostMaxContainers;
-    const { memoryBytes } = await engineFacts(docker);
-    return Math.max(FEWEST_ON_HOST, Math.floor(memoryBytes / BYTES_PER_CONTAINER));
+    const setTo = config.hostMaxContainers;
+    // Docker is not asked where it does not matter.
+    const { memoryBytes } = setTo === null ? await engineFacts(docker) : { memoryBytes: 0 };
+    return hostLimit({ setTo, memoryBytes });
   }
 }

@@ -32,6 +32,18 @@ export function chooseVictims({
   return { evict: [...ofUser, ...ofHost].map((session) => session.threadId) };
 }
 
+const BYTES_PER_CONTAINER = 1024 ** 3;
+const FEWEST_ON_HOST = 4;
+
+/**
+ * How many containers one host has at the same time.
+ *
+ * @param host `setTo`: by HOST_MAX_CONTAINERS; null: one for each GiB of its memory
+ */
+export function hostLimit({ setTo, memoryBytes }: { setTo: number | null; memoryBytes: number }): number {
+  return setTo ?? Math.max(FEWEST_ON_HOST, Math.floor(memoryBytes / BYTES_PER_CONTAINER));
+}
+
 /** So many of them, or null when too few are idle. Of those idle equally long, the order of their names decides. */
 function longestIdle(sessions: readonly ActiveSession[], count: number): ActiveSession[] | null {
   if (count <= 0) return [];

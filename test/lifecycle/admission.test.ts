@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before, test, type TestContext } from 'node:test';
 import { pino } from 'pino';
 import { ThreadQueues } from '../../src/commands/queues.ts';
 import { startEmbedded, type Embedded } from '../../src/embedded/embedded.ts';
@@ -47,20 +47,27 @@ async function threadOf(
   return { threadId: id, userId, repositoryId };
 }
 
-test('a newcomer whose victim has become busy waits, is told, and holds up nobody: not even that victim', async () => {
-  const queues = new ThreadQueues(4);
+/** @param memoryBytes of the host */
+function startAdmission(t: TestContext, config: object, memoryBytes = 0) {
   const stopping = new AbortController();
+  t.after(() => stopping.abort());
+  const queues = new ThreadQueues(4);
   const part = { isUp() {}, isDown() {} };
-  const events = new LifecycleEvents({ publish() {} } as unknown as SharedState);
   const admission = new Admission({
     db,
     queues,
-    events,
+    events: new LifecycleEvents({ publish() {} } as unknown as SharedState),
+    docker: { info: () => Promise.resolve({ MemTotal: memoryBytes, DockerRootDir: '/' }) },
     log,
     signal: stopping.signal,
     states: { docker: part, database: part },
-    config: { containerMaxPerUser: 1, hostMaxContainers: 2 },
+    config,
   } as unknown as LifecycleParts);
+  return { queues, admission };
+}
+
+test('a newcomer whose victim has become busy waits, is told, and holds up nobody: not even that victim', async (t) => {
+  const { queues, admission } = startAdmission(t, { containerMaxPerUser: 1, hostMaxContainers: 2 });
   const john = await threadOf('john@example.com');
   const mary = await threadOf('mary@example.com');
   const now = new Date();
@@ -94,5 +101,24 @@ test('a newcomer whose victim has become busy waits, is told, and holds up nobod
   await endSession(db, id, now);
   admission.lookAgain();
   await newcomer;
-  stopping.abort();
+});
+
+test('where HOST_MAX_CONTAINERS is not set the memory of the host says how many there may be', async (t) => {
+  const { admission } = startAdmission(
+    t,
+    { containerMaxPerUser: 9, hostMaxContainers: null },
+    5.5 * 1024 ** 3,
+  );
+  const john = await threadOf('john@example.com');
+  const newcomer = (label: string) => {
+    const told = Promise.withResolvers<WaitingFor>();
+    const onWait = (waiting: WaitingFor) => Promise.resolve(told.resolve(waiting));
+    const admitted = admission.admit(label, () => Promise.resolve({ userId: john.userId, onWait }));
+    return { admitted, told: told.promise };
+  };
+  for (const label of ['one', 'two', 'three', 'four', 'five']) await newcomer(label).admitted;
+  const sixth = newcomer('six');
+  assert.deepEqual(await sixth.told, { limit: 'host', maximum: 5 });
+  admission.release('one');
+  await sixth.admitted;
 });

@@ -35,12 +35,16 @@ test("one container too many makes the user's longest idle one go, with its work
   assert.equal(await isActive('two'), false);
 });
 
-test('the limit of the host takes the oldest idle of all', async () => {
+test('the limit of the host takes the oldest idle of all users', async () => {
   await stage.ask('true', { subject: '[sample#bob] Work', from: BOB });
   await stage.ask('true', { subject: '[sample#more] Work', from: BOB });
   const active = await stage.bot.app.db('container_sessions').where({ is_active: true });
-  assert.equal(active.length, 3);
-  assert.equal(await isActive('three'), false);
+  assert.deepEqual(
+    active.map(({ thread_id: id }) => id as string).toSorted(),
+    [threadOf('bob', 'bob'), threadOf('more', 'bob'), threadOf('one')].toSorted(),
+  );
+  // Of another user than the newcomer's.
+  assert.equal((await stage.session(threadOf('three')))?.end_reason, 'evicted');
 });
 
 test('where all are busy the command waits, its sender is told, and it runs when one is idle', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { chooseVictims, type ActiveSession, type Room } from '../../src/lifecycle/make-room.ts';
+import { chooseVictims, hostLimit, type ActiveSession, type Room } from '../../src/lifecycle/make-room.ts';
 
 const JOHN = 1;
 const MARY = 2;
@@ -44,4 +44,15 @@ for (const [says, lines, room, [maxPerUser, maxOnHost] = [5, 100]] of cases) {
     assert.deepEqual(chooseVictims({ ...asked, sessions }), room);
     assert.deepEqual(chooseVictims({ ...asked, sessions: sessions.toReversed() }), room);
   });
+}
+
+const GIB = 1024 ** 3;
+const hosts: [says: string, setTo: number | null, memoryBytes: number, limit: number][] = [
+  ['one for each GiB', null, 16 * GIB, 16],
+  ['whole ones only', null, 7.9 * GIB, 7],
+  ['four at the least', null, 1 * GIB, 4],
+  ['as it is set, whatever the memory', 2, 64 * GIB, 2],
+];
+for (const [says, setTo, memoryBytes, limit] of hosts) {
+  test(`containers on a host: ${says}`, () => assert.equal(hostLimit({ setTo, memoryBytes }), limit));
 }
