@@ -81,7 +81,7 @@ if [[ ! -e $target ]]; then
     git -C "$part" symbolic-ref HEAD "refs/heads/$_THREADBOX_BRANCH" || fail "$_THREADBOX_BRANCH is not the name of a branch"
   fi
   mv -T -- "$part" "$target" || fail 'the clone cannot be put in its place'
-  rm -rf -- "$base"/{tree,index,saved,save,fresh}
+  rm -rf -- "$base"/{tree,index,saved,looked,save,fresh}
   [[ -z $_THREADBOX_HOLD ]] || { printf %s "$outcome"; exit; }
   rm -f -- "$base/restoring"
   is_new=yes

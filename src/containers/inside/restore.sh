@@ -144,6 +144,7 @@ fi
 [[ ! -d $user_git ]] || GIT_INDEX_FILE=$base/index GIT_OBJECT_DIRECTORY=$objects GIT_ALTERNATE_OBJECT_DIRECTORIES=$user_git/objects \
   timeout -k 2 10 git write-tree >"$base/tree" 2>/dev/null
 : >"$room/fresh"
+find . -path ./.git -prune -o -name node_modules -prune -o -name '.env*' ! -type d -printf 'e%P\0' 2>/dev/null >"$base/looked"
 { cat -- "$base/tree" 2>/dev/null || :; } >"$base/saved" && : >"$base/ready" && rm -f -- "$base/restoring" || fail 'no room for the saved state'
 printf 'files %s\n' "$(own git diff-tree -r --name-only --no-renames "${cloned:-$(own git mktree </dev/null)}" "${saved[work]}" | wc -l)"
 ! has left || blob left

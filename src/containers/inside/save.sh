@@ -238,6 +238,10 @@ rm -rf -- /tmp/threadbox-save "$room"/blob-*
 IFS= read -r -t 600 -u 8 answer || exit 1
 [[ $answer == ok ]] || exit 1
 # Without room it counts as not saved: the next save finds that nothing has changed.
-[[ ! -s $base/saved.new ]] || mv -T -- "$base/saved.new" "$base/saved"
+clear_way "$base/looked"
+if [[ -s $base/saved.new ]]; then
+  note_look 2>/dev/null >"$base/looked"
+  mv -T -- "$base/saved.new" "$base/saved"
+fi
 tidy_objects
 printf done
