@@ -56,7 +56,13 @@ export type OpenedContainer = {
 };
 
 /** The work that came back, and where from. */
-type Restored = { from: 'volume' | 'save'; savedAt: Date; files: number };
+type Restored = {
+  from: 'volume' | 'save';
+  savedAt: Date;
+  files: number;
+  /** A command had taken the repository away. */
+  wasMissing: boolean;
+};
 
 /**
  * Makes sure of the thread's container and its workspace volume, and of the repository in it at its newest state. What
@@ -99,7 +105,7 @@ export async function openContainer(
   const outcome = await preparing;
   let restored: Restored | null = null;
   const notes = [...session.notes, ...mirror.notes];
-  if (outcome === 'empty' && saved?.snapshot) {
+  if (outcome !== 'ready' && saved?.snapshot) {
     const work = await restoreWorkspace(docker, container.id, {
       storePath: storePathOf(parts.savesDir, owner.threadId),
       mirrorPath: mirror.path,
@@ -107,10 +113,12 @@ export async function openContainer(
       savedStateId: saved.id,
       signal,
     });
-    restored = { from: 'save', savedAt: saved.savedAt ?? parts.now(), files: work.filesRestored };
+    const savedAt = saved.savedAt ?? parts.now();
+    restored = { from: 'save', savedAt, files: work.filesRestored, wasMissing: outcome === 'missing' };
     notes.push(...work.notes);
   } else if (saved?.endReason && saved.savedAt) {
-    restored = { from: 'volume', savedAt: saved.savedAt, files: saved.filesModified };
+    const { savedAt, filesModified: files } = saved;
+    restored = { from: 'volume', savedAt, files, wasMissing: false };
   }
   const told = await recordOpening(parts, session, { saved, restored, notes, threadId: owner.threadId });
   return { session, wasRunning: container.wasRunning, notes: told, restored };
@@ -154,7 +162,7 @@ async function recordOpening(
   const at = now();
   const told = await db.transaction(async (transaction) => {
     const expired = saved ? null : await takeExpiredNews(transaction, threadId, at);
-    const reason = saved?.endReason ?? 'lost';
+    const reason = restored?.wasMissing ? 'missing' : (saved?.endReason ?? 'lost');
     const all = [
       // What somebody has asked for is told in the answer to that.
       ...(restored && reason !== 'restored'

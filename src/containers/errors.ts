@@ -7,6 +7,8 @@
  * - `WORKSPACE`: the workspace cannot be prepared or used; the message has git's words.
  * - `REPOSITORY_UNAVAILABLE`: the upstream cannot be fetched; the message has git's words.
  * - `SCRIPT_TOO_LARGE`: the command is longer than can be handed to a process.
+ * - `REPOSITORY_MISSING`: a command has moved the repository away, or removed it: there is work, or was, and nothing of it
+ *   can be saved. What was saved before is as it was.
  * - `SAVE_FAILED`: the work in a workspace could not be saved; what was saved before is as it was.
  * - `RESTORE_FAILED`: a saved state could not be put into a workspace: prepare it again, then try again.
  */
@@ -19,6 +21,7 @@ export type ContainersErrorCode =
   | 'WORKSPACE'
   | 'REPOSITORY_UNAVAILABLE'
   | 'SCRIPT_TOO_LARGE'
+  | 'REPOSITORY_MISSING'
   | 'SAVE_FAILED'
   | 'RESTORE_FAILED';
 

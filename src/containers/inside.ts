@@ -14,9 +14,9 @@ export const scripts = {
   inbox: read('inbox'),
   outbox: read('outbox'),
   command: read('command'),
-  prepare: read('prepare'),
-  save: ['save-common', 'save-commit', 'save-tree', 'save-git', 'save'].map(read).join(''),
-  restore: read('save-common') + read('restore'),
+  prepare: read('take-place') + read('prepare'),
+  save: ['take-place', 'save-common', 'save-commit', 'save-tree', 'save-git', 'save'].map(read).join(''),
+  restore: read('take-place') + read('save-common') + read('restore'),
 } as const;
 
 /** Runs what {@link scripts} has, out of the environment: so `ps` in a command's output shows one short line. */

@@ -6,6 +6,7 @@ import { ContainersError } from './errors.ts';
 import { startScript, type ScriptRequest } from './exec-input.ts';
 import { lastWords } from './host-git.ts';
 import { scripts } from './inside.ts';
+import { saveFailed, saveRefused } from './save-refusals.ts';
 import { readSave, type IncomingSave, type SaveFacts } from './save-facts.ts';
 import {
   admit,
@@ -78,17 +79,12 @@ const PACK_MAX_BYTES = 4 * 1024 ** 3;
 /** For the mark in the workspace that it is saved. */
 const MARK_MS = 10_000;
 
-/** In the words of inside/save.sh. */
-const NOT_READY = 'not ready';
-const NOTHING_TO_SAVE =
-  'There is nothing to save here: the workspace is not prepared. What was saved before stands';
-
 /**
  * Saves the work in a container's workspace into the thread's store: everything that cannot be had from the mirror.
  * When it returns, the saved state is verified: readable, and complete together with the mirror.
  *
  * @throws {ContainersError} `SAVE_FAILED` with the reason in words; `WORKSPACE_NOT_READY` where no work can be, because
- *   the workspace was never prepared, or not restored as a whole; `CONTAINER_GONE`, `DOCKER_UNREACHABLE`,
+ *   the workspace was never prepared, or not restored as a whole; `REPOSITORY_MISSING`; `CONTAINER_GONE`, `DOCKER_UNREACHABLE`,
  *   `DOCKER_REFUSED`. Or the reason of `signal`. What was saved before is as it was then
  */
 export async function saveWorkspace(
@@ -119,9 +115,9 @@ export async function saveWorkspace(
     });
   } catch (error) {
     request.signal.throwIfAborted();
-    if (deadline.aborted) throw failed(`no end after ${Math.round(timeoutMs / 1000)} s`, error);
+    if (deadline.aborted) throw saveFailed(`no end after ${Math.round(timeoutMs / 1000)} s`, error);
     if (error instanceof ContainersError) throw error;
-    throw failed(isFull(error) ? "the bot's disk is full" : wordsOf(error), error);
+    throw saveFailed(isFull(error) ? "the bot's disk is full" : wordsOf(error), error);
   }
 }
 
@@ -191,7 +187,7 @@ function saveScript(request: Attempt): ScriptRequest {
 /** Takes facts and pack into the store and verifies them; then the store has the save under its name. */
 async function receive(
   stream: Duplex,
-  { storePath, mirrorPath, savedStateId, base, kind, isAfresh, signal }: Attempt,
+  { storePath, mirrorPath, repositoryName, savedStateId, base, kind, isAfresh, signal }: Attempt,
 ): Promise<{ facts: SaveFacts; carriedBytes: number; ended: Promise<unknown> }> {
   const quarantine = await openQuarantine(storePath);
   const upstream = storeGit(['--git-dir', mirrorPath, 'for-each-ref', '--format=^%(objectname)'], { signal });
@@ -209,12 +205,10 @@ async function receive(
     const facts = await incoming.facts;
     if (!facts) {
       const { broken } = await incoming.ended;
-      const words = lastWords(incoming.words(), null);
-      if (words === NOT_READY) throw new ContainersError('WORKSPACE_NOT_READY', NOTHING_TO_SAVE);
-      throw failed(words || 'the connection broke', broken);
+      throw saveRefused(lastWords(incoming.words(), null), repositoryName, broken);
     }
     if (facts.isUnchanged) {
-      if (facts.snapshot !== base) throw failed('what the container said of it makes no sense');
+      if (facts.snapshot !== base) throw saveFailed('what the container said of it makes no sense');
       if (looksAgain) await verify(storePath, facts, { upstream: await upstream, looksAgain, signal });
     } else {
       await indexed(indexing, incoming);
@@ -247,7 +241,7 @@ async function indexed(indexing: StoreProcess | null, incoming: IncomingSave): P
     if (isFull(error) || !/early EOF/.test(wordsOf(error))) throw error;
     // It is the other side that broke off, and may have said why.
     const { broken } = await incoming.ended;
-    throw failed(lastWords(incoming.words(), null) || 'the connection broke', broken ?? error);
+    throw saveFailed(lastWords(incoming.words(), null) || 'the connection broke', broken ?? error);
   }
 }
 
@@ -277,10 +271,6 @@ async function verify(
     options.signal.throwIfAborted();
     throw new Error(`missing in the store: ${wordsOf(error)}`, { cause: error });
   }
-}
-
-function failed(words: string, cause?: unknown): ContainersError {
-  return new ContainersError('SAVE_FAILED', `The work could not be saved: ${words}`, { cause });
 }
 
 function isFull(error: unknown): boolean {

@@ -27,7 +27,8 @@ export type WorkspaceSpec = {
  * Makes the workspace of a thread ready for commands: the repository cloned through the mirror, git's settings. What is
  * there already stays as it is, also under a running command; what a crash left half-made is made again.
  *
- * With `holdForRestore`, whoever gets `empty` has to restore. Until that has been done as a whole, the next one to
+ * With `holdForRestore`, whoever gets `empty` has to restore; so has who gets `missing`: a command has moved the
+ * repository away, or removed it, and what else lies in the workspace stays. Until that has been done as a whole, the next one to
  * prepare the workspace finds it as empty again.
  *
  * @param limits `signal` ends the waiting; after `timeoutMs` every process of the commands in the container is killed
@@ -39,7 +40,7 @@ export async function prepareWorkspace(
   containerId: string,
   spec: WorkspaceSpec,
   { signal, timeoutMs = TIMEOUT_MS }: { signal?: AbortSignal; timeoutMs?: number } = {},
-): Promise<'ready' | 'empty'> {
+): Promise<'ready' | 'empty' | 'missing'> {
   if (!isDirectoryName(spec.repositoryName)) {
     throw new Error(`Expected the name of a repository, got ${JSON.stringify(spec.repositoryName)}`);
   }
@@ -74,7 +75,7 @@ export async function prepareWorkspace(
     await mendOwner(docker, containerId);
     ({ outcome, words } = await prepare());
   }
-  if (outcome === 'ready' || outcome === 'empty') return outcome;
+  if (outcome === 'ready' || outcome === 'empty' || outcome === 'missing') return outcome;
   if (outcome !== 'not-ours' && words === '') {
     // Every fault of its own has words: it was killed, or its container was.
     throw new ContainersError('CONTAINER_GONE', 'The container went while its workspace was prepared');

@@ -19,6 +19,11 @@ export function isStoreAway(error: unknown): boolean {
   return !(error instanceof ContainersError) && isDatabaseAway(error);
 }
 
+/** Only a command of the thread can change that, so it need not be tried often. */
+export function isRepositoryMissing(error: unknown): boolean {
+  return error instanceof ContainersError && error.code === 'REPOSITORY_MISSING';
+}
+
 export function isEngineAway(error: unknown): error is ContainersError {
   return error instanceof ContainersError && error.code === 'DOCKER_UNREACHABLE';
 }

@@ -9,9 +9,9 @@ import { writeContainerState } from './container-state.ts';
 import { finishRemoval } from './finish-removal.ts';
 import { idleMinutes } from './idle-time.ts';
 import { keptMs, type LifecycleParts } from './parts.ts';
-import { isEngineAway, isStoreAway } from './part-faults.ts';
+import { isEngineAway, isRepositoryMissing, isStoreAway } from './part-faults.ts';
 import { saveThread } from './save-thread.ts';
-import { tellOwner, tellSaveFailed } from './tell-owner.ts';
+import { tellOwner, tellRepositoryMissing, tellSaveFailed } from './tell-owner.ts';
 
 /** What is kept of a container that is gone now. */
 type Removed = {
@@ -23,6 +23,7 @@ type Removed = {
 
 const FIRST_RETRY_MS = 60_000;
 const LONGEST_RETRY_MS = 3600_000;
+const MISSING_RETRY_MS = 24 * 3600_000;
 
 /**
  * Saves the work of a thread and removes its container: save, verify, record, and only then remove. Called in the
@@ -147,7 +148,9 @@ async function saveHasFailed(parts: LifecycleParts, session: DueSession, error: 
   const { db, docker, events, log, now } = parts;
   const { threadId, containerId, saveFailures } = session;
   const isAway = isEngineAway(error);
-  const pauseMs = isAway ? FIRST_RETRY_MS : Math.min(FIRST_RETRY_MS * 2 ** saveFailures, LONGEST_RETRY_MS);
+  const isMissing = isRepositoryMissing(error);
+  const growingMs = Math.min(FIRST_RETRY_MS * 2 ** saveFailures, LONGEST_RETRY_MS);
+  const pauseMs = isAway ? FIRST_RETRY_MS : isMissing ? MISSING_RETRY_MS : growingMs;
   const retryAt = new Date(now().getTime() + pauseMs);
   const reason = error.message.replaceAll('\0', '').slice(0, 2_000);
   const isGivenUp = !isAway || saveFailures + 1 >= TRIES_WITHOUT_DOCKER;
@@ -157,7 +160,8 @@ async function saveHasFailed(parts: LifecycleParts, session: DueSession, error: 
       return false;
     // Once for each time it begins to fail: what goes on for days is no news.
     if (isGivenUp && session.state !== 'save_failed') {
-      await tellSaveFailed(parts, transaction, session, { reason, retryAt });
+      if (isMissing) await tellRepositoryMissing(parts, transaction, session, null);
+      else await tellSaveFailed(parts, transaction, session, { reason, retryAt });
     }
     return true;
   });

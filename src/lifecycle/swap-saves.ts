@@ -17,6 +17,7 @@ import {
 import { activeSession, markRemoving, sessionOfThread, type DueSession } from '../store/sessions.ts';
 import { writeContainerState } from './container-state.ts';
 import { finishRemoval } from './finish-removal.ts';
+import { isRepositoryMissing } from './part-faults.ts';
 import { keptMs, type LifecycleParts } from './parts.ts';
 import { runningAgain } from './remove-container.ts';
 import { saveThread } from './save-thread.ts';
@@ -87,8 +88,13 @@ async function saveAll(
   await ensureCurrentSave(db, session);
   // A workspace that was never ready has nothing to lose.
   const hasRun = async () => (await activeSession(db, command.threadId))?.hasRun === true;
-  const saved = await saveThread(parts, { ...session, containerId }, 'full');
-  const leftOut = saved?.work.leftOut ?? ((await hasRun()) ? [whole(session)] : []);
+  const saving = saveThread(parts, { ...session, containerId }, 'full').catch((error: unknown) => {
+    if (isRepositoryMissing(error)) return 'missing' as const;
+    throw error;
+  });
+  const saved = await saving;
+  const isLost = saved === 'missing' || (saved === null && (await hasRun()));
+  const leftOut = isLost ? [whole(session)] : (saved?.work.leftOut ?? []);
   if (leftOut.length === 0 || (await hasAskedBefore(db, command, word))) return null;
   await noteAsked(db, command.id);
   return { kind: 'would-lose', word, leftOut };

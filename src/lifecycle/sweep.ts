@@ -14,11 +14,11 @@ import { rebuildContainerStates } from './container-state.ts';
 import { expireSaves, makeDiskRoom } from './expire.ts';
 import { idleVerdict, type IdleVerdict } from './idle-policy.ts';
 import { idleFacts } from './idle-time.ts';
-import { isEngineAway, isStoreAway, noteFault } from './part-faults.ts';
+import { isEngineAway, isRepositoryMissing, isStoreAway, noteFault } from './part-faults.ts';
 import { keptMs, type LifecycleParts } from './parts.ts';
 import { runningAgain, saveAndRemove } from './remove-container.ts';
 import { saveThread, type ThreadSave } from './save-thread.ts';
-import { tellOwner } from './tell-owner.ts';
+import { tellOwner, tellRepositoryMissing } from './tell-owner.ts';
 
 /** So many are asked for at once. */
 const PORTION = 100;
@@ -191,7 +191,7 @@ export async function saveAgain(
     const { threadId: thread } = session;
     parts.log.warn({ err: error, thread }, 'the work could not be saved yet; it is tried again');
     const soon = laterThan(parts.now(), RETRY_MS);
-    const retryAt = until !== null && until < soon ? until : soon;
+    const retryAt = until !== null && (until < soon || isRepositoryMissing(error)) ? until : soon;
     const reason = (error as Error).message.replaceAll('\0', '').slice(0, 2_000);
     await markSaveFailed(parts.db, session.id, { error: reason, retryAt, isStopped: false });
     return false;
@@ -207,12 +207,14 @@ async function warn(
   const { threadId, repositoryName } = session;
   let containerId = session.containerId;
   let saved: ThreadSave | null = null;
+  let isMissing = false;
   try {
     const there = await runningAgain(parts, session);
     containerId = there ?? containerId;
     if (there !== null) saved = await saveThread(parts, { ...session, containerId }, 'full');
   } catch (error) {
     if (parts.signal.aborted || isStoreAway(error)) throw error;
+    isMissing = isRepositoryMissing(error);
     // The warning is due all the same; the save before the removal has the last word.
     log.warn({ err: error, thread: threadId }, 'the work could not be saved for the warning');
   }
@@ -220,6 +222,10 @@ async function warn(
   const isWarned = await db.transaction(async (transaction) => {
     if (!(await markWarned(transaction, session.id, { now: at, checkAt: goesAt, seen: session.warnedAt })))
       return false;
+    if (isMissing) {
+      await tellRepositoryMissing(parts, transaction, session, { goesAt, minutesRemaining });
+      return true;
+    }
     await tellOwner(parts, transaction, threadId, {
       kind: 'idle-warning',
       repositoryName,

@@ -2,6 +2,7 @@ import { answerMessage, writeMail } from '../commands/answer-message.ts';
 import { renderLifecycleNotice, type LifecycleNotice } from '../mail/lifecycle-notices.ts';
 import type { Db } from '../store/database.ts';
 import { latestMessage } from '../store/messages.ts';
+import { currentSave } from '../store/saved-states.ts';
 import type { DueSession } from '../store/sessions.ts';
 import type { LifecycleParts } from './parts.ts';
 
@@ -19,6 +20,18 @@ export async function tellOwner(
   if (!message) return;
   const content = { ...renderLifecycleNotice(notice), kind: 'notice' } as const;
   await answerMessage(transaction, parts.config, message, content, threadId, parts.now());
+}
+
+/** The owner hears that there is nothing to be saved, as a command has taken the repository away, and what comes back. */
+export async function tellRepositoryMissing(
+  parts: LifecycleParts,
+  transaction: Db,
+  { threadId, repositoryName }: DueSession,
+  warning: { goesAt: Date; minutesRemaining: number } | null,
+): Promise<void> {
+  const savedAt = (await currentSave(transaction, threadId))?.savedAt ?? null;
+  const facts = { repositoryName, threadId, warning, savedAt, now: parts.now() };
+  await tellOwner(parts, transaction, threadId, { kind: 'repository-missing', ...facts });
 }
 
 /** The owner and the admins hear that the work of a thread cannot be saved. */

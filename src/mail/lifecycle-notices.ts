@@ -20,13 +20,15 @@ const WHY_IT_WENT = {
   evicted: ' Its container had made room for another one.',
   stopped: '',
   lost: ' Its container was gone; what happened after that time is not in it.',
+  missing:
+    ' Its directory was not there any more; what happened after that time is not in it. Everything else in /workspace is as it was.',
 };
 
 /** For the first answer after a restore. */
 export function restoredNote(
   savedAt: Date,
   files: number,
-  reason: 'idle' | 'evicted' | 'stopped' | 'lost',
+  reason: keyof typeof WHY_IT_WENT,
   now: Date,
 ): string {
   const what = files === 0 ? 'no files were changed in it' : plural(files, 'file');

@@ -1,4 +1,5 @@
 import { plural } from './amounts.ts';
+import { repositoryMissing, type MissingNotice } from './missing-notice.ts';
 import { stillRunning, type StillRunningNotice } from './long-notice.ts';
 import { atMoment, momentInWords } from './moments.ts';
 import { fine, quote, reply, words, type Tellers, type Told } from './notice-blocks.ts';
@@ -40,6 +41,7 @@ export type UnaskedNotice =
       retryAt: Date;
       now: Date;
     }
+  | MissingNotice
   | StillRunningNotice
   | { kind: 'lost'; repositoryName: string; savedAt: Date | null; now: Date }
   | { kind: 'no-room'; limit: 'user' | 'host'; maximum: number };
@@ -92,6 +94,7 @@ export const UNASKED_TELLERS: Tellers<UnaskedNotice> = {
     };
   },
   'save-failed': (notice) => (notice.forWhom === 'owner' ? failedForOwner(notice) : failedForAdmin(notice)),
+  'repository-missing': repositoryMissing,
   'still-running': stillRunning,
   lost: ({ repositoryName, savedAt, now }) => ({
     title: `The container and the workspace of ${visibleLine(repositoryName, 80)} were gone`,

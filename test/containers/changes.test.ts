@@ -82,7 +82,9 @@ describe('what a command changed', () => {
 
 /** What the end of a save leaves in the workspace; there is nothing but commands that have ended. */
 const save = (rig: Rig): Promise<string> =>
-  dockerCli('exec', '-u', '1000', '-w', '/workspace/.threadbox', rig.container.id, 'cp', 'tree', 'saved');
+  dockerCli('exec', '-u', '1000', '-w', '/workspace/my-app', rig.container.id, 'bash', '-c', SAVED);
+const SAVED = `find . -name '.env*' ! -type d -printf 'e%P\\0' >../.threadbox/looked; printf 'ibuil[d]\\0' >>../.threadbox/looked
+  cp ../.threadbox/tree ../.threadbox/saved`;
 
 describe('whether there is anything to save', () => {
   it('in a fresh clone there is not, whatever is looked at there', async (t) => {
@@ -117,6 +119,15 @@ describe('whether there is anything to save', () => {
       'echo SECRET=1 > .env.local; echo .env.local >> .git/info/exclude',
       'echo SECRET=2 > .env.local',
       'rm .env.local',
+      'mkdir -p src/deep/in build; printf ".env*\\nbuild/\\n" >> .git/info/exclude; echo SECRET=1 > src/deep/in/.env',
+      'echo SECRET=2 > src/deep/in/.env',
+      'cp -p src/deep/in/.env src/.env.old',
+      'rm src/deep/in/.env',
+      'echo exit 1 > .git/hooks/pre-push',
+      'chmod +x .git/hooks/pre-push; echo exit 0 > .git/hooks/pre-push',
+      'rm .git/hooks/pre-push',
+      'echo words > .git/description',
+      'git worktree add -q -b tree ../tree; git worktree remove ../tree',
       'git switch -q --detach',
       'git switch -q main',
       'git reset -q --soft HEAD~1',
@@ -143,6 +154,13 @@ describe('whether there is anything to save', () => {
       true,
       'what is in a repository inside cannot be seen from outside',
     );
+  });
+
+  it('in a directory that is ignored there is not, as no quick save takes anything from there', async (t) => {
+    const rig = await startRig(t);
+    await rig.run('mkdir build; echo build/ > .git/info/exclude');
+    await save(rig);
+    assert.equal((await rig.run('echo 1 > build/.env; mkdir -p node_modules')).isUnsaved, false);
   });
 
   it('where it cannot be told, there is', async (t) => {

@@ -105,15 +105,39 @@ describe('a save that fails', () => {
     await refused();
     await two.restore(id);
     assert.equal((await two.save(id, { base: snapshot })).snapshot, snapshot);
-    // What is not there cannot be told from what was never there.
-    await dockerCli('exec', '-u', '1000', '-w', '/workspace', two.container.id, 'mv', 'my-app', 'old');
-    await refused();
     await two.wipe();
     await refused();
     // It makes nothing that the next one could take for a workspace.
     const left = await dockerCli('exec', '-w', '/', two.container.id, 'ls', '-A', '/workspace');
     assert.equal(left, '');
     assert.equal(await hasSave(rig.storePath, id), true);
+  });
+
+  it('because a command has taken the repository away, says so; the state before comes back beside what is there', async () => {
+    const one = await rig.open();
+    await one.sh('echo 1 >x; echo 1 >../beside; echo 1 >~/.own');
+    const id = nextId();
+    const { snapshot } = await one.save(id, { kind: 'full' });
+    await one.sh('mv ../my-app ../old; echo 2 >../old/x; echo 2 >../beside; echo 2 >~/.own');
+    const refused = () =>
+      assert.rejects(one.save(id, { kind: 'final', base: snapshot }), {
+        code: 'REPOSITORY_MISSING',
+        message: /^The directory my-app is not in the workspace any more/,
+      });
+    await refused();
+    // The engine makes the working directory of a container, where there is none.
+    await stopContainer(docker, one.container.id);
+    await docker.getContainer(one.container.id).start();
+    await refused();
+    assert.equal(await one.prepare(true), 'missing');
+    // A restore that never came to its end: what is beside it is in no save.
+    await refused();
+    assert.equal(await one.prepare(true), 'empty');
+    await one.restore(id);
+    assert.equal(await one.sh('cat x ../old/x ../beside ~/.own'), '1\n2\n2\n2\n');
+    // Removed with the bot's own notes, but not with everything.
+    await one.sh('rm -rf ../my-app ../.threadbox');
+    await refused();
   });
 
   it('for nothing but a link in the place of attributes is none: neither clone, save nor restore reads it', async (t) => {

@@ -25,7 +25,7 @@ export type Workspace = {
   sh: (script: string) => Promise<string>;
   /** As if the volume had been lost. */
   wipe: () => Promise<unknown>;
-  prepare: (holdForRestore?: boolean) => Promise<'ready' | 'empty'>;
+  prepare: (holdForRestore?: boolean) => ReturnType<typeof prepareWorkspace>;
   save: (savedStateId: number, more?: Partial<SaveRequest>, through?: Docker) => Promise<SavedWork>;
   restore: (savedStateId: number, through?: Docker) => Promise<RestoredWork>;
 };

@@ -70,12 +70,15 @@ describe('a save', () => {
     );
     const full = await one.save(nextId(), { kind: 'full', ignoredMaxBytes: 1_000_000 });
     assert.deepEqual(full.leftOut, ['build (3 MB, ignored by git)']);
+    // By this the next command tells whether it has left anything to save.
+    assert.equal(await one.sh("tr '\\0' ' ' <../.threadbox/looked"), 'e.env ibuild inode_modules ');
     await one.sh('echo A=2 >.env');
     const id = nextId();
     await one.save(id, { base: full.snapshot });
     const two = await rig.open({ isEmpty: true });
     await two.prepare(true);
     await two.restore(id);
+    assert.equal(await two.sh("tr '\\0' ' ' <../.threadbox/looked"), 'e.env ');
     assert.equal(
       await two.sh('cat node_modules/x .env; ls -d build 2>/dev/null || echo none'),
       '1\nA=2\nnone\n',

@@ -83,6 +83,27 @@ test('work that is not where it could be saved does not go with fresh unless it 
   ranWith((await stage.ask('cat /workspace/old/two.txt', at('moved'))).text, '2');
 });
 
+test('a workspace without its repository is never called saved: it is kept, and what comes back is told', async () => {
+  await stage.ask('echo 1 > one.txt', at('gone'));
+  await isSaved('gone');
+  await stage.ask('mv ../sample ../old; echo 2 > ../old/two.txt', at('gone'));
+  const asked = await stage.ask('save', at('gone'));
+  assert.match(
+    asked.text,
+    /^"save" could not be done\n[^]*The directory sample is not in the workspace any more/,
+  );
+  assert.equal((await stage.session(threadOf('gone')))?.is_saved, false);
+  assert.match((await stage.ask('stop', at('gone'))).text, /^Your work in sample could not be saved yet\n/);
+  const told = await stage.mailLike(/^The directory of sample has gone from its workspace\n/);
+  assert.match(told.text, /Your next command brings back your work of .* in its place/);
+  const kept = await stage.session(threadOf('gone'));
+  assert.equal(kept?.state, 'save_failed');
+  assert.equal(await stage.isThere(kept?.container_id ?? ''), true);
+  const back = await stage.ask('cat one.txt ../old/two.txt', at('gone'));
+  ranWith(back.text, '1\n2');
+  assert.match(back.text, /Its directory was not there any more; what happened after that time is not in it/);
+});
+
 test('container and volume lost while the bot was down, in a command: the saved state stands and comes back', async () => {
   await stage.ask('echo precious > precious.txt', at('down'));
   const session = await isSaved('down');

@@ -41,6 +41,14 @@ export const samples = {
     retryAt: at('14:37:00'),
     now,
   },
+  'repository-missing': {
+    kind: 'repository-missing',
+    repositoryName,
+    threadId,
+    warning: null,
+    savedAt: at('14:20:00'),
+    now,
+  },
   'no-room': { kind: 'no-room', limit: 'user', maximum: 5 },
   extended: {
     kind: 'extended',

@@ -16,6 +16,10 @@ test('the first answer after a restore says in one line from when, and how many 
   );
   assert.match(restoredNote(yesterday, 2, 'evicted', now), /: 2 files\. Its container had made room/);
   assert.match(restoredNote(yesterday, 2, 'lost', now), /what happened after that time is not in it\.$/);
+  assert.match(
+    restoredNote(yesterday, 2, 'missing', now),
+    /Its directory was not there any more; what happened after that time is not in it\. Everything else in \/workspace is as it was\.$/,
+  );
   assert.match(restoredNote(yesterday, 0, 'idle', now), /was restored: no files were changed in it\.$/);
 });
 

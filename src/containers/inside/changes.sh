@@ -90,19 +90,42 @@ is_saved() {
   local is_present=yes tree saved index file
   stays_present || is_present=
   [[ $changes == complete && -n $is_present && -f $base/saved && -f $base/tree ]] || return
-  # What is in repositories inside is in no snapshot.
-  [[ ! -e $base/inner && ! -d .git/modules ]] || return
+  # What is in repositories inside, or in linked work trees, is in no snapshot.
+  [[ ! -e $base/inner && ! -d .git/modules && ! -d .git/worktrees ]] || return
   { read -r saved && read -r index; } <"$base/saved"
   read -r tree <"$base/tree"
   [[ -n $tree && $tree == "$saved" ]] || return
   for file in .env* .git/{HEAD,packed-refs,shallow,ORIG_HEAD,MERGE_{HEAD,MSG,MODE},{CHERRY_PICK,REVERT}_HEAD,AUTO_MERGE} \
-    .git/{config,config.worktree,info/{exclude,sparse-checkout,attributes},logs/HEAD,logs/refs/stash,BISECT_{LOG,START}} \
+    .git/{config,config.worktree,description,hooks{,/*},info{,/*},logs/HEAD,logs/refs/stash,BISECT_{LOG,START}} \
     .git/{rebase-merge,rebase-apply,sequencer}{,/*}; do
     [[ ! $file -nt $base/saved ]] || return
   done
   no_newer_refs .git/refs || return
   # `git status` writes the index too.
-  [[ ! .git/index -nt $base/saved ]] || is_same_index "$index"
+  { [[ ! .git/index -nt $base/saved ]] || is_same_index "$index"; } && no_newer_env
+}
+
+# No .env file has been made, changed or removed, however deep it lies: git ignores most of them. As in a save, those in
+# a directory that git ignores do not count.
+no_newer_env() {
+  local -a known=() prune=()
+  local item fd status
+  plain "$base/looked"
+  [[ ! -f $base/looked ]] || mapfile -d '' -t known <"$base/looked"
+  for item in "${known[@]}"; do
+    case $item in
+      e*) [[ -e ${item#e} || -L ${item#e} ]] || return ;;
+      i*) prune+=(-path "./${item#i}" -prune -o) ;;
+    esac
+  done
+  exec {fd}< <(exec find . -path ./.git -prune -o -name node_modules -prune -o "${prune[@]}" \
+    -name '.env*' ! -type d -cnewer "$base/saved" -print0 -quit 2>/dev/null)
+  IFS= read -r -d '' -t 2 -u $fd item
+  status=$?
+  # A save looks through all of it, and can take its time.
+  ((status <= 128)) || kill -KILL $!
+  exec {fd}<&-
+  ((status == 1))
 }
 
 # Not remote-tracking ones: what they name was fetched, and can be again.

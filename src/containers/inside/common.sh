@@ -13,6 +13,7 @@
 #                      how much the last one wrote
 #   index, tree, objects   the snapshot of the workspace after the last command, apart from the user's own
 #   saved              the snapshot of the last save, and the tree of the user's index if known; its time: when that began
+#   looked             at that save: e and a .env file that git ignores, i and a directory that it ignores, as a pattern; NUL
 #   present            which files that say how a repository stands there were at that save; and after the last command
 exec 2>/dev/null
 base=/workspace/.threadbox

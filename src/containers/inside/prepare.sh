@@ -1,19 +1,35 @@
 # Makes the workspace of a thread: directories, git's settings, the clone. What is there already stays as it is.
-# Says on standard output: not-ours when /workspace belongs to somebody else. Faults are said on standard error.
+# Says on standard output: not-ours when /workspace belongs to somebody else; empty, or missing where a command had taken
+# the repository away, when a saved state is to be put there. Faults are said on standard error.
 umask 022
 base=/workspace/.threadbox
 target=/workspace/$_THREADBOX_REPOSITORY
+user_git=$target/.git
 part=$base/clone.part
 fail() {
   printf '%s\n' "$1" >&2
   exit 1
 }
 
+# By the names that a save has of it.
+list_beside() {
+  local item
+  shopt -s dotglob nullglob
+  for item in /workspace/* /workspace/.home/*; do
+    case $item in
+      "$target" | "$base" | /workspace/.home | /workspace/lost+found | /workspace/.inbox | /workspace/.outbox) ;;
+      *) printf '%s\0' "${item#/workspace/}" ;;
+    esac
+  done
+  shopt -u dotglob nullglob
+}
+
 [[ -O /workspace ]] || { printf not-ours; exit; }
 mkdir -p "$base/executions" "$base/objects" "$HOME" || fail 'no room for the workspace'
 [[ -O $base/executions && -O $base/objects && -O $HOME ]] || { printf not-ours; exit; }
+take_place prepare || fail 'what was at work in the workspace does not end'
 # A FIFO in the place of a file would block whoever opens it.
-for file in "$base"/{gitconfig,gitconfig.new,log,tree,index,ready,restoring}; do
+for file in "$base"/{gitconfig,gitconfig.new,log,tree,index,ready,restoring,restoring.new}; do
   [[ ! -e $file || -f $file ]] || rm -rf -- "$file"
 done
 # A command may be running here, and git under it.
@@ -31,7 +47,7 @@ if [[ -f $base/ready ]]; then
   # What became of the repository since is the commands' own business.
   for proc in /proc/[0-9]*; do
     mapfile -d '' -t words <"$proc/cmdline"
-    [[ ${words[2]} == 'eval "$_THREADBOX_RUN"' ]] || continue
+    [[ ${words[2]} == 'eval "$_THREADBOX_RUN"' && ${words[3]} != threadbox-* ]] || continue
     # A runner that waits was started by the engine, one that runs something by another.
     [[ ${words[0]} != threadbox-runner ]] || { read -r line <"$proc/stat" && line=(${line##*) }) && ((line[1] > 0)); } || continue
     printf ready
@@ -48,8 +64,15 @@ if [[ ! -e $target ]]; then
   rm -rf -- "$part"
   branch=()
   [[ -z $_THREADBOX_BRANCH ]] || branch=(--branch "$_THREADBOX_BRANCH")
-  # The saved state brings the files and the branch.
-  [[ -z $_THREADBOX_HOLD ]] || { : >"$base/restoring" && rm -f "$base/ready" && branch=(--no-checkout); } || fail 'no room for the workspace'
+  # The saved state brings the files and the branch. What lies beside the repository already is newer, and stays.
+  outcome=empty
+  if [[ -n $_THREADBOX_HOLD ]]; then
+    [[ ! -f $base/ready ]] || outcome=missing
+    [[ -e $base/restoring ]] || { list_beside >"$base/restoring.new" && mv "$base/restoring.new" "$base/restoring"; } ||
+      fail 'no room for the workspace'
+    rm -f "$base/ready"
+    branch=(--no-checkout)
+  fi
   has_commits=$(git --git-dir="$_THREADBOX_MIRROR" for-each-ref --count=1) || fail 'the mirror cannot be read'
   [[ -n $has_commits || -n $_THREADBOX_HOLD ]] || branch=()
   git clone --quiet --shared "${branch[@]}" -- "$_THREADBOX_MIRROR" "$part" || fail 'the repository cannot be cloned'
@@ -58,8 +81,8 @@ if [[ ! -e $target ]]; then
     git -C "$part" symbolic-ref HEAD "refs/heads/$_THREADBOX_BRANCH" || fail "$_THREADBOX_BRANCH is not the name of a branch"
   fi
   mv -T -- "$part" "$target" || fail 'the clone cannot be put in its place'
-  rm -rf -- "$base"/{tree,index,saved,save,fresh}
-  [[ -z $_THREADBOX_HOLD ]] || { printf empty; exit; }
+  rm -rf -- "$base"/{tree,index,saved,looked,save,fresh}
+  [[ -z $_THREADBOX_HOLD ]] || { printf %s "$outcome"; exit; }
   rm -f -- "$base/restoring"
   is_new=yes
   # Where git converts no file on its way, a save knows the files already.

@@ -6,14 +6,18 @@ unset -v ${!_THREADBOX_*}
 
 blob() { own git cat-file blob "${saved[$1]}"; }
 has() { [[ -n ${saved[$1]} ]]; }
+# What lay beside the repository before is newer.
 unpack() {
   local mode type hash name
+  local -a newer=()
+  [[ $1 != ignored ]] || mapfile -d '' -t newer <"$base/restoring"
   while read -r mode type hash name; do
     own git cat-file blob "$hash" || return
   done < <(own git ls-tree "${saved[$1]}") | tar --extract --file=- --directory=/workspace --preserve-permissions \
-    --no-same-owner --overwrite --warning=no-timestamp
+    --no-same-owner --overwrite --warning=no-timestamp --anchored --no-wildcards "${newer[@]/#/--exclude=}"
 }
 
+take_place restore || fail 'the restore before does not end'
 [[ -f $base/restoring && -d $user_git ]] || fail 'the workspace was not prepared for it'
 rm -rf -- "$base/save"
 make_views && mkdir "$room/work.git/refs" || fail 'no room for the saved state'
@@ -140,6 +144,7 @@ fi
 [[ ! -d $user_git ]] || GIT_INDEX_FILE=$base/index GIT_OBJECT_DIRECTORY=$objects GIT_ALTERNATE_OBJECT_DIRECTORIES=$user_git/objects \
   timeout -k 2 10 git write-tree >"$base/tree" 2>/dev/null
 : >"$room/fresh"
+find . -path ./.git -prune -o -name node_modules -prune -o -name '.env*' ! -type d -printf 'e%P\0' 2>/dev/null >"$base/looked"
 { cat -- "$base/tree" 2>/dev/null || :; } >"$base/saved" && : >"$base/ready" && rm -f -- "$base/restoring" || fail 'no room for the saved state'
 printf 'files %s\n' "$(own git diff-tree -r --name-only --no-renames "${cloned:-$(own git mktree </dev/null)}" "${saved[work]}" | wc -l)"
 ! has left || blob left

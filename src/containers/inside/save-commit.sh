@@ -46,15 +46,6 @@ is_in_progress() {
   [[ $unmerged == yes || -z $unmerged && -n $(their_git 20 ls-files -u 2>/dev/null) ]]
 }
 
-# What a killed git left would stop the commit.
-remove_locks() {
-  local proc name
-  for proc in /proc/[0-9]*; do
-    [[ ! -O $proc ]] || ! read -r name <"$proc/comm" || [[ $name != git && $name != git-* ]] || return
-  done
-  find "$user_git"/{*.lock,refs} -name '*.lock' -delete
-} 2>/dev/null
-
 # The commit of the guide. What it cannot hold is saved beside it all the same.
 commit_work() {
   local -a specs=(:/) at_once=("${AT_ONCE[@]}")

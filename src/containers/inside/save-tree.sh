@@ -3,15 +3,14 @@
 # Says which files git ignores, and of all others what a save must know. It takes a while, and goes on beside the rest.
 start_look() { exec {look}< <(list_files); }
 list_files() {
-  local item escaped
+  local item pattern
   local -a ignored=() prune=()
   mapfile -d '' -t ignored < <(git_work ls-files -o -i --exclude-standard --directory -z 2>/dev/null)
   ((${#ignored[@]} == 0)) || printf 'i%s\0' "${ignored[@]}"
   for item in "${ignored[@]}"; do
     [[ $item == */ ]] || continue
-    escaped=${item%/}
-    escaped=${escaped//\\/'\\'} escaped=${escaped//\*/'\*'} escaped=${escaped//\?/'\?'} escaped=${escaped//\[/'\['}
-    prune+=(-path "./$escaped" -prune -o)
+    as_pattern "${item%/}"
+    prune+=(-path "./$pattern" -prune -o)
   done
   find . -path ./.git -prune -o "${prune[@]}" \
     -iname .git -printf 'g%P\0' -prune -o \
@@ -21,6 +20,20 @@ list_files() {
     -type f ! -perm 644 ! -perm 755 -printf 'm%m %P\0' -o \
     ! -type f ! -type d ! -type l -printf 's%P\0' 2>/dev/null
   printf end
+}
+
+as_pattern() {
+  pattern=${1//\\/'\\'} pattern=${pattern//\*/'\*'} pattern=${pattern//\?/'\?'} pattern=${pattern//\[/'\['}
+}
+# For the next command, which asks whether it has left anything to save. More than some cost more than they spare.
+note_look() {
+  local item pattern count=0
+  ((${#env_files[@]} == 0)) || printf 'e%s\0' "${env_files[@]}"
+  for item in "${ignored[@]}"; do
+    [[ $item == */ ]] && ((++count <= 100)) || continue
+    as_pattern "${item%/}"
+    printf 'i%s\0' "$pattern"
+  done
 }
 
 # Sets ignored, env_files, inner, skipped, large, modes. Of what git ignores nothing is looked at but .env files.

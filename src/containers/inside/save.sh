@@ -23,24 +23,14 @@ entry() {
   top+=("$mode $1 $2"$'\t'"$3")
 }
 
-# A save that a bot left behind when it was restarted ends; what one that was killed left goes.
-take_place() {
-  local pid start line
-  # Nothing is said to it yet: the bot has gone, and a later save may be at work.
-  ! read -r -t 0 -u 8 || exit 1
-  if [[ -f $room/pid ]] && read -r pid start <"$room/pid" && read -r line <"/proc/$pid/stat"; then
-    line=(${line##*) })
-    [[ ${line[19]} != "$start" ]] || kill -KILL -- "-$pid"
-  fi
-  read -r line <"/proc/$PPID/stat"
-  line=(${line##*) })
-  clear_way "$room/pid"
+# What a save that was killed left goes.
+clear_room() {
+  local -a left
   [[ -d $room ]] || mkdir -p "$room"
-  printf '%s %s\n' "$PPID" "${line[19]}" >"$room/pid"
   shopt -s nullglob
-  line=("$base"/save/*.lock "$base"/objects/{,*/}tmp_obj_* "$base"/objects/pack/tmp_*)
+  left=("$base"/save/*.lock "$base"/objects/{,*/}tmp_obj_* "$base"/objects/pack/tmp_*)
   shopt -u nullglob
-  [[ ${#line[@]} == 0 && ! -e /tmp/threadbox-save ]] || rm -rf -- "${line[@]}" /tmp/threadbox-save
+  [[ ${#left[@]} == 0 && ! -e /tmp/threadbox-save ]] || rm -rf -- "${left[@]}" /tmp/threadbox-save
 } 2>/dev/null
 
 # A blob of what is read, or of texts in a format. They become objects all at once.
@@ -151,17 +141,35 @@ is_as_before() {
   [[ $(index_content "$room/last.index") == "$(index_content "$room/user.index")" ]]
 }
 
+# True when something but what is ours lies in the workspace.
+has_beside() {
+  [[ -n $(find /workspace -mindepth 1 -maxdepth 1 ! -name "$repository" ! -name .threadbox ! -name .home ! -name lost+found \
+    ! -name .inbox ! -name .outbox -print -quit) ]]
+}
+
 # What was not prepared, or is restored at this moment, is not the work: it must not take the place of what was saved.
-[[ ! -e $base/restoring && -d $target ]] || fail 'not ready'
+if [[ -e $base/restoring ]]; then
+  # What lay beside the repository then is in no save.
+  [[ -s $base/restoring ]] && fail 'the repository is missing'
+  fail 'not ready'
+fi
+# The engine makes the working directory of a container itself, as root and empty.
+if [[ ! -d $target || ! -O $target && -z $(ls -A -- "$target") ]]; then
+  # A command has taken it away: not to be told from what was never there, where all else has gone with it.
+  [[ ! -f $base/ready ]] && ! has_beside && fail 'not ready'
+  fail 'the repository is missing'
+fi
 # A command may have removed `ready`, or all of .threadbox; a clone comes to its place as a whole.
 [[ -f $base/ready || -f $user_git/HEAD && -O $target ]] || fail 'not ready'
-# The engine makes the working directory of a container itself, as root and empty.
-[[ -O $target || -n $(ls -A -- "$target") ]] || fail 'not ready'
 # Work without a repository is work, too; and so that nobody has to be told, no work is a state like others.
 has_git=yes
 [[ -f $user_git/HEAD && -d $user_git/objects && ! -L $user_git ]] || has_git=no
 cd "$target" || fail 'the repository cannot be entered'
-take_place
+# Nothing is said to it yet: the bot has gone, and a later save may be at work.
+! read -r -t 0 -u 8 || exit 1
+[[ -d $base ]] || mkdir -p "$base"
+take_place save || fail 'the save before does not end'
+clear_room
 left=()
 go_elsewhere() {
   # Nothing may be at work any more where it is left.
@@ -230,6 +238,10 @@ rm -rf -- /tmp/threadbox-save "$room"/blob-*
 IFS= read -r -t 600 -u 8 answer || exit 1
 [[ $answer == ok ]] || exit 1
 # Without room it counts as not saved: the next save finds that nothing has changed.
-[[ ! -s $base/saved.new ]] || mv -T -- "$base/saved.new" "$base/saved"
+clear_way "$base/looked"
+if [[ -s $base/saved.new ]]; then
+  note_look 2>/dev/null >"$base/looked"
+  mv -T -- "$base/saved.new" "$base/saved"
+fi
 tidy_objects
 printf done
