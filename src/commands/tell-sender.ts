@@ -29,7 +29,7 @@ export async function tellResult(
   repository: Repository,
   { session, notes, result, outbox }: Executed,
 ): Promise<void> {
-  const { durationMs, branch, changes, output, backgroundProcesses } = result;
+  const { durationMs, branch, changes, output, backgroundProcesses, shortages } = result;
   const files = outbox === null ? null : outboxFiles(outbox);
   const { cancelRequestedAt } = await commandById(parts.db, command.id);
   // Where a command had to be killed with all of its container, and the bot with it, nothing else tells why.
@@ -46,6 +46,7 @@ export async function tellResult(
     changes,
     output,
     backgroundProcesses,
+    shortages,
     containerName: session.containerName,
     notes: [
       ...notes,
@@ -156,6 +157,7 @@ const nothingKnown = (parts: TellParts, command: Command, repository: Repository
   changes: { files: [], isComplete: false, reason: 'it could not be looked up' },
   output: NOTHING,
   backgroundProcesses: 0,
+  shortages: null,
   containerName: '',
   notes: [],
 });

@@ -1,6 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import { durationInWords, plural } from './amounts.ts';
 import { changesOf, type ChangesFacts } from './changes-in-words.ts';
+import { endingNotes, lastText, meaningOf, type ShortageFacts } from './ending-notes.ts';
 import { renderOutput, type OutputBytes } from './render-output.ts';
 import { renderMail } from './templates.ts';
 import { moreTime, type TimeAllowed } from './time-in-words.ts';
@@ -26,6 +27,7 @@ export type AnswerFacts = {
   containerName: string;
   backgroundProcesses: number;
   timeAllowed: TimeAllowed;
+  shortages: ShortageFacts | null;
   notes: readonly string[];
   error?: string | undefined;
   /** What the command has left to be mailed. */
@@ -57,6 +59,7 @@ export function renderAnswer(facts: AnswerFacts): RenderedAnswer {
     error: facts.error === undefined ? '' : visibleText(facts.error.slice(0, 4000)),
     output,
     notes: [
+      ...endingNotes({ ...facts, lastOutput: lastText(facts.output) }),
       ...notesOf(facts, log?.isComplete === false),
       ...facts.notes.map((note) => visibleLine(note, 500)),
     ],
@@ -76,9 +79,9 @@ type Outcome = { tone: 'good' | 'bad' | 'unsure' | 'calm'; headline: string; too
 const GO_ON = 'Reply with your next command. It runs in the same container, where this one left off.';
 
 const OUTCOMES: { [Result in AnswerFacts['result']]: (facts: AnswerFacts) => Omit<Outcome, 'took'> } = {
-  exited: ({ exitCode }) => ({
+  exited: ({ exitCode, shortages }) => ({
     tone: exitCode === 0 ? 'good' : 'bad',
-    headline: `Exit code ${exitCode ?? 'unknown'}${meaningOf(exitCode)}`,
+    headline: `Exit code ${exitCode ?? 'unknown'}${meaningOf(exitCode, shortages)}`,
     next: GO_ON,
   }),
   timed_out: ({ timeAllowed }) => ({
@@ -114,21 +117,6 @@ function outcomeOf(facts: AnswerFacts): Outcome {
   const { result, durationMs } = facts;
   const took = !hasRun(result) ? '' : ` after ${durationInWords(durationMs)}`;
   return { ...OUTCOMES[result](facts), took };
-}
-
-/** Shells report a process ended by a signal as 128 + its number; 126 and 127 are their own. */
-function meaningOf(exitCode: number | null): string {
-  const words: Record<number, string> = {
-    126: 'cannot be executed',
-    127: 'command not found',
-    130: 'interrupted',
-    134: 'aborted',
-    137: 'killed, perhaps for want of memory',
-    139: 'segmentation fault',
-    143: 'terminated',
-  };
-  const word = words[exitCode ?? 0];
-  return word === undefined ? '' : ` (${word})`;
 }
 
 function notesOf({ backgroundProcesses, result }: AnswerFacts, isLogCut: boolean): string[] {

@@ -21,6 +21,7 @@ const ordinary: AnswerFacts = {
   repositoryName: 'my-react-app',
   containerName: 'ai-dev-john-3f9c1a',
   backgroundProcesses: 0,
+  shortages: null,
   timeAllowed: { timeoutMs: 1_800_000, mostMs: 14_400_000, keepsBackground: true },
   notes: [],
 };
