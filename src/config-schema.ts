@@ -81,6 +81,8 @@ export const schema = z.object({
   WORKSPACE_MIN_FREE_BYTES: wholeNumber(0, 2 ** 50, 'bytes', 5 * 2 ** 30),
   ADMIN_ADDRESSES: addresses,
   COMMAND_TIMEOUT_MS: wholeNumber(1000, 7 * DAY_MS, 'milliseconds', 1_800_000),
+  COMMAND_TIMEOUT_MAX_MS: wholeNumber(1000, 7 * DAY_MS, 'milliseconds', 14_400_000),
+  BACKGROUND_PROCESSES: z.enum(['keep', 'end'], 'expected keep or end').default('keep'),
   STILL_RUNNING_AFTER_MS: wholeNumber(0, 7 * DAY_MS, 'milliseconds', 60_000),
   COMMAND_CONCURRENCY: wholeNumber(1, 1000, 'commands', 4),
   THREAD_BY: z.enum(['repository', 'subject'], 'expected repository or subject').default('repository'),

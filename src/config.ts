@@ -63,6 +63,10 @@ export type Config = {
   /** Who is told of a save that failed, beside the owner. Lower case. */
   adminAddresses: string[];
   commandTimeoutMs: number;
+  /** The most that a mail can ask for. */
+  commandTimeoutMaxMs: number;
+  /** What becomes of processes that a command leaves behind. */
+  backgroundProcesses: 'keep' | 'end';
   /** After so long its sender hears that a command still runs, and again at growing distances; 0: never. */
   stillRunningAfterMs: number;
   commandConcurrency: number;
@@ -235,6 +239,8 @@ function configOf(values: z.infer<typeof schema>): Omit<Config, 'oauth'> {
     workspaceMinFreeBytes: values.WORKSPACE_MIN_FREE_BYTES,
     adminAddresses: values.ADMIN_ADDRESSES,
     commandTimeoutMs: values.COMMAND_TIMEOUT_MS,
+    commandTimeoutMaxMs: values.COMMAND_TIMEOUT_MAX_MS,
+    backgroundProcesses: values.BACKGROUND_PROCESSES,
     stillRunningAfterMs: values.STILL_RUNNING_AFTER_MS,
     commandConcurrency: values.COMMAND_CONCURRENCY,
     threadBy: values.THREAD_BY,

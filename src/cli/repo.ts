@@ -8,10 +8,12 @@ import {
   setRepository,
   shownUrl,
   type Repository,
+  type RepositoryChange,
 } from '../store/repositories.ts';
 import { checkUpstream } from './check-upstream.ts';
 import { CliError, JSON_OPTION, usageError, type CliCommand, type Options } from './command.ts';
 import { withDatabase } from './database.ts';
+import { changedLimits, LIMIT_OPTIONS, limitsOf, shownLimits } from './repo-limits.ts';
 import { printJson, printList } from './table.ts';
 import { readTimeout, shownTimeout, TIMEOUT_OPTION } from './timeout.ts';
 
@@ -84,8 +86,6 @@ function branchOf(written: string): string {
   throw usageError(`--branch: expected the name of a branch, as in main; got ${written}`);
 }
 
-type Change = Partial<Pick<Repository, 'branch' | 'idleTimeoutMs' | 'restore'>>;
-
 const setCommand: CliCommand = {
   usage: 'repo set NAME',
   summary: 'changes the settings of a repository',
@@ -99,6 +99,7 @@ const setCommand: CliCommand = {
       value: 'BRANCH',
       summary: 'the branch that new workspaces start from, or default: that of the upstream',
     },
+    ...LIMIT_OPTIONS,
     'no-check': { summary: 'do not ask git whether the branch is there' },
     ...JSON_OPTION,
   },
@@ -131,15 +132,20 @@ const setCommand: CliCommand = {
       console.log(
         `Changed ${changed.name}: idle timeout ${shownTimeout(idleTimeoutMs)}, restore ${restore}, branch ${branch ?? '(default)'}.`,
       );
+      for (const line of changedLimits(change, changed)) console.log(line);
     }
   },
 };
 
 /** @throws {CliError} that says what was expected */
-function changeOf(options: Options): Change {
+function changeOf(options: Options): RepositoryChange {
   const { timeout, restore, branch } = options;
-  if (timeout === undefined && restore === undefined && branch === undefined) {
-    throw usageError('nothing to change: give --timeout, --restore or --branch');
+  const limits = limitsOf(options);
+  const given = [timeout, restore, branch, ...Object.keys(limits)];
+  if (given.every((one) => one === undefined)) {
+    throw usageError(
+      'nothing to change: give --timeout, --restore, --branch, --command-timeout, --memory, --cpus or --background',
+    );
   }
   if (restore !== undefined && restore !== 'commit' && restore !== 'uncommitted') {
     throw usageError(`--restore: expected commit or uncommitted; got ${String(restore)}`);
@@ -148,6 +154,7 @@ function changeOf(options: Options): Change {
     ...(timeout !== undefined && { idleTimeoutMs: readTimeout(timeout as string) }),
     ...(restore !== undefined && { restore }),
     ...(branch !== undefined && { branch: branch === 'default' ? null : branchOf(branch as string) }),
+    ...limits,
   };
 }
 
@@ -161,11 +168,12 @@ const listCommand: CliCommand = {
       repositories.map((repository) => ({ ...repository, url: shownUrl(repository.url) })),
       {
         asJson: options['json'] === true,
-        heading: ['name', 'url', 'branch', 'thread by', 'idle timeout', 'restore', 'since'],
-        row: ({ name, url, branch, threadBy, idleTimeoutMs, restore, createdAt }: Repository) => [
+        heading: ['name', 'url', 'branch', 'limits', 'thread by', 'idle timeout', 'restore', 'since'],
+        row: ({ name, url, branch, threadBy, idleTimeoutMs, restore, createdAt, ...limits }: Repository) => [
           name,
           url,
           branch ?? '(default)',
+          shownLimits(limits),
           threadBy ?? '(default)',
           shownTimeout(idleTimeoutMs),
           restore,

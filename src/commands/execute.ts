@@ -14,10 +14,11 @@ import {
   type ContainerParts,
   type OpenedContainer,
 } from './open-container.ts';
+import { timeAllowed, type TimeConfig } from './time-allowed.ts';
 
 export type ExecuteParts = ContainerParts &
   FileParts & {
-    config: Pick<Config, 'containerImage' | 'commandTimeoutMs'>;
+    config: Pick<Config, 'containerImage'> & TimeConfig;
     now: () => Date;
     cancellations: Cancellations;
     /** Resolves when nothing holds back the start of a command: asked right before each, as it may have waited long. */
@@ -139,7 +140,7 @@ export async function execute(
 
   function execution() {
     const executionId = `${command.id}-${attempt}`;
-    const { commandTimeoutMs: timeoutMs } = config;
+    const { timeoutMs } = timeAllowed(command, repository, config);
     return { executionId, repositoryName: repository.name, timeoutMs, cancelled, signal };
   }
 }

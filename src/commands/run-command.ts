@@ -66,7 +66,7 @@ export async function runCommand(parts: CommandParts, commandId: number): Promis
     try {
       if (command.control) return await parts.runControl(command, repository);
       if (command.cancelRequestedAt) parts.cancellations.request(commandId);
-      watching ??= watchLong(parts, command);
+      watching ??= watchLong(parts, command, repository);
       executed ??= await execute(parts, command, repository, tries);
       watching.close();
       if (!executed) return await tellNotBegun(parts, command, repository);

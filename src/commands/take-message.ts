@@ -3,7 +3,7 @@ import type { Notice } from '../mail/notices.ts';
 import { parseMessage, type ParsedMessage } from '../mail/parse.ts';
 import { stripReplyPrefixes } from '../mail/reply-prefixes.ts';
 import { readTyped } from '../mail/reply-text.ts';
-import { lastCommands, queueCommand, type Builtin } from '../store/commands.ts';
+import { lastCommands, queueCommand } from '../store/commands.ts';
 import { isUniqueViolation } from '../store/database.ts';
 import type { HourlyCaps } from '../store/hourly.ts';
 import {
@@ -19,7 +19,7 @@ import { ensureUser } from '../store/users.ts';
 import { findThread, type FoundThread, type ThreadRef } from '../threads/find-thread.ts';
 import { bodyRepositoryLine, plusAddressName, repositoryTag, subjectKey } from '../threads/identity.ts';
 import { admit, type AdmitParts } from './admit.ts';
-import { askedOf } from './asked.ts';
+import { askedOf, type Asked } from './asked.ts';
 import { isPatch } from './builtins.ts';
 import { checkToken, type TokenParts } from './check-token.ts';
 import { copiesTo } from './copies-to.ts';
@@ -28,11 +28,12 @@ import { dropEcho, isEcho } from './echo.ts';
 import { dropOverCap } from './hold-caps.ts';
 import { refuse, settle, type Taken } from './settle.ts';
 import { takeControlWord, type ControlParts } from './take-control.ts';
+import { mostAllowedMs, type TimeConfig } from './time-allowed.ts';
 
 export type Intake = ControlParts &
   AdmitParts &
   TokenParts & {
-    config: Pick<Config, 'maxMailAgeMs' | 'threadBy' | 'repliesToAll'>;
+    config: Pick<Config, 'maxMailAgeMs' | 'threadBy' | 'repliesToAll'> & TimeConfig;
     hourlyCaps: HourlyCaps;
     maxMessageBytes: number;
   };
@@ -98,13 +99,14 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
     const notice = found.candidates.length === 0 ? 'no-repository' : 'which-repository';
     return refuse(intake, received, facts, { kind: notice, candidates: found.candidates });
   }
-  const repositoryName = repositories.find(({ id }) => id === found.repositoryId)?.name ?? '';
+  const repository = repositories.find(({ id }) => id === found.repositoryId);
   const asked = askedOf({
     typed: { text: body, doubt },
     subjectRest,
     isReply,
     hasPatch: message.attachments.some(isPatch),
-    repositoryName,
+    repositoryName: repository?.name ?? '',
+    mostMs: mostAllowedMs(repository, intake.config),
   });
   if ('refusal' in asked) return refuse(intake, received, facts, asked.refusal);
   const [last] = thread ? await lastCommands(db, thread.id, 1) : [];
@@ -190,7 +192,7 @@ async function queue(
   }: {
     message: ParsedMessage;
     found: Extract<FoundThread, { kind: 'thread' }>;
-    asked: { script: string; builtin: Builtin | null; hasFiles: boolean };
+    asked: Asked & { hasFiles: boolean };
   },
 ): Promise<Taken> {
   try {

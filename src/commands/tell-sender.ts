@@ -10,10 +10,11 @@ import { answerMessage, type Answering } from './answer-message.ts';
 import { copiesAbout } from './copies-to.ts';
 import { mayHaveBegun, type Executed, type Tries } from './execute.ts';
 import type { LetInParts } from './let-in.ts';
+import { timeAllowed, type TimeConfig } from './time-allowed.ts';
 
 export type TellParts = {
   db: Db;
-  config: Answering & LetInParts['config'];
+  config: Answering & LetInParts['config'] & TimeConfig;
   /** An answer was stored: send it now. */
   wakeOutbox: () => void;
   now: () => Date;
@@ -28,7 +29,7 @@ export async function tellResult(
   repository: Repository,
   { session, notes, result, outbox }: Executed,
 ): Promise<void> {
-  const { durationMs, branch, changes, output, backgroundProcesses } = result;
+  const { durationMs, branch, changes, output, backgroundProcesses, shortages } = result;
   const files = outbox === null ? null : outboxFiles(outbox);
   const { cancelRequestedAt } = await commandById(parts.db, command.id);
   // Where a command had to be killed with all of its container, and the bot with it, nothing else tells why.
@@ -37,7 +38,7 @@ export async function tellResult(
   const isTooLate = cancelRequestedAt !== null && ending === 'exited';
   const exitCode = ending === 'cancelled' ? null : result.exitCode;
   const facts: AnswerFacts = {
-    ...commonFacts(command, repository),
+    ...commonFacts(parts, command, repository),
     result: ending,
     exitCode,
     durationMs,
@@ -45,6 +46,7 @@ export async function tellResult(
     changes,
     output,
     backgroundProcesses,
+    shortages,
     containerName: session.containerName,
     notes: [
       ...notes,
@@ -70,7 +72,7 @@ export async function tellNotBegun(
   repository: Repository,
 ): Promise<void> {
   const facts: AnswerFacts = {
-    ...nothingKnown(command, repository),
+    ...nothingKnown(parts, command, repository),
     result: 'not_begun',
     error: 'Nothing was run.',
   };
@@ -99,7 +101,7 @@ export async function tellFailure(
     ? words
     : `This is a fault of Threadbox, not of your command; its log tells more under command ${command.id}. ${words}`;
   const facts: AnswerFacts = {
-    ...nothingKnown(command, repository),
+    ...nothingKnown(parts, command, repository),
     result: mayHaveRun ? 'interrupted' : 'failed',
     durationMs: executed?.result.durationMs ?? 0,
     containerName: executed?.session.containerName ?? '',
@@ -140,20 +142,22 @@ export function isForTheSender(error: unknown): boolean {
   );
 }
 
-const commonFacts = (command: Command, repository: Repository) => ({
+const commonFacts = ({ config }: TellParts, command: Command, repository: Repository) => ({
+  timeAllowed: timeAllowed(command, repository, config),
   command: command.script,
   threadId: command.threadId,
   repositoryName: repository.name,
 });
 
-const nothingKnown = (command: Command, repository: Repository) => ({
-  ...commonFacts(command, repository),
+const nothingKnown = (parts: TellParts, command: Command, repository: Repository) => ({
+  ...commonFacts(parts, command, repository),
   exitCode: null,
   durationMs: 0,
   branch: null,
   changes: { files: [], isComplete: false, reason: 'it could not be looked up' },
   output: NOTHING,
   backgroundProcesses: 0,
+  shortages: null,
   containerName: '',
   notes: [],
 });

@@ -1,7 +1,7 @@
 import type Docker from 'dockerode';
 import { readAnswer, type StreamedAnswer } from './answer-stream.ts';
 import { ContainersError, engineError, statusOf } from './errors.ts';
-import type { Changes } from './facts.ts';
+import type { Changes, Shortages } from './facts.ts';
 import { RUN_FROM_ENVIRONMENT, scripts } from './inside.ts';
 import type { CapturedOutput } from './output.ts';
 import { newNonce, runnersOf, type AnswerStream, type Runner } from './runner.ts';
@@ -41,6 +41,8 @@ export type ExecutionResult = {
   output: CapturedOutput;
   /** Processes that go on in the container. */
   backgroundProcesses: number;
+  /** What ran short while it ran; `null` where that cannot be known. */
+  shortages: Shortages | null;
   /** False when all that a save carries is as the last save left it. */
   isUnsaved: boolean;
   /** Something is in its outbox: see `collectOutbox`. */
@@ -273,6 +275,7 @@ function toResult(
     changes: facts?.changes ?? { files: [], isComplete: false, reason: 'nothing was said about it' },
     output,
     backgroundProcesses: facts?.backgroundProcesses ?? 0,
+    shortages: facts?.shortages ?? null,
     isUnsaved: facts?.isUnsaved ?? true,
     hasOutbox: facts?.hasOutbox ?? false,
     ...(note === null ? {} : { note }),

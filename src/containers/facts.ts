@@ -16,6 +16,20 @@ export type ChangedFile = {
   oldPath?: string | Buffer;
 };
 
+/** What ran short in the container while a command ran, as the kernel has counted it: see inside/ending.sh. */
+export type Shortages = {
+  /** Processes that the kernel ended, of whichever command: the memory was at its limit. */
+  oomKills: number;
+  memoryLimitBytes: number | null;
+  /** Processes and threads that could not be started, as there were as many as the container may have. */
+  refusedProcesses: number;
+  processLimit: number | null;
+  /** How full they were at its end; none where it went well. `freeFiles`: null where that has no limit. */
+  disks: Disk[];
+};
+
+type Disk = { path: string; freeBytes: number; totalBytes: number; freeFiles: number | null };
+
 /** What a script of inside/ says before the output: see `record_facts` in inside/common.sh. */
 export type Facts = {
   /** Other than `result`: there is nothing else. */
@@ -32,6 +46,7 @@ export type Facts = {
   /** It was stopped because somebody wanted it to. */
   wasCancelled: boolean;
   isOutputLost: boolean;
+  shortages: Shortages | null;
   /** False only where it was said: the workspace is as the last save left it. */
   isUnsaved: boolean;
   /** It has left something to be mailed. */
@@ -76,10 +91,42 @@ export function parseFacts(bytes: Buffer, isCut: boolean): Facts | null {
     wasStopped: values.has('stopped'),
     wasCancelled: values.get('stopped') === 'cancelled',
     isOutputLost: values.has('lost'),
+    shortages: shortages(values),
     isUnsaved: !values.has('saved'),
     hasOutbox: values.has('outbox'),
   };
 }
+
+/** @returns `null` where the kernel's counts could not be seen, or not all the time */
+function shortages(values: ReadonlyMap<string, string>): Shortages | null {
+  if (!values.has('counted')) return null;
+  const counts = (name: string) => (values.get(name) ?? '').split(' ').map(wholeNumber);
+  const [oomKills, memoryLimitBytes = null] = counts('oom');
+  const [refusedProcesses, processLimit = null] = counts('pids');
+  const blocks = counts('disks');
+  const disks = DISKS.flatMap((path, at) => {
+    const [free, all, size, freeInodes, inodes] = blocks.slice(5 * at, 5 * at + 5);
+    if (typeof free !== 'number' || typeof all !== 'number' || typeof size !== 'number') return [];
+    return [
+      {
+        path,
+        freeBytes: free * size,
+        totalBytes: all * size,
+        freeFiles: inodes ? (freeInodes ?? null) : null,
+      },
+    ];
+  });
+  return {
+    oomKills: oomKills ?? 0,
+    memoryLimitBytes,
+    refusedProcesses: refusedProcesses ?? 0,
+    processLimit,
+    disks,
+  };
+}
+
+/** In the order of inside/ending.sh. */
+const DISKS = ['/workspace', '/tmp', '/dev/shm'];
 
 function changes(verdict: string, numstat: Buffer, isCut: boolean): Changes {
   const files = parseNumstat(numstat);

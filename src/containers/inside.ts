@@ -1,14 +1,15 @@
 import { readFileSync } from 'node:fs';
 
 const common = read('common');
-const running = common + read('changes') + read('run');
+const ending = read('ending');
+const running = common + read('changes') + ending + read('run');
 const collecting = read('collect');
 
 /** The scripts that run inside a container: see inside/common.sh. */
 export const scripts = {
   runner: running + read('runner'),
   runOrCollect: `${running}${collecting}take_execution\nrun_or_collect\n`,
-  collect: `${common}${read('changes')}${collecting}take_execution\ncollect\n`,
+  collect: `${common}${read('changes')}${ending}${collecting}take_execution\ncollect\n`,
   stop: common + read('stop'),
   elapsed: common + read('elapsed'),
   inbox: read('inbox'),

@@ -9,6 +9,13 @@ export function durationInWords(durationMs: number): string {
   return withRest(Math.floor(minutes / 60), 'h', minutes % 60, 'min');
 }
 
+/** The same as it is typed in a mail: `2h`, `90m`, `45s`. */
+export function durationToType(durationMs: number): string {
+  const seconds = Math.round(durationMs / 1000);
+  if (seconds % 3600 === 0) return `${seconds / 3600}h`;
+  return seconds % 60 === 0 ? `${seconds / 60}m` : `${seconds}s`;
+}
+
 /** A size for a person, in powers of 1024: `512 bytes`, `24 KB`, `3.1 MB`. */
 export function sizeInWords(sizeBytes: number): string {
   if (sizeBytes < 1024) return plural(sizeBytes, 'byte');

@@ -1,8 +1,10 @@
 import { gzipSync } from 'node:zlib';
 import { durationInWords, plural } from './amounts.ts';
 import { changesOf, type ChangesFacts } from './changes-in-words.ts';
+import { endingNotes, lastText, meaningOf, type ShortageFacts } from './ending-notes.ts';
 import { renderOutput, type OutputBytes } from './render-output.ts';
 import { renderMail } from './templates.ts';
+import { moreTime, type TimeAllowed } from './time-in-words.ts';
 import { visibleLine, visibleText } from './visible-text.ts';
 
 /** What a command wrote, and all of it compressed as far as that was kept. */
@@ -24,6 +26,8 @@ export type AnswerFacts = {
   repositoryName: string;
   containerName: string;
   backgroundProcesses: number;
+  timeAllowed: TimeAllowed;
+  shortages: ShortageFacts | null;
   notes: readonly string[];
   error?: string | undefined;
   /** What the command has left to be mailed. */
@@ -55,6 +59,7 @@ export function renderAnswer(facts: AnswerFacts): RenderedAnswer {
     error: facts.error === undefined ? '' : visibleText(facts.error.slice(0, 4000)),
     output,
     notes: [
+      ...endingNotes({ ...facts, lastOutput: lastText(facts.output) }),
       ...notesOf(facts, log?.isComplete === false),
       ...facts.notes.map((note) => visibleLine(note, 500)),
     ],
@@ -73,16 +78,16 @@ type Outcome = { tone: 'good' | 'bad' | 'unsure' | 'calm'; headline: string; too
 
 const GO_ON = 'Reply with your next command. It runs in the same container, where this one left off.';
 
-const OUTCOMES: { [Result in AnswerFacts['result']]: (exitCode: number | null) => Omit<Outcome, 'took'> } = {
-  exited: (exitCode) => ({
+const OUTCOMES: { [Result in AnswerFacts['result']]: (facts: AnswerFacts) => Omit<Outcome, 'took'> } = {
+  exited: ({ exitCode, shortages }) => ({
     tone: exitCode === 0 ? 'good' : 'bad',
-    headline: `Exit code ${exitCode ?? 'unknown'}${meaningOf(exitCode)}`,
+    headline: `Exit code ${exitCode ?? 'unknown'}${meaningOf(exitCode, shortages)}`,
     next: GO_ON,
   }),
-  timed_out: () => ({
+  timed_out: ({ timeAllowed }) => ({
     tone: 'bad',
     headline: 'Stopped at the time limit',
-    next: 'Everything it had started was ended too. Reply with your next command; longer work can go on in the background: long-command > log.txt 2>&1 &',
+    next: `Everything it had started was ended too. Reply with your next command. It was given ${durationInWords(timeAllowed.timeoutMs)}. ${moreTime(timeAllowed)}`,
   }),
   cancelled: () => ({
     tone: 'calm',
@@ -108,24 +113,10 @@ const OUTCOMES: { [Result in AnswerFacts['result']]: (exitCode: number | null) =
 
 const hasRun = (result: AnswerFacts['result']) => result !== 'failed' && result !== 'not_begun';
 
-function outcomeOf({ result, exitCode, durationMs }: AnswerFacts): Outcome {
+function outcomeOf(facts: AnswerFacts): Outcome {
+  const { result, durationMs } = facts;
   const took = !hasRun(result) ? '' : ` after ${durationInWords(durationMs)}`;
-  return { ...OUTCOMES[result](exitCode), took };
-}
-
-/** Shells report a process ended by a signal as 128 + its number; 126 and 127 are their own. */
-function meaningOf(exitCode: number | null): string {
-  const words: Record<number, string> = {
-    126: 'cannot be executed',
-    127: 'command not found',
-    130: 'interrupted',
-    134: 'aborted',
-    137: 'killed, perhaps for want of memory',
-    139: 'segmentation fault',
-    143: 'terminated',
-  };
-  const word = words[exitCode ?? 0];
-  return word === undefined ? '' : ` (${word})`;
+  return { ...OUTCOMES[result](facts), took };
 }
 
 function notesOf({ backgroundProcesses, result }: AnswerFacts, isLogCut: boolean): string[] {

@@ -1,6 +1,7 @@
 import { durationInWords } from './amounts.ts';
 import { atMoment } from './moments.ts';
 import { fine, lastOutput, reply, words, type Told } from './notice-blocks.ts';
+import { moreTime, type TimeAllowed } from './time-in-words.ts';
 
 /** What is told of a command that runs for long, at growing distances. */
 export type StillRunningNotice = {
@@ -11,16 +12,16 @@ export type StillRunningNotice = {
   lastLines: string | null;
   /** By the time limit. */
   endsAt: Date;
-  timeoutMs: number;
+  timeAllowed: TimeAllowed;
   /** The end is near. */
   isLast: boolean;
   now: Date;
 };
 
 export function stillRunning(notice: StillRunningNotice): Told {
-  const { command, ranMs, lastLines, endsAt, timeoutMs, isLast, now } = notice;
+  const { command, ranMs, lastLines, endsAt, timeAllowed, isLast, now } = notice;
   const end = atMoment(endsAt, now);
-  const limit = `the time limit of ${durationInWords(timeoutMs)}`;
+  const limit = `the time limit of ${durationInWords(timeAllowed.timeoutMs)}`;
   const output = lastOutput(command, lastLines);
   const title = `Still running after ${durationInWords(wholeMinutes(ranMs))}${isLast ? `; it will be stopped ${end}` : ''}`;
   return {
@@ -29,7 +30,7 @@ export function stillRunning(notice: StillRunningNotice): Told {
     blocks: [
       isLast
         ? words(
-            `Then ${limit} is reached, and everything it has started is ended with it. You get its output as far as it came. Work that takes longer can go on in the background: long-command > log.txt 2>&1 &`,
+            `Then ${limit} is reached, and everything it has started is ended with it. You get its output as far as it came. ${moreTime(timeAllowed)}`,
           )
         : words(`Its answer comes when it has ended: ${end} at the latest, by ${limit}.`),
       output.block,

@@ -1,4 +1,4 @@
-import { durationInWords, plural, sizeInWords } from './amounts.ts';
+import { durationInWords, durationToType, plural, sizeInWords } from './amounts.ts';
 import type { Obstacle } from './mime.ts';
 import { atMoment, momentInWords } from './moments.ts';
 import { nearestName } from './nearest-name.ts';
@@ -28,6 +28,7 @@ export type Notice =
   | { kind: 'unreadable'; obstacle: Obstacle }
   | { kind: 'mail-too-large'; sizeBytes: number; limitBytes: number }
   | { kind: 'command-too-large'; limitBytes: number }
+  | { kind: 'timeout-line'; line: string; isTooLong: boolean; mostMs: number }
   | {
       kind: 'too-old';
       /** The oldest first. */
@@ -124,6 +125,20 @@ const TELLERS: Tellers<Notice> = {
       words(
         'Put what is long into a file of the repository and run that, or split it over several mails: files stay from one to the next.',
       ),
+    ],
+  }),
+  'timeout-line': ({ line, isTooLong, mostMs }) => ({
+    title: isTooLong ? 'This command may not take so long' : 'For how long may this command run?',
+    blocks: [
+      words(
+        isTooLong
+          ? `Nothing was run. A command can be given ${durationInWords(mostMs)} at the most, and your mail begins with:`
+          : 'Nothing was run. Your mail begins with a line that sets a time limit, but names no length of time:',
+      ),
+      quote(line, 200),
+      words('A first line of this form, alone, is understood; the command stands below it:'),
+      reply(`timeout ${durationToType(isTooLong ? mostMs : Math.min(mostMs, 7_200_000))}\nnpm test`),
+      ...(isTooLong ? [] : [words(`The most is ${durationInWords(mostMs)}.`)]),
     ],
   }),
   'too-old': ({ mails, maxMailAgeMs, now }) => {

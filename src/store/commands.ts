@@ -33,6 +33,8 @@ export type Command = {
   hasFiles: boolean;
   /** Run instead of `script`. */
   builtin: Builtin | null;
+  /** How long it may run, where its mail said so. */
+  timeoutMs: number | null;
   state: CommandState;
   /** 0 before the first try to start it. */
   attempt: number;
@@ -58,6 +60,7 @@ export async function queueCommand(
     control?: QueuedControl | null;
     hasFiles?: boolean;
     builtin?: Builtin | null;
+    timeoutMs?: number | null;
   },
 ): Promise<number> {
   const [row] = await db('commands')
@@ -68,6 +71,7 @@ export async function queueCommand(
       control: command.control ?? null,
       has_files: command.hasFiles ?? false,
       builtin: command.builtin ?? null,
+      timeout_ms: command.timeoutMs ?? null,
       state: 'queued',
     })
     .returning<{ id: number }[]>('id');
@@ -86,6 +90,7 @@ const openCommands = (db: Db) =>
       control: 'commands.control',
       hasFiles: 'commands.has_files',
       builtin: 'commands.builtin',
+      timeoutMs: 'commands.timeout_ms',
       state: 'commands.state',
       attempt: 'commands.attempt',
       startedAt: 'commands.started_at',

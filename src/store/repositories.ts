@@ -15,6 +15,12 @@ export type Repository = {
   idleTimeoutMs: number | null;
   /** What comes back after a removal: the Auto-save commit, or changes as uncommitted as they were. */
   restore: RestoreStyle;
+  /** What its commands may use. `null`: as the server is set. */
+  commandTimeoutMs: number | null;
+  memoryBytes: number | null;
+  cpus: number | null;
+  /** What becomes of processes that a command leaves behind. */
+  backgroundProcesses: 'keep' | 'end' | null;
   createdAt: Date;
 };
 
@@ -28,6 +34,10 @@ const columns = [
   'thread_by as threadBy',
   'idle_timeout_ms as idleTimeoutMs',
   'restore',
+  'command_timeout_ms as commandTimeoutMs',
+  'memory_bytes as memoryBytes',
+  'cpus',
+  'background_processes as backgroundProcesses',
   'created_at as createdAt',
 ] as const;
 
@@ -87,16 +97,20 @@ export async function removeRepository(db: Db, name: string): Promise<boolean> {
   return changed > 0;
 }
 
+export type RepositoryLimits = Pick<
+  Repository,
+  'commandTimeoutMs' | 'memoryBytes' | 'cpus' | 'backgroundProcesses'
+>;
+export type RepositoryChange = Partial<
+  Pick<Repository, 'branch' | 'idleTimeoutMs' | 'restore'> & RepositoryLimits
+>;
+
 /**
  * Changes what is given, and has the sweep look at the repository's containers anew.
  *
  * @returns false when there is no such repository in use
  */
-export async function setRepository(
-  db: Db,
-  name: string,
-  change: Partial<Pick<Repository, 'branch' | 'idleTimeoutMs' | 'restore'>>,
-): Promise<boolean> {
+export async function setRepository(db: Db, name: string, change: RepositoryChange): Promise<boolean> {
   return db.transaction(async (transaction) => {
     const [row] = await transaction('repositories')
       .whereRaw('lower(name) = lower(?)', [name])
@@ -107,6 +121,10 @@ export async function setRepository(
         ...(change.branch !== undefined && { branch: change.branch }),
         ...(change.idleTimeoutMs !== undefined && { idle_timeout_ms: change.idleTimeoutMs }),
         ...(change.restore !== undefined && { restore: change.restore }),
+        ...(change.commandTimeoutMs !== undefined && { command_timeout_ms: change.commandTimeoutMs }),
+        ...(change.memoryBytes !== undefined && { memory_bytes: change.memoryBytes }),
+        ...(change.cpus !== undefined && { cpus: change.cpus }),
+        ...(change.backgroundProcesses !== undefined && { background_processes: change.backgroundProcesses }),
       })
       .returning<{ id: number }[]>('id');
     if (row) await checkSessionsNow(transaction, { repository_id: row.id });

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { limitsOf } from '../../src/cli/repo-limits.ts';
 import { startEmbedded, type Embedded } from '../../src/embedded/embedded.ts';
 import { createLog } from '../../src/log.ts';
 import { migrate, openDatabase, type Db } from '../../src/store/database.ts';
@@ -59,6 +60,49 @@ test('what comes back after a removal is set, and the rest stays as it is', asyn
   await run('repo', 'set', 'critical-project', '--timeout', '0.5');
   const set = await run('repo', 'set', 'critical-project', '--restore', 'uncommitted');
   assert.match(set.out, /idle timeout 0\.5 min, restore uncommitted, branch \(default\)/);
+});
+
+test('what the commands of a repository may use is set, shown and unset', async () => {
+  const limits = ['--command-timeout', '2h30m', '--memory', '4g', '--cpus', '1.5', '--background', 'end'];
+  const set = await run('repo', 'set', 'critical-project', ...limits);
+  assert.match(set.out, /\nIts commands: 2 h 30 min, 4 GB, 1\.5 CPUs, background: end\.\n/, set.err);
+  assert.match(set.out, /\nMemory and CPUs are those of a thread's next container; one that is there keeps/);
+  assert.match((await run('repo', 'list')).out, /^critical-project .* 2 h 30 min, 4 GB, 1\.5 CPUs, backg/m);
+  const usual = ['--command-timeout', 'default', '--cpus', 'default', '--background', 'default', '--json'];
+  const record = JSON.parse((await run('repo', 'set', 'critical-project', ...usual)).out) as object;
+  assert.ok(
+    Object.entries({
+      commandTimeoutMs: null,
+      memoryBytes: null,
+      cpus: null,
+      backgroundProcesses: null,
+    }).every(([name, value]) => (record as Record<string, unknown>)[name] === value),
+  );
+});
+
+test('limits of a repository are read, or it is said what was expected', () => {
+  const read = (written: Record<string, string>) => limitsOf(written);
+  assert.deepEqual(read({ memory: '512M', cpus: '2', 'command-timeout': '1 hour', background: 'keep' }), {
+    memoryBytes: 512 * 2 ** 20,
+    cpus: 2,
+    commandTimeoutMs: 3_600_000,
+    backgroundProcesses: 'keep',
+  });
+  for (const [name, value] of [
+    ['memory', '4'],
+    ['memory', '1m'],
+    ['memory', 'much'],
+    ['cpus', '0'],
+    ['cpus', '-1'],
+    ['command-timeout', '90'],
+    ['command-timeout', '8d'],
+    ['background', 'kill'],
+  ] as const) {
+    assert.throws(
+      () => read({ [name]: value }),
+      new RegExp(`^CliError: --${name}: expected .* got ${value}$`),
+    );
+  }
 });
 
 test('a branch is looked for before it is set', async () => {

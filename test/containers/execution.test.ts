@@ -166,6 +166,8 @@ describe('a command in its container', () => {
       'exec python3 -c "x = [bytearray(10**8) for _ in range(40)]" || exec tail /dev/zero',
     );
     assert.deepEqual([result.ending, result.exitCode], ['exited', 137]);
+    assert.equal(result.shortages?.memoryLimitBytes, 2 * 1024 ** 3);
+    assert.equal((await rig.run('exit 137')).shortages?.oomKills, 0);
     assert.equal(text(await rig.run('echo on')), 'on\n');
   });
 

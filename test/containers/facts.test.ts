@@ -42,10 +42,39 @@ describe('what a script inside a container says', () => {
       wasStopped: false,
       wasCancelled: false,
       isOutputLost: false,
+      shortages: null,
       isUnsaved: true,
       hasOutbox: false,
     });
     assert.equal(parseFacts(Buffer.from(whole.replace('exit 3', 'exit 3\nsaved')), false)?.isUnsaved, false);
+  });
+
+  it('what ran short is read: counts with their limits, and disks with room for data and files', () => {
+    const counted = (lines: string) =>
+      parseFacts(Buffer.from(whole.replace('exit 3', `exit 3\ncounted\n${lines}`)), false)?.shortages;
+    const nothing = {
+      oomKills: 0,
+      memoryLimitBytes: null,
+      refusedProcesses: 0,
+      processLimit: null,
+      disks: [],
+    };
+    assert.deepEqual(counted(''), nothing);
+    assert.deepEqual(counted('oom 2 2147483648\npids 7 512'), {
+      ...nothing,
+      oomKills: 2,
+      memoryLimitBytes: 2 ** 31,
+      refusedProcesses: 7,
+      processLimit: 512,
+    });
+    // Without a limit cgroups v1 says 2^63 less a page, and v2 says max.
+    assert.equal(counted('oom 1 9223372036854771712')?.memoryLimitBytes, null);
+    assert.equal(counted('pids 1 max')?.processLimit, null);
+    assert.deepEqual(counted('disks 10 100 4096 5 50 0 16 512 0 0')?.disks, [
+      { path: '/workspace', freeBytes: 40_960, totalBytes: 409_600, freeFiles: 5 },
+      { path: '/tmp', freeBytes: 0, totalBytes: 8192, freeFiles: null },
+    ]);
+    assert.deepEqual(counted('disks '), nothing);
   });
 
   it('a reason why the changes are not complete is passed on', () => {

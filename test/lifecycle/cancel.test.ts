@@ -53,6 +53,16 @@ test('cancel ends what runs, with all it started; its answer has the output so f
   assert.match((await stage.ask('cancel', inThread('one'))).text, /^Nothing is running\n/);
 });
 
+test('a first line sets the time limit of the command below it; what is too long is refused', async () => {
+  const stopped = await stage.ask('timeout 1s\n\necho begun; sleep 903', inThread('one'));
+  assert.match(stopped.text, /^Stopped at the time limit after [^]*\n\n\$ echo begun; sleep 903\n\nbegun\n/);
+  assert.match(stopped.text, /It was given 1\.0 s\. A mail that begins with the line "timeout 2s" gives/);
+  assert.match(
+    (await stage.ask('timeout 9h\nls', inThread('one'))).text,
+    /^This command may not take so long\n/,
+  );
+});
+
 test('cancel all ends what runs and what waits; control words are done all the same', async () => {
   await send('all', 'trap "" TERM; echo deaf; while :; do sleep 0.3; done');
   await stage.untilRuns('sleep 0.3', threadOf('all'));

@@ -21,6 +21,8 @@ const ordinary: AnswerFacts = {
   repositoryName: 'my-react-app',
   containerName: 'ai-dev-john-3f9c1a',
   backgroundProcesses: 0,
+  shortages: null,
+  timeAllowed: { timeoutMs: 1_800_000, mostMs: 14_400_000, keepsBackground: true },
   notes: [],
 };
 const answer = (values: Partial<AnswerFacts> = {}) => renderAnswer({ ...ordinary, ...values });
@@ -50,6 +52,19 @@ test('an answer says in this order what came of it, what was written, what chang
     ].join('\n'),
   );
   assert.deepEqual(attachments, []);
+});
+
+test('a command stopped at its time limit says what that was, and how the next one gets more', () => {
+  const timeAllowed = ordinary.timeAllowed;
+  const next = (more: Partial<AnswerFacts['timeAllowed']>) =>
+    answer({ result: 'timed_out', exitCode: null, timeAllowed: { ...timeAllowed, ...more } }).text;
+  assert.match(
+    next({}),
+    /It was given 30 min\. A mail that begins with the line "timeout 1h" gives its command more, up to 4 h\. Work that takes longer can go on in the background: /,
+  );
+  assert.match(next({ timeoutMs: 9_000_000 }), /It was given 2 h 30 min\. [^]*"timeout 4h"/);
+  const most = next({ timeoutMs: 14_400_000, keepsBackground: false });
+  assert.match(most, /It was given 4 h\. That is the most a command is given here\.\n/);
 });
 
 test('the HTML says the same, loads nothing and runs nothing', () => {

@@ -104,7 +104,7 @@ export const samples = {
     lastLines:
       '\x1b[32m✓\x1b[0m adds a login form (12 ms)\n\x1b[32m✓\x1b[0m keeps the session (40 ms)\n\x1b[33m…\x1b[0m waits for the browser, https://example.com/run/17\n',
     endsAt: at('14:52:00'),
-    timeoutMs: 1_800_000,
+    timeAllowed: { timeoutMs: 1_800_000, mostMs: 14_400_000, keepsBackground: true },
     isLast: false,
     now,
   },

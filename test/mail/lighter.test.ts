@@ -24,6 +24,8 @@ async function answer(
     repositoryName: 'app',
     containerName: 'ai-dev-app',
     backgroundProcesses: 0,
+    shortages: null,
+    timeAllowed: { timeoutMs: 1_800_000, mostMs: 14_400_000, keepsBackground: true },
     notes: [],
     files,
   });

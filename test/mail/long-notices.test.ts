@@ -14,6 +14,7 @@ const wordings: [notice: LifecycleNotice, ...says: RegExp[]][] = [
   [
     { ...samples['still-running'], isLast: true, ranMs: 1_620_000, lastLines: '' },
     /^Still running after 27 min; it will be stopped at 14:52 UTC\n\nThen the time limit of 30 min is reached/,
+    /A mail that begins with the line "timeout 1h" gives its command more, up to 4 h\./,
     /\(no output yet\)/,
   ],
   [

@@ -50,6 +50,18 @@ const notices: [notice: Notice, ...says: RegExp[]][] = [
     /arrived broken/,
   ],
   [
+    { kind: 'timeout-line', line: 'timeout 9h', isTooLong: true, mostMs: 14_400_000 },
+    /^This command may not take so long\n\nNothing was run\. A command can be given 4 h at the most/,
+    /begins with:\n\n {2}timeout 9h\n/,
+    /\n {4}timeout 4h\n {4}npm test\n/,
+  ],
+  [
+    { kind: 'timeout-line', line: 'timeout 90', isTooLong: false, mostMs: 5_400_000 },
+    /^For how long may this command run\?\n\nNothing was run\./,
+    /names no length of time:\n\n {2}timeout 90\n/,
+    /\n {4}timeout 90m\n {4}npm test\n\nThe most is 1 h 30 min\./,
+  ],
+  [
     { kind: 'no-patch' },
     /^There is no patch in this mail\n/,
     /Nothing was changed/,

@@ -33,15 +33,17 @@ collect() {
 
 # What the wrapper did not come to.
 record_rest() {
-  local rest
+  local rest oom_kills refused oom_before refused_before shortages
   status= started= ended= lost=
+  [[ ! -f $spool.claim ]] || read -r rest rest started oom_before refused_before <"$spool.claim"
   if [[ -f $spool.exit && -s $spool.exit ]]; then
     read -r status started ended <"$spool.exit"
   else
     # It was killed: the last sign of life is the best guess.
-    [[ ! -f $spool.claim ]] || read -r rest rest started <"$spool.claim"
     ended=$(stat -c %.Y "$spool.out")
   fi
+  count_shortages
+  find_shortages "$oom_before" "$refused_before" "$status"
   find_changes
   record_facts "$status" "$ended"
 }

@@ -4,7 +4,8 @@
 # has to be right as long as a command does not break it on purpose; then it fools nobody but its own thread.
 #
 #   ready              the workspace is prepared
-#   executions/ID.*    claim   made once (O_EXCL): who made it runs the command. "pid starttime clock" of the wrapper
+#   executions/ID.*    claim   made once (O_EXCL): who made it runs the command. "pid starttime clock" of the wrapper, and
+#                              what ending.sh had counted by then
 #                      out     the first part of the output; ring0, ring1 the last; ring "turn base" where it stands
 #                      exit    "status time" as soon as the command has ended; stop: why it was asked to end
 #                      numstat what changed, as git prints it with -z; facts: the end, complete by its last line
@@ -141,6 +142,7 @@ record_facts() {
     facts+="stopped $value"$'\n'
   fi
   [[ -z $lost ]] || facts+=$'lost\n'
+  facts+=$shortages
   ! is_saved || facts+=$'saved\n'
   find_outbox
   [[ -z $has_outbox ]] || facts+=$'outbox\n'

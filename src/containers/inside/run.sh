@@ -120,10 +120,13 @@ forget_earlier() {
 
 run_claimed() {
   local own_start first more last since last_written status started ended forgets written lost
+  local oom_kills refused oom_before refused_before shortages
   trap : TERM INT HUP QUIT USR1 USR2 PIPE
   stat_of "$BASHPID"
   own_start=${stat[19]}
-  printf '%s %s %s\n' "$BASHPID" "$own_start" "$EPOCHREALTIME" >"$spool.claim"
+  count_shortages
+  oom_before=$oom_kills refused_before=$refused
+  printf '%s %s %s %s %s\n' "$BASHPID" "$own_start" "$EPOCHREALTIME" "$oom_kills" "$refused" >"$spool.claim"
   [[ -z $nonce ]] || printf '\0threadbox-begun %s\0' "$nonce"
 
   coproc PUMP { pump; }
@@ -151,6 +154,8 @@ run_claimed() {
   drain
   exec 8<&-
   remember_last
+  count_shortages
+  find_shortages "$oom_before" "$refused_before" "$status"
   find_changes
   record_facts "$status" "$ended"
   log "exit $status"

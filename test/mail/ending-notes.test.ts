@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { endingNotes, lastText, meaningOf, type EndingFacts } from '../../src/mail/ending-notes.ts';
+
+const GB = 1024 ** 3;
+const enough = { oomKills: 0, memoryLimitBytes: null, refusedProcesses: 0, processLimit: null, disks: [] };
+const roomy = [
+  { path: '/workspace', freeBytes: 5 * GB, totalBytes: 10 * GB, freeFiles: null },
+  { path: '/tmp', freeBytes: GB, totalBytes: GB, freeFiles: 1000 },
+  { path: '/dev/shm', freeBytes: GB / 16, totalBytes: GB / 16, freeFiles: 1000 },
+];
+const failed: EndingFacts = {
+  result: 'exited',
+  exitCode: 1,
+  shortages: { ...enough, disks: roomy },
+  lastOutput: 'make: *** [all] Error 1\n',
+  repositoryName: 'my-app',
+};
+const fine = { ...failed, exitCode: 0, shortages: enough };
+const short = (more: Partial<NonNullable<EndingFacts['shortages']>>) => ({
+  ...failed,
+  shortages: { ...enough, disks: roomy, ...more },
+});
+const disk = (path: string, more: object) =>
+  roomy.map((one) => (one.path === path ? { ...one, ...more } : one));
+const ended = (lastOutput: string, more: Partial<EndingFacts> = {}) => ({ ...failed, lastOutput, ...more });
+const QUESTION =
+  /^It ended with a question \(.+\), and nobody can answer while it runs\. Run it with its option/;
+
+const table: [what: string, facts: EndingFacts, ...says: RegExp[]][] = [
+  ['nothing of one that went well', fine],
+  ['nothing of one that failed by itself', failed],
+  ['nothing where nothing was measured', { ...failed, shortages: null }],
+  [
+    'memory, with its limit and how to have more',
+    short({ oomKills: 1, memoryLimitBytes: 2 * GB }),
+    /^Out of memory: its container came to its limit of 2 GB, and 1 process had to be ended for it\. Let it do less at a time .* threadbox repo set my-app --memory 4g$/,
+  ],
+  [
+    'memory, though the command went on',
+    { ...fine, shortages: { ...enough, oomKills: 3, memoryLimitBytes: 768 * 2 ** 20 } },
+    /its limit of 768 MB, and 3 processes had to be ended .* --memory 1536m$/,
+  ],
+  [
+    'memory, where the wrapper was what was ended',
+    { ...short({ oomKills: 2 }), result: 'interrupted', exitCode: null },
+    /came to its limit, and 2 processes/,
+  ],
+  [
+    'processes, also at the time limit',
+    { ...short({ refusedProcesses: 9, processLimit: 512 }), result: 'timed_out', exitCode: null },
+    /^Too many processes: .* as it may have, 512, and more could not be started\. .*make -j2/,
+  ],
+  [
+    'a full workspace',
+    short({ disks: disk('/workspace', { freeBytes: 4096 }) }),
+    /^Disk full: \/workspace has 4 KB of 10 GB left\. .*du -sh/,
+  ],
+  [
+    'a workspace with too many files',
+    short({ disks: disk('/workspace', { freeFiles: 0 }) }),
+    /^Disk full: \/workspace has no room for another file\./,
+  ],
+  [
+    'a full /tmp',
+    short({ disks: disk('/tmp', { freeBytes: 0 }) }),
+    /^Disk full: \/tmp has 0 bytes of 1 GB left\. Those places are in memory; .*TMPDIR=~\/tmp$/,
+  ],
+  [
+    'a disk that was full for a moment',
+    ended('cp: error writing: No space left on device\n'),
+    /^It met a full disk; by its end there was room again: \/workspace has 5 GB of 10 GB left, \/tmp has 1 GB/,
+  ],
+  [
+    'apt',
+    ended('After this operation\nDo you want to continue? [Y/n] Abort.\n'),
+    /^It asked a question, and nobody/,
+  ],
+  [
+    'a question at the time limit',
+    ended('Overwrite a.txt? ', { result: 'timed_out', exitCode: null }),
+    QUESTION,
+  ],
+  [
+    'a question of one that went well',
+    { ...fine, lastOutput: 'About to write:\n\nIs this OK? (yes) ' },
+    QUESTION,
+  ],
+  ['npm init', { ...fine, lastOutput: 'Press ^C at any time to quit.\npackage name: (my-app) ' }, QUESTION],
+  ['a password', ended('Enter PEM pass phrase:'), QUESTION],
+  ['a password of ssh', ended("john@example.com's password: "), QUESTION],
+  ['a list to choose from', ended('? Which framework › - Use arrow-keys'), QUESTION],
+  ['a host key', ended('Are you sure you want to continue connecting (yes/no/[fingerprint])? '), QUESTION],
+  [
+    'Python',
+    ended('Name? Traceback (most recent call last):\nEOFError: EOF when reading a line\n'),
+    /^It asked a question/,
+  ],
+  [
+    'git and a password',
+    ended("fatal: could not read Username for 'https://example.com': terminal prompts disabled\n"),
+    /^It wanted a user name or a password, and nobody can type one in/,
+  ],
+  ['sudo', ended('sudo: a terminal is required to read the password\n'), /sudo cannot work here/],
+  ['ssh', ended('Host key verification failed.\n'), /ssh-keyscan/],
+  ['no question in what went well', { ...fine, lastOutput: 'Ready to continue? (y/n)\n' }],
+  ['no question in an error', ended('SyntaxError: Unexpected token :\n')],
+  ['no question in a test that asks', ended('✕ asks for the password: yes\n1 failed\n')],
+];
+for (const [what, facts, ...says] of table) {
+  test(`an ending in words: ${what}`, () => {
+    const notes = endingNotes(facts);
+    assert.equal(notes.length, says.length, notes.join('\n'));
+    for (const [at, pattern] of says.entries()) assert.match(notes[at] ?? '', pattern);
+  });
+}
+
+test('want of memory is not guessed from an exit code where it can be measured', () => {
+  assert.equal(meaningOf(137, null), ' (killed, perhaps for want of memory)');
+  assert.equal(meaningOf(137, enough), ' (killed: signal KILL)');
+  assert.equal(meaningOf(137, { ...enough, oomKills: 1 }), ' (killed for want of memory)');
+  assert.equal(meaningOf(139, enough), ' (segmentation fault: signal SEGV)');
+  assert.equal(meaningOf(1, enough), '');
+});
+
+test('the end of an output is looked at without its colours, and as it stood on the screen', () => {
+  const head = Buffer.from('10%\r50%\r\x1b[1m100%\x1b[0m\r\n\x1b]0;title\x07\x1b[32mProceed?\x1b[39m ');
+  assert.equal(lastText({ head, tail: Buffer.alloc(0) }), '100%\nProceed? ');
+  assert.equal(lastText({ head, tail: Buffer.from(`${'x'.repeat(9000)}\nend`) }).length, 4000);
+});
