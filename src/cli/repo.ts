@@ -84,7 +84,7 @@ function branchOf(written: string): string {
   throw usageError(`--branch: expected the name of a branch, as in main; got ${written}`);
 }
 
-type Change = Partial<Pick<Repository, 'branch' | 'idleTimeoutMs' | 'restore'>>;
+type Change = Partial<Pick<Repository, 'branch' | 'idleTimeoutMs' | 'restore' | 'network'>>;
 
 const setCommand: CliCommand = {
   usage: 'repo set NAME',
@@ -99,11 +99,16 @@ const setCommand: CliCommand = {
       value: 'BRANCH',
       summary: 'the branch that new workspaces start from, or default: that of the upstream',
     },
+    network: {
+      value: 'REACH',
+      summary: 'what its containers reach: internet (nothing nearer), or none',
+    },
     'no-check': { summary: 'do not ask git whether the branch is there' },
     ...JSON_OPTION,
   },
   notes:
-    'A timeout is in force from the next check; it goes before that of the user.\n\n' +
+    'A timeout is in force from the next check; it goes before that of the user. A network is in force from the next\n' +
+    'container of each thread: one that runs keeps what it has until it is removed (a mail with stop does so at once).\n\n' +
     'Example: threadbox repo set critical-project --timeout 180',
   async run([name = ''], options) {
     const change = changeOf(options);
@@ -127,24 +132,31 @@ const setCommand: CliCommand = {
     if (changed === null) throw unknownRepository(name, []);
     if (options['json']) printJson({ ...changed, url: shownUrl(changed.url) });
     else {
-      const { branch, idleTimeoutMs, restore } = changed;
+      const { branch, idleTimeoutMs, restore, network } = changed;
       console.log(
-        `Changed ${changed.name}: idle timeout ${shownTimeout(idleTimeoutMs)}, restore ${restore}, branch ${branch ?? '(default)'}.`,
+        `Changed ${changed.name}: idle timeout ${shownTimeout(idleTimeoutMs)}, restore ${restore}, network ${network}, branch ${branch ?? '(default)'}.`,
       );
+      if (change.network) {
+        console.log('Containers that are there keep the network they have until they are removed.');
+      }
     }
   },
 };
 
 /** @throws {CliError} that says what was expected */
 function changeOf(options: Options): Change {
-  const { timeout, restore, branch } = options;
-  if (timeout === undefined && restore === undefined && branch === undefined) {
-    throw usageError('nothing to change: give --timeout, --restore or --branch');
+  const { timeout, restore, branch, network } = options;
+  if ([timeout, restore, branch, network].every((option) => option === undefined)) {
+    throw usageError('nothing to change: give --timeout, --restore, --branch or --network');
   }
   if (restore !== undefined && restore !== 'commit' && restore !== 'uncommitted') {
     throw usageError(`--restore: expected commit or uncommitted; got ${String(restore)}`);
   }
+  if (network !== undefined && network !== 'internet' && network !== 'none') {
+    throw usageError(`--network: expected internet or none; got ${String(network)}`);
+  }
   return {
+    ...(network !== undefined && { network }),
     ...(timeout !== undefined && { idleTimeoutMs: readTimeout(timeout as string) }),
     ...(restore !== undefined && { restore }),
     ...(branch !== undefined && { branch: branch === 'default' ? null : branchOf(branch as string) }),
@@ -161,14 +173,15 @@ const listCommand: CliCommand = {
       repositories.map((repository) => ({ ...repository, url: shownUrl(repository.url) })),
       {
         asJson: options['json'] === true,
-        heading: ['name', 'url', 'branch', 'thread by', 'idle timeout', 'restore', 'since'],
-        row: ({ name, url, branch, threadBy, idleTimeoutMs, restore, createdAt }: Repository) => [
+        heading: ['name', 'url', 'branch', 'thread by', 'idle timeout', 'restore', 'network', 'since'],
+        row: ({ name, url, branch, threadBy, idleTimeoutMs, restore, network, createdAt }: Repository) => [
           name,
           url,
           branch ?? '(default)',
           threadBy ?? '(default)',
           shownTimeout(idleTimeoutMs),
           restore,
+          network,
           createdAt.toISOString().slice(0, 10),
         ],
         empty: 'No repository is registered yet. To register one: threadbox repo add NAME URL',

@@ -17,7 +17,7 @@ import {
 
 export type ExecuteParts = ContainerParts &
   FileParts & {
-    config: Pick<Config, 'containerImage' | 'commandTimeoutMs'>;
+    config: Pick<Config, 'containerImage' | 'containerDns' | 'commandTimeoutMs'>;
     now: () => Date;
     cancellations: Cancellations;
     /** Resolves when nothing holds back the start of a command: asked right before each, as it may have waited long. */
@@ -62,6 +62,7 @@ export async function execute(
   const { db, docker, config, signal } = parts;
   const cancelled = parts.cancellations.signalOf(command.id);
   const inbox = await inboxOf(parts, command);
+  const mayStart = (): Promise<void> => untilMayStart(parts, repository);
   let attempt = command.attempt;
   if (cancelled.aborted && !mayHaveBegun(attempt, tries)) return null;
   let opened = await warmContainer();
@@ -72,7 +73,7 @@ export async function execute(
   }
   if (cancelled.aborted) return null;
   opened ??= await openContainer(parts, command, repository);
-  await parts.mayStart();
+  await mayStart();
   if (cancelled.aborted) return null;
   if (attempt !== tries.notBegun) attempt = await recordAttempt(db, command.id, attempt);
 
@@ -95,7 +96,7 @@ export async function execute(
         if (!isReopenable || reopenings >= MOST_REOPENINGS) throw error;
         // Somebody stopped or removed it since the last command.
         opened = await openContainer(parts, command, repository);
-        await parts.mayStart();
+        await mayStart();
         continue;
       }
       if (code !== 'CONTAINER_GONE' || reopenings >= MOST_REOPENINGS) throw error;
@@ -103,7 +104,7 @@ export async function execute(
     if (result && result.ending !== 'already-started') return executed(opened, result);
     const recovered = await recover();
     if (recovered) return recovered;
-    await parts.mayStart();
+    await mayStart();
     if (!cancelled.aborted) attempt = await recordAttempt(db, command.id, attempt);
   }
   return null;
@@ -142,6 +143,12 @@ export async function execute(
     const { commandTimeoutMs: timeoutMs } = config;
     return { executionId, repositoryName: repository.name, timeoutMs, cancelled, signal };
   }
+}
+
+/** A warm container was guarded when it was started; whether it still is, the last look has found. */
+async function untilMayStart({ guard, mayStart }: ExecuteParts, { network }: Repository): Promise<void> {
+  if (network !== 'none') guard?.expectInPlace();
+  await mayStart();
 }
 
 function scriptOf(

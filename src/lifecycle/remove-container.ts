@@ -9,7 +9,7 @@ import { writeContainerState } from './container-state.ts';
 import { finishRemoval } from './finish-removal.ts';
 import { idleMinutes } from './idle-time.ts';
 import { keptMs, type LifecycleParts } from './parts.ts';
-import { isEngineAway, isStoreAway } from './part-faults.ts';
+import { isEngineAway, isStoreAway, isUnguarded } from './part-faults.ts';
 import { saveThread } from './save-thread.ts';
 import { tellOwner, tellSaveFailed } from './tell-owner.ts';
 
@@ -134,12 +134,12 @@ const TRIES_WITHOUT_DOCKER = 3;
 async function saveHasFailed(parts: LifecycleParts, session: DueSession, error: Error): Promise<void> {
   const { db, docker, events, log, now } = parts;
   const { threadId, containerId, saveFailures } = session;
-  const isAway = isEngineAway(error);
+  const isAway = isEngineAway(error) || isUnguarded(error);
   const pauseMs = isAway ? FIRST_RETRY_MS : Math.min(FIRST_RETRY_MS * 2 ** saveFailures, LONGEST_RETRY_MS);
   const retryAt = new Date(now().getTime() + pauseMs);
   const reason = error.message.replaceAll('\0', '').slice(0, 2_000);
   const isGivenUp = !isAway || saveFailures + 1 >= TRIES_WITHOUT_DOCKER;
-  if (isAway) parts.states.docker.isDown(error);
+  if (isEngineAway(error)) parts.states.docker.isDown(error);
   const isRecorded = await db.transaction(async (transaction) => {
     if (!(await markSaveFailed(transaction, session.id, { error: reason, retryAt, isStopped: isGivenUp })))
       return false;

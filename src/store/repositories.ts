@@ -15,10 +15,14 @@ export type Repository = {
   idleTimeoutMs: number | null;
   /** What comes back after a removal: the Auto-save commit, or changes as uncommitted as they were. */
   restore: RestoreStyle;
+  network: Network;
   createdAt: Date;
 };
 
 type RestoreStyle = 'commit' | 'uncommitted';
+
+/** What its containers reach: the internet and nothing nearer, or nothing. */
+type Network = 'internet' | 'none';
 
 const columns = [
   'id',
@@ -28,6 +32,7 @@ const columns = [
   'thread_by as threadBy',
   'idle_timeout_ms as idleTimeoutMs',
   'restore',
+  'network',
   'created_at as createdAt',
 ] as const;
 
@@ -95,7 +100,7 @@ export async function removeRepository(db: Db, name: string): Promise<boolean> {
 export async function setRepository(
   db: Db,
   name: string,
-  change: Partial<Pick<Repository, 'branch' | 'idleTimeoutMs' | 'restore'>>,
+  change: Partial<Pick<Repository, 'branch' | 'idleTimeoutMs' | 'restore' | 'network'>>,
 ): Promise<boolean> {
   return db.transaction(async (transaction) => {
     const [row] = await transaction('repositories')
@@ -107,6 +112,7 @@ export async function setRepository(
         ...(change.branch !== undefined && { branch: change.branch }),
         ...(change.idleTimeoutMs !== undefined && { idle_timeout_ms: change.idleTimeoutMs }),
         ...(change.restore !== undefined && { restore: change.restore }),
+        ...(change.network !== undefined && { network: change.network }),
       })
       .returning<{ id: number }[]>('id');
     if (row) await checkSessionsNow(transaction, { repository_id: row.id });

@@ -55,7 +55,10 @@ test('wrong usage is told in one line on standard error, with exit code 2', asyn
 });
 
 const wrongSettings: [words: string[], says: RegExp][] = [
-  [['repo', 'set', 'app'], /^threadbox: nothing to change: give --timeout, --restore or --branch\n$/],
+  [
+    ['repo', 'set', 'app'],
+    /^threadbox: nothing to change: give --timeout, --restore, --branch or --network\n$/,
+  ],
   [
     ['user', 'set', 'a@example.com', '--role', 'root'],
     /^threadbox: --role: expected user or admin; got root\n$/,
