@@ -6,6 +6,7 @@ import { long } from './0005-long.ts';
 import { attachments } from './0006-attachments.ts';
 import { toldUntil } from './0007-told-until.ts';
 import { recipients } from './0008-recipients.ts';
+import { network } from './0009-network.ts';
 import { limits } from './0010-limits.ts';
 import type { Migration } from './migration.ts';
 
@@ -22,5 +23,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0006-attachments': attachments,
   '0007-told-until': toldUntil,
   '0008-recipients': recipients,
+  '0009-network': network,
   '0010-limits': limits,
 };

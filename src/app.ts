@@ -7,6 +7,7 @@ import type { ImageReady } from './commands/open-container.ts';
 import type { Config, Secrets } from './config.ts';
 import type { Docker } from './containers/client.ts';
 import { ensureImage } from './containers/image.ts';
+import { NetworkGuard, type GuardSettings } from './containers/network-guard.ts';
 import { closeRunners } from './containers/runner.ts';
 import { startEmbedded, type EmbeddedMail } from './embedded/embedded.ts';
 import { defaultEngineDir } from './embedded/engine.ts';
@@ -31,6 +32,7 @@ export type Overrides = MailLoopOverrides & {
   smtpLimits?: TransportLimits;
   engineLingerMs?: number;
   delayToldAfterMs?: number;
+  guardLookAgainMs?: number;
   /** Gets the lines that tell how the making of the workspace image goes on. */
   onImageProgress?: (line: string) => void;
 };
@@ -99,17 +101,8 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
   const imageReady = prepareImage(docker, config.containerImage, onProgress, log, signal);
 
   const databaseUrl = secrets.databaseUrl ?? (embedded.databaseUrl as string);
-  const db = openDatabase(databaseUrl);
-  closers.add('PostgreSQL', () => db.destroy());
   const databasePart = watchPart('PostgreSQL', log);
-  const installation = await retryForEver(
-    async () => {
-      await migrate(db);
-      return installationId(db);
-    },
-    { signal, onFailure: (error) => databasePart.isDown(error), isFinal: isSchemaTooNew },
-  );
-  databasePart.isUp();
+  const { db, installation } = await openStore(databaseUrl, databasePart, signal, closers);
 
   const changed = { wake: (): void => {} };
   const onChange = (): void => changed.wake();
@@ -134,6 +127,7 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
   });
   closers.add('the outbox', () => outbox.close());
 
+  const guard = startGuard(settings, { docker, instance: installation, imageReady }, closers);
   const queues = new ThreadQueues(config.commandConcurrency);
   closers.add('the queues', () => queues.close());
   const parts = {
@@ -145,6 +139,7 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
     lock,
     cancellations: new Cancellations(),
     imageReady,
+    guard,
     installation,
     mirrorsDir: join(dataDir, 'mirrors', installation),
     savesDir: join(dataDir, 'saves', installation),
@@ -181,6 +176,46 @@ async function openEngine(
   closers.add('the Docker Engine', () => engine.close());
   closers.add('the runners', () => closeRunners(engine.docker));
   return engine.docker;
+}
+
+async function openStore(
+  databaseUrl: string,
+  part: PartState,
+  signal: AbortSignal,
+  closers: Closers,
+): Promise<{ db: Db; installation: string }> {
+  const db = openDatabase(databaseUrl);
+  closers.add('PostgreSQL', () => db.destroy());
+  const installation = await retryForEver(
+    async () => {
+      await migrate(db);
+      return installationId(db);
+    },
+    { signal, onFailure: (error) => part.isDown(error), isFinal: isSchemaTooNew },
+  );
+  part.isUp();
+  return { db, installation };
+}
+
+/** @returns null where the operator does without */
+function startGuard(
+  { config, log, overrides }: AppSettings,
+  on: Pick<GuardSettings, 'docker' | 'instance' | 'imageReady'>,
+  closers: Closers,
+): NetworkGuard | null {
+  const { guardsNetwork, guardImage: image, containerDns } = config;
+  if (!guardsNetwork) {
+    log.warn(
+      'CONTAINER_NETWORK_GUARD=off: commands reach this machine, its networks and cloud metadata. See docs/security.md',
+    );
+    return null;
+  }
+  const nameservers = containerDns.length > 0 ? containerDns : null;
+  const lookAgainMs = overrides?.guardLookAgainMs;
+  const guard = new NetworkGuard({ ...on, image, nameservers, log, lookAgainMs });
+  guard.begin();
+  closers.add('the network guard', () => guard.close());
+  return guard;
 }
 
 /** Starts making sure of the image, for ever; who needs it waits. */

@@ -70,6 +70,12 @@ export const schema = z.object({
     .string()
     .regex(/^[a-z0-9][\w./:@-]*$/i, 'expected the name of an image, e.g. node:24-bookworm')
     .default(DEFAULT_IMAGE),
+  CONTAINER_NETWORK_GUARD: z.enum(['on', 'off'], 'expected on or off').default('on'),
+  CONTAINER_DNS: listOf(/^\d{1,3}(\.\d{1,3}){3}$/, 'IPv4 addresses of name servers'),
+  GUARD_IMAGE: z
+    .string()
+    .regex(/^[a-z0-9][\w./:@-]*$/i, 'expected the name of an image that has iptables')
+    .optional(),
   CONTAINER_IDLE_TIMEOUT_MS: wholeNumber(1000, 7 * DAY_MS, 'milliseconds', 2_700_000),
   CONTAINER_CHECK_INTERVAL_MS: wholeNumber(100, DAY_MS, 'milliseconds', 60_000),
   CONTAINER_GRACE_PERIOD_MS: wholeNumber(0, 7 * DAY_MS, 'milliseconds', 300_000),

@@ -47,6 +47,12 @@ export type Config = {
   dockerHost: string | null;
   dataDir: string;
   containerImage: string;
+  /** Whether containers are kept from the host and its networks. */
+  guardsNetwork: boolean;
+  /** Whom containers ask for names, instead of whom the engine's host asks. */
+  containerDns: string[];
+  /** What a helper container that changes the firewall of the engine's host runs of. */
+  guardImage: string;
   containerIdleTimeoutMs: number;
   containerCheckIntervalMs: number;
   containerGracePeriodMs: number;
@@ -228,6 +234,9 @@ function configOf(values: z.infer<typeof schema>): Omit<Config, 'oauth'> {
     dockerHost: values.DOCKER_HOST,
     dataDir: values.DATA_DIR,
     containerImage: values.CONTAINER_IMAGE,
+    guardsNetwork: values.CONTAINER_NETWORK_GUARD === 'on',
+    containerDns: values.CONTAINER_DNS,
+    guardImage: values.GUARD_IMAGE ?? values.CONTAINER_IMAGE,
     containerIdleTimeoutMs: values.CONTAINER_IDLE_TIMEOUT_MS,
     containerCheckIntervalMs: values.CONTAINER_CHECK_INTERVAL_MS,
     containerGracePeriodMs: values.CONTAINER_GRACE_PERIOD_MS,

@@ -61,7 +61,7 @@ async function demonstrate(
     } finally {
       await app.close();
       // Only now that the bot can make no more of them.
-      await removeInstallation(engine.docker, app.installation);
+      await removeInstallation(engine.docker, app.installation, config.guardImage);
     }
   } finally {
     await engine.close();

@@ -100,11 +100,16 @@ const setCommand: CliCommand = {
       summary: 'the branch that new workspaces start from, or default: that of the upstream',
     },
     ...LIMIT_OPTIONS,
+    network: {
+      value: 'REACH',
+      summary: 'what its containers reach: internet (nothing nearer), or none',
+    },
     'no-check': { summary: 'do not ask git whether the branch is there' },
     ...JSON_OPTION,
   },
   notes:
-    'A timeout is in force from the next check; it goes before that of the user.\n\n' +
+    'A timeout is in force from the next check; it goes before that of the user. A network is in force from the next\n' +
+    'container of each thread: one that runs keeps what it has until it is removed (a mail with stop does so at once).\n\n' +
     'Example: threadbox repo set critical-project --timeout 180',
   async run([name = ''], options) {
     const change = changeOf(options);
@@ -128,29 +133,36 @@ const setCommand: CliCommand = {
     if (changed === null) throw unknownRepository(name, []);
     if (options['json']) printJson({ ...changed, url: shownUrl(changed.url) });
     else {
-      const { branch, idleTimeoutMs, restore } = changed;
+      const { branch, idleTimeoutMs, restore, network } = changed;
       console.log(
-        `Changed ${changed.name}: idle timeout ${shownTimeout(idleTimeoutMs)}, restore ${restore}, branch ${branch ?? '(default)'}.`,
+        `Changed ${changed.name}: idle timeout ${shownTimeout(idleTimeoutMs)}, restore ${restore}, network ${network}, branch ${branch ?? '(default)'}.`,
       );
       for (const line of changedLimits(change, changed)) console.log(line);
+      if (change.network) {
+        console.log('Containers that are there keep the network they have until they are removed.');
+      }
     }
   },
 };
 
 /** @throws {CliError} that says what was expected */
 function changeOf(options: Options): RepositoryChange {
-  const { timeout, restore, branch } = options;
+  const { timeout, restore, branch, network } = options;
   const limits = limitsOf(options);
-  const given = [timeout, restore, branch, ...Object.keys(limits)];
+  const given = [timeout, restore, branch, network, ...Object.keys(limits)];
   if (given.every((one) => one === undefined)) {
     throw usageError(
-      'nothing to change: give --timeout, --restore, --branch, --command-timeout, --memory, --cpus or --background',
+      'nothing to change: give --timeout, --restore, --branch, --network, --command-timeout, --memory, --cpus or --background',
     );
   }
   if (restore !== undefined && restore !== 'commit' && restore !== 'uncommitted') {
     throw usageError(`--restore: expected commit or uncommitted; got ${String(restore)}`);
   }
+  if (network !== undefined && network !== 'internet' && network !== 'none') {
+    throw usageError(`--network: expected internet or none; got ${String(network)}`);
+  }
   return {
+    ...(network !== undefined && { network }),
     ...(timeout !== undefined && { idleTimeoutMs: readTimeout(timeout as string) }),
     ...(restore !== undefined && { restore }),
     ...(branch !== undefined && { branch: branch === 'default' ? null : branchOf(branch as string) }),
@@ -168,12 +180,33 @@ const listCommand: CliCommand = {
       repositories.map((repository) => ({ ...repository, url: shownUrl(repository.url) })),
       {
         asJson: options['json'] === true,
-        heading: ['name', 'url', 'branch', 'limits', 'thread by', 'idle timeout', 'restore', 'since'],
-        row: ({ name, url, branch, threadBy, idleTimeoutMs, restore, createdAt, ...limits }: Repository) => [
+        heading: [
+          'name',
+          'url',
+          'branch',
+          'limits',
+          'network',
+          'thread by',
+          'idle timeout',
+          'restore',
+          'since',
+        ],
+        row: ({
+          name,
+          url,
+          branch,
+          threadBy,
+          idleTimeoutMs,
+          restore,
+          network,
+          createdAt,
+          ...limits
+        }: Repository) => [
           name,
           url,
           branch ?? '(default)',
           shownLimits(limits),
+          network,
           threadBy ?? '(default)',
           shownTimeout(idleTimeoutMs),
           restore,

@@ -18,7 +18,7 @@ import { timeAllowed, type TimeConfig } from './time-allowed.ts';
 
 export type ExecuteParts = ContainerParts &
   FileParts & {
-    config: Pick<Config, 'containerImage'> & TimeConfig;
+    config: Pick<Config, 'containerImage' | 'containerDns'> & TimeConfig;
     now: () => Date;
     cancellations: Cancellations;
     /** Resolves when nothing holds back the start of a command: asked right before each, as it may have waited long. */
@@ -63,6 +63,7 @@ export async function execute(
   const { db, docker, config, signal } = parts;
   const cancelled = parts.cancellations.signalOf(command.id);
   const inbox = await inboxOf(parts, command);
+  const mayStart = (): Promise<void> => untilMayStart(parts, repository);
   let attempt = command.attempt;
   if (cancelled.aborted && !mayHaveBegun(attempt, tries)) return null;
   let opened = await warmContainer();
@@ -73,7 +74,7 @@ export async function execute(
   }
   if (cancelled.aborted) return null;
   opened ??= await openContainer(parts, command, repository);
-  await parts.mayStart();
+  await mayStart();
   if (cancelled.aborted) return null;
   if (attempt !== tries.notBegun) attempt = await recordAttempt(db, command.id, attempt);
 
@@ -96,7 +97,7 @@ export async function execute(
         if (!isReopenable || reopenings >= MOST_REOPENINGS) throw error;
         // Somebody stopped or removed it since the last command.
         opened = await openContainer(parts, command, repository);
-        await parts.mayStart();
+        await mayStart();
         continue;
       }
       if (code !== 'CONTAINER_GONE' || reopenings >= MOST_REOPENINGS) throw error;
@@ -104,7 +105,7 @@ export async function execute(
     if (result && result.ending !== 'already-started') return executed(opened, result);
     const recovered = await recover();
     if (recovered) return recovered;
-    await parts.mayStart();
+    await mayStart();
     if (!cancelled.aborted) attempt = await recordAttempt(db, command.id, attempt);
   }
   return null;
@@ -143,6 +144,12 @@ export async function execute(
     const { timeoutMs } = timeAllowed(command, repository, config);
     return { executionId, repositoryName: repository.name, timeoutMs, cancelled, signal };
   }
+}
+
+/** A warm container was guarded when it was started; whether it still is, the last look has found. */
+async function untilMayStart({ guard, mayStart }: ExecuteParts, { network }: Repository): Promise<void> {
+  if (network !== 'none') guard?.expectInPlace();
+  await mayStart();
 }
 
 function scriptOf(

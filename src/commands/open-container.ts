@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { Docker } from '../containers/client.ts';
 import { ensureContainer, hasVolume, type Container } from '../containers/container.ts';
+import type { NetworkGuard } from '../containers/network-guard.ts';
 import { ensureMirror, mirrorPathOf } from '../containers/mirror.ts';
 import { volumeName } from '../containers/names.ts';
 import { restoreWorkspace } from '../containers/restore.ts';
@@ -34,10 +35,12 @@ export type ContainerParts = {
   events: LifecycleEvents;
   sharedState: SharedState;
   imageReady: ImageReady;
+  /** null: the operator does without. */
+  guard: Pick<NetworkGuard, 'ensure' | 'expectInPlace'> | null;
   installation: string;
   mirrorsDir: string;
   savesDir: string;
-  config: Pick<Config, 'containerImage' | 'savedStateDays'>;
+  config: Pick<Config, 'containerImage' | 'containerDns' | 'savedStateDays'>;
   signal: AbortSignal;
   log: Log;
   now: () => Date;
@@ -69,7 +72,7 @@ type Restored = {
  * is there already is kept as it is; what was saved when an earlier container went comes back.
  *
  * @throws {ContainersError} REPOSITORY_UNAVAILABLE, WORKSPACE or RESTORE_FAILED when the sender should be told;
- *   DOCKER_UNREACHABLE when it is worth trying again
+ *   DOCKER_UNREACHABLE or NETWORK_GUARD when it is worth trying again
  */
 export async function openContainer(
   parts: ContainerParts,
@@ -206,7 +209,7 @@ export async function resumeContainer(
 export async function containerOf(
   parts: ContainerParts,
   owner: Pick<ThreadOwner, 'threadId' | 'userId'>,
-  repository: Pick<Repository, 'id' | 'name'>,
+  repository: Pick<Repository, 'id' | 'name' | 'network'>,
 ): Promise<Container> {
   await parts.imageReady();
   const spec = {
@@ -217,13 +220,18 @@ export async function containerOf(
     repositoryName: repository.name,
     image: parts.config.containerImage,
     mirrorPath: mirrorPathOf(parts.mirrorsDir, repository.id),
+    network: repository.network,
+    nameservers: parts.config.containerDns,
+  };
+  const guarded = async (): Promise<void> => {
+    if (repository.network !== 'none') await parts.guard?.ensure();
   };
   try {
-    return await ensureContainer(parts.docker, spec);
+    return await ensureContainer(parts.docker, spec, guarded);
   } catch (error) {
     if ((error as { code?: string }).code !== 'IMAGE_MISSING') throw error;
     await parts.imageReady({ isMissing: true });
-    return ensureContainer(parts.docker, spec);
+    return ensureContainer(parts.docker, spec, guarded);
   }
 }
 

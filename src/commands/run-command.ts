@@ -103,6 +103,7 @@ export async function runCommand(parts: CommandParts, commandId: number): Promis
       onFailure: (error) => {
         waitsFor = error.message;
         if (isDockerAway(error)) parts.states.docker.isDown(error);
+        else if (isUnguarded(error)) log.debug({ reason: error.message }, 'waiting for the network guard');
         else if (error instanceof CommandTaken) log.info({ reason: error.message }, 'looking at it again');
         else if (isPassing(error)) parts.states.database.isDown(error);
         else log.warn({ err: error }, 'a fault that nobody foresaw; the command is tried again');
@@ -119,6 +120,10 @@ export async function runCommand(parts: CommandParts, commandId: number): Promis
 const isDockerAway = (error: unknown): boolean =>
   error instanceof ContainersError && error.code === 'DOCKER_UNREACHABLE';
 
+/** The guard says so itself, once for all commands. */
+const isUnguarded = (error: unknown): boolean =>
+  error instanceof ContainersError && error.code === 'NETWORK_GUARD';
+
 /** What git or Docker say may sound like a database that is away: "connection closed", "timeout". */
 const isPassing = (error: unknown): boolean =>
-  error instanceof ContainersError ? isDockerAway(error) : isDatabaseAway(error);
+  error instanceof ContainersError ? isDockerAway(error) || isUnguarded(error) : isDatabaseAway(error);

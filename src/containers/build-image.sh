@@ -56,7 +56,7 @@ fi
 
 chmod 0755 "$root"
 say "fetching and unpacking Debian $suite from $mirror"
-packages=git,ca-certificates,curl,python3,make,patch,procps,jq,unzip,xz-utils,less,openssh-client,ripgrep,file
+packages=git,ca-certificates,curl,python3,make,patch,procps,jq,unzip,xz-utils,less,openssh-client,ripgrep,file,iptables
 debootstrap --variant=minbase --arch="$arch" --include="$packages" --foreign "$suite" "$root" "$mirror" >&2
 # Half of the time would be spent waiting for the disk, for a directory that a crash makes worthless anyway.
 mkdir -p "$root/etc/dpkg/dpkg.cfg.d"

@@ -13,6 +13,10 @@ export type ContainerSpec = {
   image: string;
   /** Absolute, and the same for the bot and the engine's host. */
   mirrorPath: string;
+  /** `internet`: the bridge of the installation, as far as its guard lets it. */
+  network?: 'internet' | 'none';
+  /** Whom it asks for names; empty: as the engine is set. */
+  nameservers?: readonly string[];
 };
 
 /** Where TLS is taken apart on the way, the host's own authorities are the ones to trust. */
@@ -60,7 +64,8 @@ export function containerOptions(
       PidsLimit: PIDS_LIMIT,
       CapDrop: ['ALL'],
       SecurityOpt: ['no-new-privileges:true'],
-      NetworkMode: networkName(spec.instance),
+      NetworkMode: spec.network === 'none' ? 'none' : networkName(spec.instance),
+      Dns: [...(spec.nameservers ?? [])],
       LogConfig: { Type: 'json-file', Config: { 'max-size': '1m', 'max-file': '2' } },
       RestartPolicy: { Name: 'no' },
       Mounts: [

@@ -1,7 +1,8 @@
 import type Docker from 'dockerode';
 import { CA_BUNDLE, containerOptions, type ContainerSpec } from './container-options.ts';
+import { ensureNetwork } from './container-network.ts';
 import { ContainersError, engineError, statusOf } from './errors.ts';
-import { bridgeName, containerName, networkName, volumeName } from './names.ts';
+import { containerName, volumeName } from './names.ts';
 
 export type { ContainerSpec };
 
@@ -19,15 +20,21 @@ export type Container = {
  * Makes sure that the thread's container runs: used as it is, started or made. A workspace volume that is there is kept
  * in any case.
  *
- * @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`, `IMAGE_MISSING`
+ * @param beforeStart awaited before one is started; not of one that runs
+ * @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`, `IMAGE_MISSING`; what `beforeStart` throws
  */
-export async function ensureContainer(docker: Docker, spec: ContainerSpec): Promise<Container> {
+export async function ensureContainer(
+  docker: Docker,
+  spec: ContainerSpec,
+  beforeStart: () => Promise<void> = () => Promise.resolve(),
+): Promise<Container> {
   const name = containerName(spec.instance, spec.threadId);
   const volume = volumeName(spec.instance, spec.threadId);
   const found = await inspect(docker, name);
   if (found?.State.Running === true && !found.State.Paused) {
     return { id: found.Id, name, volumeName: volume, wasCreated: false, wasRunning: true };
   }
+  await beforeStart();
   if (found && (await restart(docker, found))) {
     return { id: found.Id, name, volumeName: volume, wasCreated: false, wasRunning: found.State.Paused };
   }
@@ -95,10 +102,9 @@ async function create(docker: Docker, spec: ContainerSpec, name: string): Promis
   return container.id;
 }
 
-/** The network is made when it turns out to be missing: once in the life of an installation. */
 async function createOnNetwork(docker: Docker, spec: ContainerSpec, name: string): Promise<Docker.Container> {
   const options = containerOptions(spec, name);
-  await ensureNetwork(docker, spec.instance);
+  if (spec.network !== 'none') await ensureNetwork(docker, spec.instance);
   await docker.createVolume({ Name: volumeName(spec.instance, spec.threadId), Labels: options.Labels ?? {} });
   try {
     return await docker.createContainer(options);
@@ -169,35 +175,6 @@ export async function hasVolume(docker: Docker, name: string): Promise<boolean> 
     if (statusOf(error) === 404) return false;
     throw engineError(error, `look at the volume ${name}`);
   }
-}
-
-const networks = new Map<string, Promise<void>>();
-
-/** A bridge of the installation's own, on which containers do not see each other. */
-async function ensureNetwork(docker: Docker, instance: string): Promise<void> {
-  const name = networkName(instance);
-  let making = networks.get(name);
-  if (!making) {
-    making = makeNetwork(docker, instance).finally(() => networks.delete(name));
-    networks.set(name, making);
-  }
-  await making;
-}
-
-async function makeNetwork(docker: Docker, instance: string): Promise<void> {
-  const name = networkName(instance);
-  const [found] = await docker.listNetworks({ filters: JSON.stringify({ name: [`^${name}$`] }) });
-  if (found) return;
-  await docker.createNetwork({
-    Name: name,
-    Driver: 'bridge',
-    CheckDuplicate: true,
-    Labels: { 'threadbox.instance': instance },
-    Options: {
-      'com.docker.network.bridge.enable_icc': 'false',
-      'com.docker.network.bridge.name': bridgeName(instance),
-    },
-  });
 }
 
 /**

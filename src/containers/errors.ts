@@ -1,6 +1,7 @@
 /**
  * - `DOCKER_UNREACHABLE`: the engine does not answer. Try again later.
  * - `DOCKER_REFUSED`: it answers, and says no.
+ * - `NETWORK_GUARD`: what keeps containers from the host's networks cannot be put in place. Try again later.
  * - `IMAGE_MISSING`: there is no such image on the engine.
  * - `CONTAINER_GONE`: the container was removed or stopped meanwhile.
  * - `WORKSPACE_NOT_READY`: the workspace is not prepared (or was destroyed by a command): prepare it, then try again.
@@ -15,6 +16,7 @@
 export type ContainersErrorCode =
   | 'DOCKER_UNREACHABLE'
   | 'DOCKER_REFUSED'
+  | 'NETWORK_GUARD'
   | 'IMAGE_MISSING'
   | 'CONTAINER_GONE'
   | 'WORKSPACE_NOT_READY'

@@ -1,7 +1,16 @@
 import type { Docker } from './client.ts';
+import { removeGuard } from './network-guard.ts';
 
-/** Removes all containers, volumes and networks of one installation, with the work in them. For the demo and the tests. */
-export async function removeInstallation(docker: Docker, installation: string): Promise<void> {
+/**
+ * Removes all containers, volumes and networks of one installation, with the work in them, and what it has put into the
+ * firewall. For the demo and the tests.
+ */
+export async function removeInstallation(
+  docker: Docker,
+  installation: string,
+  /** What the helper container ran of, where one has set up the firewall. */
+  guardImage: string | null = null,
+): Promise<void> {
   const filters = JSON.stringify({ label: [`threadbox.instance=${installation}`] });
   const containers = await docker.listContainers({ all: true, filters });
   await Promise.all(containers.map(({ Id }) => docker.getContainer(Id).remove({ force: true })));
@@ -9,4 +18,5 @@ export async function removeInstallation(docker: Docker, installation: string): 
   await Promise.all(volumes.map(({ Name }) => docker.getVolume(Name).remove()));
   const networks = await docker.listNetworks({ filters });
   await Promise.all(networks.map(({ Id }) => docker.getNetwork(Id).remove()));
+  await removeGuard(docker, installation, guardImage);
 }

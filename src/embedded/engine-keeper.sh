@@ -90,6 +90,13 @@ for bridge in $bridges; do
           "$iptables" --wait 5 --table "$table" --delete $rule
         done
     done
+    # Of the bot's network guard: first all are emptied, as one may lead to another.
+    for action in flush delete-chain; do
+      "$iptables" --wait 5 --list-rules 2>/dev/null | sed -n "s/^-N \($bridge-.*\)/\1/p" |
+        while read -r chain; do
+          "$iptables" --wait 5 "--$action" "$chain"
+        done
+    done
   done
 done
 rm -rf --one-file-system "$run_dir"

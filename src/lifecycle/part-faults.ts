@@ -9,6 +9,7 @@ export function noteFault(
   words: string,
   facts: Readonly<Record<string, unknown>> = {},
 ): void {
+  if (isUnguarded(error)) return;
   if (isEngineAway(error)) states.docker.isDown(error);
   else if (isStoreAway(error)) states.database.isDown(error as Error);
   else log.error({ ...facts, err: error }, words);
@@ -26,4 +27,9 @@ export function isRepositoryMissing(error: unknown): boolean {
 
 export function isEngineAway(error: unknown): error is ContainersError {
   return error instanceof ContainersError && error.code === 'DOCKER_UNREACHABLE';
+}
+
+/** No container is started for now. The guard says so itself. */
+export function isUnguarded(error: unknown): error is ContainersError {
+  return error instanceof ContainersError && error.code === 'NETWORK_GUARD';
 }

@@ -14,6 +14,7 @@ export type LifecycleParts = ContainerParts & {
     | 'replyToken'
     | 'adminAddresses'
     | 'containerImage'
+    | 'containerDns'
     | 'containerIdleTimeoutMs'
     | 'containerCheckIntervalMs'
     | 'containerGracePeriodMs'

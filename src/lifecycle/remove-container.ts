@@ -9,7 +9,7 @@ import { writeContainerState } from './container-state.ts';
 import { finishRemoval } from './finish-removal.ts';
 import { idleMinutes } from './idle-time.ts';
 import { keptMs, type LifecycleParts } from './parts.ts';
-import { isEngineAway, isRepositoryMissing, isStoreAway } from './part-faults.ts';
+import { isEngineAway, isRepositoryMissing, isStoreAway, isUnguarded } from './part-faults.ts';
 import { saveThread } from './save-thread.ts';
 import { tellOwner, tellRepositoryMissing, tellSaveFailed } from './tell-owner.ts';
 
@@ -147,14 +147,14 @@ const TRIES_WITHOUT_DOCKER = 3;
 async function saveHasFailed(parts: LifecycleParts, session: DueSession, error: Error): Promise<void> {
   const { db, docker, events, log, now } = parts;
   const { threadId, containerId, saveFailures } = session;
-  const isAway = isEngineAway(error);
+  const isAway = isEngineAway(error) || isUnguarded(error);
   const isMissing = isRepositoryMissing(error);
   const growingMs = Math.min(FIRST_RETRY_MS * 2 ** saveFailures, LONGEST_RETRY_MS);
   const pauseMs = isAway ? FIRST_RETRY_MS : isMissing ? MISSING_RETRY_MS : growingMs;
   const retryAt = new Date(now().getTime() + pauseMs);
   const reason = error.message.replaceAll('\0', '').slice(0, 2_000);
   const isGivenUp = !isAway || saveFailures + 1 >= TRIES_WITHOUT_DOCKER;
-  if (isAway) parts.states.docker.isDown(error);
+  if (isEngineAway(error)) parts.states.docker.isDown(error);
   const isRecorded = await db.transaction(async (transaction) => {
     if (!(await markSaveFailed(transaction, session.id, { error: reason, retryAt, isStopped: isGivenUp })))
       return false;

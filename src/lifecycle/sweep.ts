@@ -14,7 +14,7 @@ import { rebuildContainerStates } from './container-state.ts';
 import { expireSaves, makeDiskRoom } from './expire.ts';
 import { idleVerdict, type IdleVerdict } from './idle-policy.ts';
 import { idleFacts } from './idle-time.ts';
-import { isEngineAway, isRepositoryMissing, isStoreAway, noteFault } from './part-faults.ts';
+import { isEngineAway, isRepositoryMissing, isStoreAway, isUnguarded, noteFault } from './part-faults.ts';
 import { keptMs, type LifecycleParts } from './parts.ts';
 import { runningAgain, saveAndRemove } from './remove-container.ts';
 import { saveThread, type ThreadSave } from './save-thread.ts';
@@ -141,7 +141,8 @@ async function attendTo(parts: LifecycleParts, threadId: string): Promise<boolea
   } catch (error) {
     if (parts.signal.aborted || (error as Error).name === 'AbortError') return true;
     noteFault(parts, error, 'an idle container could not be dealt with', { thread: threadId });
-    if (seen && !isEngineAway(error) && !isStoreAway(error)) await leaveForNow(parts, seen);
+    if (seen && !isEngineAway(error) && !isUnguarded(error) && !isStoreAway(error))
+      await leaveForNow(parts, seen);
   }
   return true;
 }

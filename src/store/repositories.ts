@@ -21,10 +21,14 @@ export type Repository = {
   cpus: number | null;
   /** What becomes of processes that a command leaves behind. */
   backgroundProcesses: 'keep' | 'end' | null;
+  network: Network;
   createdAt: Date;
 };
 
 type RestoreStyle = 'commit' | 'uncommitted';
+
+/** What its containers reach: the internet and nothing nearer, or nothing. */
+type Network = 'internet' | 'none';
 
 const columns = [
   'id',
@@ -38,6 +42,7 @@ const columns = [
   'memory_bytes as memoryBytes',
   'cpus',
   'background_processes as backgroundProcesses',
+  'network',
   'created_at as createdAt',
 ] as const;
 
@@ -102,7 +107,7 @@ export type RepositoryLimits = Pick<
   'commandTimeoutMs' | 'memoryBytes' | 'cpus' | 'backgroundProcesses'
 >;
 export type RepositoryChange = Partial<
-  Pick<Repository, 'branch' | 'idleTimeoutMs' | 'restore'> & RepositoryLimits
+  Pick<Repository, 'branch' | 'idleTimeoutMs' | 'restore' | 'network'> & RepositoryLimits
 >;
 
 /**
@@ -125,6 +130,7 @@ export async function setRepository(db: Db, name: string, change: RepositoryChan
         ...(change.memoryBytes !== undefined && { memory_bytes: change.memoryBytes }),
         ...(change.cpus !== undefined && { cpus: change.cpus }),
         ...(change.backgroundProcesses !== undefined && { background_processes: change.backgroundProcesses }),
+        ...(change.network !== undefined && { network: change.network }),
       })
       .returning<{ id: number }[]>('id');
     if (row) await checkSessionsNow(transaction, { repository_id: row.id });

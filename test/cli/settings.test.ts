@@ -46,9 +46,12 @@ test('the idle timeout of a repository is set, shown and unset', async () => {
   assert.equal(set.code, 0, set.err);
   assert.equal(
     set.out,
-    'Changed critical-project: idle timeout 180 min, restore commit, branch (default).\n',
+    'Changed critical-project: idle timeout 180 min, restore commit, network internet, branch (default).\n',
   );
-  assert.match((await run('repo', 'list')).out, /^critical-project .*\(default\) +180 min +commit +\d{4}-/m);
+  assert.match(
+    (await run('repo', 'list')).out,
+    /^critical-project .*\(default\) +180 min +commit +internet +\d{4}-/m,
+  );
   const { out } = await run('repo', 'set', 'critical-project', '--timeout', 'default', '--json');
   const record = JSON.parse(out) as { name: string; idleTimeoutMs: number | null };
   assert.equal(record.name, 'critical-project');
@@ -59,7 +62,7 @@ test('the idle timeout of a repository is set, shown and unset', async () => {
 test('what comes back after a removal is set, and the rest stays as it is', async () => {
   await run('repo', 'set', 'critical-project', '--timeout', '0.5');
   const set = await run('repo', 'set', 'critical-project', '--restore', 'uncommitted');
-  assert.match(set.out, /idle timeout 0\.5 min, restore uncommitted, branch \(default\)/);
+  assert.match(set.out, /idle timeout 0\.5 min, restore uncommitted, network internet, branch \(default\)/);
 });
 
 test('what the commands of a repository may use is set, shown and unset', async () => {

@@ -2,17 +2,24 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { sendToBot } from '../../src/cli/write-to-bot.ts';
 import { execText } from '../../src/containers/exec.ts';
+import { networkName } from '../../src/containers/names.ts';
 import { ALICE } from '../support/app.ts';
 import { startPrivateEngine, type PrivateEngine } from '../support/private-engine.ts';
 import { ranWith } from '../support/ran-with.ts';
 import { until } from '../support/until.ts';
 import { openStage, type Stage } from './stage.ts';
 
+const GUARD_IMAGE = 'threadbox-guard:1';
+
 let machine: PrivateEngine;
 let stage: Stage;
 before(async () => {
   machine = await startPrivateEngine();
-  stage = await openStage({ DOCKER_HOST: machine.dockerHost, CONTAINER_IMAGE: machine.image });
+  const DOCKER_HOST = machine.dockerHost;
+  stage = await openStage(
+    { DOCKER_HOST, CONTAINER_IMAGE: machine.image, GUARD_IMAGE },
+    { delayToldAfterMs: 500 },
+  );
 });
 after(async () => {
   await stage.close();
@@ -46,12 +53,35 @@ async function wasInterrupted(label: string): Promise<void> {
   assert.equal(await stage.mailsLike(told), 1);
 }
 
+/** A datagram to the host: what comes of it tells a guard from a port where nobody listens. */
+async function toGateway(label: string): Promise<string> {
+  const { IPAM } = await machine.docker.getNetwork(networkName(stage.bot.app.installation)).inspect();
+  const gateway = IPAM?.Config?.[0]?.Gateway;
+  return inside(
+    label,
+    `exec 2>&1 3<>/dev/udp/${gateway}/9; for try in 1 2 3; do echo x >&3 && sleep 0.2; done`,
+  );
+}
+
+test('an engine elsewhere: no container is started until a helper has closed the host to them', async () => {
+  const asked = stage.ask('echo runs', at('guard'));
+  const { text } = await stage.mailLike(/network guard of the containers is not in place/);
+  assert.match(text, /a helper container of threadbox-guard:1 failed: .*No such image/);
+  assert.equal((await machine.docker.listContainers({ all: true })).length, 0);
+  await machine.importGuardImage(GUARD_IMAGE);
+  ranWith((await asked).text, 'runs');
+  assert.match(await toGateway('guard'), /No route to host/);
+  const way = 'the network guard is in place: set by a helper container';
+  assert.ok(stage.bot.lines.some(({ msg }) => msg === way));
+});
+
 test('dockerd killed while a command runs, and started again with live-restore: the answer is whole, and the only one', async () => {
   await machine.stop('TERM');
   await machine.start('--live-restore');
   await begin('live');
   await machine.stop('KILL');
   await machine.start('--live-restore');
+  assert.match(await toGateway('live'), /No route to host/);
   await inside('live', 'touch /workspace/go');
   const told = new RegExp(`^Exit code 0 [^]*begins\nends\n[^]*${threadOf('live')}`);
   await stage.mailLike(told);

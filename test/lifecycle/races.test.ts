@@ -38,6 +38,7 @@ before(async () => {
     docker,
     installation,
     imageReady,
+    guard: null,
     sharedState,
     log,
     now: stage.now,

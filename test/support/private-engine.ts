@@ -17,6 +17,8 @@ export type PrivateEngine = {
   docker: Docker;
   /** Has what containers need to run commands, and no more. */
   image: string;
+  /** Makes the image of a helper container that changes the firewall there. @param name of the image */
+  importGuardImage: (name: string) => Promise<void>;
   /** Starts dockerd (again) and waits until it answers. @param options of dockerd's command line */
   start: (...options: string[]) => Promise<void>;
   /** Stops dockerd alone, and waits for its end. */
@@ -29,6 +31,7 @@ export type PrivateEngine = {
 const run = promisify(execFile);
 const machineScript = fileURLToPath(new URL('private-engine.sh', import.meta.url));
 const imageScript = fileURLToPath(new URL('small-image.sh', import.meta.url));
+const guardImageScript = fileURLToPath(new URL('guard-image.sh', import.meta.url));
 const IMAGE = 'threadbox-small:1';
 
 /** It runs, and has the image. All of it is gone after `close`, and with the test's process at the latest. */
@@ -67,6 +70,9 @@ export async function startPrivateEngine(): Promise<PrivateEngine> {
     dockerHost,
     docker: connectDocker(dockerHost),
     image: IMAGE,
+    importGuardImage: async (name) => {
+      await run('bash', ['-o', 'pipefail', guardImageScript, dockerHost, name]);
+    },
     start,
     stop: async (signal) => machine?.tell(`stop ${signal}`),
     crash,

@@ -1,0 +1,210 @@
+import { spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import type Docker from 'dockerode';
+import { SYSTEM_PATH } from '../root.ts';
+import { engineError } from './errors.ts';
+import { readFrames } from './exec.ts';
+import { nameserversOf } from './guard-rules.ts';
+
+/** The filter tables of the engine's host, as `iptables -S` and `ip6tables -S` print them. */
+export type Tables = { ipv4: string; ipv6: string };
+
+/** How the firewall of the engine's host is reached. */
+export type GuardHost = {
+  /** In words, for people. */
+  way: string;
+  look: () => Promise<Tables>;
+  /** Empty: nothing to change there. */
+  change: (texts: Tables) => Promise<void>;
+  /** Whom the engine asks for names. */
+  nameservers: () => Promise<string[]>;
+};
+
+/** Others may be changing the tables in this moment. */
+const IPTABLES_WAIT = '-w 5';
+/** Of a host without IPv6 nothing has to be closed. */
+const HAS_IPV6 = '[ -e /proc/sys/net/ipv6 ]';
+const BETWEEN = '# threadbox: ip6tables';
+const END = '# threadbox: done';
+
+const LOOK = `set -e
+iptables ${IPTABLES_WAIT} -S
+echo '${BETWEEN}'
+if ${HAS_IPV6}; then ip6tables ${IPTABLES_WAIT} -S; fi
+echo '${END}'`;
+
+const CHANGE = `set -e
+if [ -n "$1" ]; then printf %s "$1" | iptables-restore ${IPTABLES_WAIT} --noflush; fi
+if [ -n "$2" ] && ${HAS_IPV6}; then printf %s "$2" | ip6tables-restore ${IPTABLES_WAIT} --noflush; fi
+echo '${END}'`;
+
+const RUN_LIMIT_MS = 30_000;
+
+type Run = (script: string, args: readonly string[]) => Promise<string>;
+
+/** This process's own host, as root. */
+export function ownHost(): GuardHost {
+  return {
+    ...throughShell(runHere),
+    way: 'set directly',
+    nameservers: async () => {
+      const configured = nameserversOf(await readText('/etc/resolv.conf'));
+      // Docker looks behind systemd's own resolver, which listens on loopback alone.
+      const isResolved = configured.every((address) => address === '127.0.0.53');
+      return isResolved ? nameserversOf(await readText('/run/systemd/resolve/resolv.conf')) : configured;
+    },
+  };
+}
+
+/**
+ * Through a container on the engine that shares the network of its host, and may change that alone: where the bot is not
+ * root, or is in a container itself, or the engine is on another machine.
+ *
+ * @param image has `iptables` and a shell
+ */
+export function helperHost(
+  docker: Docker,
+  { image, instance }: { image: string; instance: string },
+): GuardHost {
+  const helper = (networkMode: 'host' | 'none', capabilities: string[]): Run => {
+    return (script, args) =>
+      runInHelper(docker, { image, instance, networkMode, capabilities, script, args });
+  };
+  // In a container without a network the file has what all containers ask in the end.
+  const ask = (): Promise<string> => helper('none', [])(`cat /etc/resolv.conf; echo '${END}'`, []);
+  let asked: Promise<string> | null = null;
+  return {
+    ...throughShell(helper('host', ['NET_ADMIN'])),
+    way: 'set by a helper container',
+    nameservers: async () => nameserversOf(await (asked ??= ask())),
+  };
+}
+
+function throughShell(run: Run): Pick<GuardHost, 'look' | 'change'> {
+  return {
+    async look() {
+      const [ipv4 = '', ipv6 = ''] = (await run(LOOK, [])).split(`${BETWEEN}\n`);
+      return { ipv4, ipv6 };
+    },
+    async change({ ipv4, ipv6 }) {
+      await run(CHANGE, [ipv4, ipv6]);
+    },
+  };
+}
+
+/**
+ * Whether the bridge of a network is in the network namespace of this process: an engine that answers here may run
+ * elsewhere. Asked of the routes, as `/sys` may be that of another namespace.
+ *
+ * @param routes /proc/net/route
+ * @param subnet of that network, as in `172.18.0.0/16`
+ */
+export function isBridgeHere(routes: string, bridge: string, subnet: string): boolean {
+  const [address = '', bits = ''] = subnet.split('/');
+  const destination = littleEndian(address.split('.').map(Number));
+  const mask = littleEndian(
+    [0, 8, 16, 24].map((from) => 256 - 2 ** (8 - Math.min(8, Math.max(0, Number(bits) - from)))),
+  );
+  return routes.split('\n').some((line) => {
+    const [name, to, , , , , , ofMask] = line.split(/\s+/);
+    return name === bridge && to === destination && ofMask === mask;
+  });
+}
+
+/** As the kernel prints an address there on the machines we run on. */
+const littleEndian = (bytes: readonly number[]): string =>
+  bytes
+    .toReversed()
+    .map((byte) => byte.toString(16).padStart(2, '0').toUpperCase())
+    .join('');
+
+async function readText(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return '';
+    throw error;
+  });
+}
+
+async function runHere(script: string, args: readonly string[]): Promise<string> {
+  const child = spawn('sh', ['-c', script, 'sh', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { PATH: SYSTEM_PATH, LC_ALL: 'C' },
+    timeout: RUN_LIMIT_MS,
+    killSignal: 'SIGKILL',
+  });
+  const texts = { out: '', err: '' };
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (texts.out += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (texts.err += text));
+  await new Promise<void>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', () => resolve());
+  });
+  return untilEnd(texts.out, texts.err);
+}
+
+async function runInHelper(
+  docker: Docker,
+  {
+    image,
+    instance,
+    networkMode,
+    capabilities,
+    script,
+    args,
+  }: {
+    image: string;
+    instance: string;
+    networkMode: 'host' | 'none';
+    capabilities: string[];
+    script: string;
+    args: readonly string[];
+  },
+): Promise<string> {
+  const texts: [Buffer[], Buffer[]] = [[], []];
+  const options = {
+    Image: image,
+    Entrypoint: ['sh', '-c', script, 'sh', ...args],
+    Cmd: [],
+    User: '0:0',
+    Env: [`PATH=${SYSTEM_PATH}`, 'LC_ALL=C'],
+    Labels: { 'threadbox.instance': instance },
+    HostConfig: {
+      // A crash in between leaves nothing.
+      AutoRemove: true,
+      NetworkMode: networkMode,
+      CapDrop: ['ALL'],
+      CapAdd: capabilities,
+      SecurityOpt: ['no-new-privileges:true'],
+      ReadonlyRootfs: true,
+      // For the lock of iptables.
+      Tmpfs: { '/run': 'rw,nosuid,nodev,size=1m' },
+    },
+  };
+  try {
+    const container = await docker.createContainer(options);
+    const late = setTimeout(() => void container.kill().catch(() => undefined), RUN_LIMIT_MS);
+    try {
+      const stream = await container.attach({ stream: true, stdout: true, stderr: true });
+      await container.start();
+      for await (const { isError, data } of readFrames(stream as unknown as AsyncIterable<Buffer>)) {
+        texts[isError ? 1 : 0].push(Buffer.from(data));
+      }
+    } catch (error) {
+      await container.remove({ force: true }).catch(() => undefined);
+      throw error;
+    } finally {
+      clearTimeout(late);
+    }
+  } catch (error) {
+    throw engineError(error, `look at the firewall of its host through a container of ${image}`);
+  }
+  return untilEnd(Buffer.concat(texts[0]).toString(), Buffer.concat(texts[1]).toString());
+}
+
+/** What was printed when all went well. @throws Error with the last words of what did not */
+function untilEnd(out: string, err: string): string {
+  const end = out.lastIndexOf(`${END}\n`);
+  if (end >= 0) return out.slice(0, end);
+  const words = err.trim().split('\n').slice(-3).join(' ');
+  throw new Error(words === '' ? 'it was cut off' : words);
+}

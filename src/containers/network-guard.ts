@@ -1,0 +1,206 @@
+import { readFile } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
+import type Docker from 'dockerode';
+import type { Log } from '../log.ts';
+import { watchPart, type PartState } from '../part-state.ts';
+import { ensureNetwork } from './container-network.ts';
+import { ContainersError } from './errors.ts';
+import { helperHost, isBridgeHere, ownHost, type GuardHost, type Tables } from './guard-host.ts';
+import { guardChange, guardRemoval } from './guard-rules.ts';
+import { bridgeName } from './names.ts';
+
+export type GuardSettings = {
+  docker: Docker;
+  instance: string;
+  /** Of the helper container, where one is needed; and what makes sure that it is there. */
+  image: string;
+  imageReady: () => Promise<void>;
+  /** Whom containers ask for names; null: whom the engine's host asks. */
+  nameservers: readonly string[] | null;
+  log: Log;
+  /** Tests alone set this. */
+  lookAgainMs?: number | undefined;
+};
+
+/** Right before a container is started, a look so long ago is good enough: many are started at the same time. */
+const FRESH_MS = 1_000;
+/** How often it is looked whether all is in place. A look through a helper costs half a second of work. */
+const LOOK_AGAIN_MS = { direct: 10_000, helper: 60_000 };
+const PAUSES_AFTER_FAILURE_MS = [1_000, 2_000, 5_000, 10_000];
+/** Somebody else may change the tables between a look and a change. */
+const MOST_TRIES = 3;
+
+/**
+ * Keeps the containers of an installation from the host and its networks, by rules in the firewall of the engine's host:
+ * see guard-rules.ts. They are looked at before each start of a container, and every so often.
+ */
+export class NetworkGuard {
+  readonly #settings: GuardSettings;
+  readonly #part: PartState;
+  readonly #closing = new AbortController();
+  #host: GuardHost | null = null;
+  #isDirect = false;
+  #looking: Promise<void> | null = null;
+  #lookedAt = Number.NEGATIVE_INFINITY;
+  #fault: ContainersError | null = null;
+  #watching: Promise<void> = Promise.resolve();
+
+  constructor(settings: GuardSettings) {
+    this.#settings = settings;
+    this.#part = watchPart('the network guard', settings.log, {
+      up: 'is in place',
+      down:
+        'cannot be put in place; no container is started until it can. See "Network" in docs/security.md ' +
+        '(CONTAINER_NETWORK_GUARD=off does without)',
+    });
+  }
+
+  /** Puts it in place, and keeps it there until `close`. */
+  begin(): void {
+    this.#watching = this.#watch();
+  }
+
+  /** To be awaited before a container is started. @throws {ContainersError} NETWORK_GUARD, or as the engine fails */
+  async ensure(): Promise<void> {
+    if (performance.now() - this.#lookedAt < FRESH_MS) return;
+    this.#looking ??= this.#lookAndMend().finally(() => (this.#looking = null));
+    await this.#looking;
+  }
+
+  /** Costs nothing: what the last look has found. @throws {ContainersError} NETWORK_GUARD */
+  expectInPlace(): void {
+    if (this.#fault) throw this.#fault;
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#watching;
+  }
+
+  async #watch(): Promise<void> {
+    const { signal } = this.#closing;
+    for (let failures = 0; !signal.aborted;) {
+      await this.ensure().then(
+        () => (failures = 0),
+        () => (failures += 1),
+      );
+      const whenDown = PAUSES_AFTER_FAILURE_MS[Math.min(failures, PAUSES_AFTER_FAILURE_MS.length) - 1];
+      const whenUp = this.#settings.lookAgainMs ?? LOOK_AGAIN_MS[this.#isDirect ? 'direct' : 'helper'];
+      await pause(whenDown ?? whenUp, undefined, { signal, ref: false }).catch(() => undefined);
+    }
+  }
+
+  async #lookAndMend(): Promise<void> {
+    const { log, instance } = this.#settings;
+    try {
+      const subnet = await ensureNetwork(this.#settings.docker, instance);
+      const wasKnown = this.#host;
+      const { isChanged, host } = await this.#mend(subnet);
+      this.#lookedAt = performance.now();
+      this.#fault = null;
+      this.#part.isUp();
+      if (wasKnown !== host) log.info({ way: host.way }, `the network guard is in place: ${host.way}`);
+      else if (isChanged) log.warn('the network guard was gone from the firewall, or changed: put back');
+    } catch (error) {
+      this.#host = null;
+      // An engine that is away starts no container either, and is told of by itself.
+      if (error instanceof ContainersError && error.code === 'DOCKER_UNREACHABLE') throw error;
+      this.#fault = guardFault(error);
+      this.#part.isDown(this.#fault);
+      throw this.#fault;
+    }
+  }
+
+  /** By the way that worked before; else directly where that is possible, else by a helper. */
+  async #mend(subnet: string): Promise<{ host: GuardHost; isChanged: boolean }> {
+    const { docker, instance, image, imageReady } = this.#settings;
+    const bridge = bridgeName(instance);
+    if (this.#host) return { host: this.#host, isChanged: await this.#put(this.#host, bridge) };
+    let refused: unknown = null;
+    if (await isOnThisHost(bridge, subnet)) {
+      const direct = ownHost();
+      try {
+        const isChanged = await this.#put(direct, bridge);
+        this.#isDirect = true;
+        this.#host = direct;
+        return { host: direct, isChanged };
+      } catch (error) {
+        refused = error;
+      }
+    }
+    await imageReady();
+    const helper = helperHost(docker, { image, instance });
+    try {
+      const isChanged = await this.#put(helper, bridge);
+      this.#isDirect = false;
+      this.#host = helper;
+      return { host: helper, isChanged };
+    } catch (error) {
+      throw bothFailed(refused, error, image);
+    }
+  }
+
+  async #put(host: GuardHost, bridge: string): Promise<boolean> {
+    const nameservers = this.#settings.nameservers ?? (await host.nameservers());
+    const guarded = { bridge, nameservers };
+    for (let tries = 0; ; tries += 1) {
+      const found = await host.look();
+      const change: Tables = {
+        ipv4: guardChange(guarded, 'ipv4', found.ipv4) ?? '',
+        // Nothing is listed on a host without IPv6.
+        ipv6: found.ipv6 === '' ? '' : (guardChange(guarded, 'ipv6', found.ipv6) ?? ''),
+      };
+      if (change.ipv4 === '' && change.ipv6 === '') return tries > 0;
+      if (tries >= MOST_TRIES) throw new Error('the rules do not stay in the firewall');
+      // Where somebody else was faster, the next look shows what is left to do.
+      const changing = host.change(change);
+      await (tries + 1 < MOST_TRIES ? changing.catch(() => undefined) : changing);
+    }
+  }
+}
+
+async function isOnThisHost(bridge: string, subnet: string): Promise<boolean> {
+  if (process.getuid?.() !== 0) return false;
+  return isBridgeHere(await readFile('/proc/self/net/route', 'utf8'), bridge, subnet);
+}
+
+function guardFault(error: unknown): ContainersError {
+  if (error instanceof ContainersError && error.code === 'NETWORK_GUARD') return error;
+  const words = error instanceof Error ? error.message : String(error);
+  return new ContainersError(
+    'NETWORK_GUARD',
+    `The network guard of the containers is not in place: ${words}`,
+    {
+      cause: error,
+    },
+  );
+}
+
+function bothFailed(direct: unknown, helper: unknown, image: string): unknown {
+  if (helper instanceof ContainersError && helper.code === 'DOCKER_UNREACHABLE') return helper;
+  const words = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+  const why = /iptables(-restore)?: not found/.test(words(helper))
+    ? `the image ${image} has no iptables (GUARD_IMAGE can name one that has)`
+    : `a helper container of ${image} failed: ${words(helper)}`;
+  return new Error(direct === null ? why : `iptables on this machine failed: ${words(direct)}; ${why}`, {
+    cause: helper,
+  });
+}
+
+/** Takes the rules of an installation out of the firewall of this machine; through a helper, of the engine's host. */
+export async function removeGuard(docker: Docker, instance: string, image: string | null): Promise<void> {
+  const hosts = [
+    ...(process.getuid?.() === 0 ? [ownHost()] : []),
+    ...(image === null ? [] : [helperHost(docker, { image, instance })]),
+  ];
+  for (const host of hosts) {
+    // Without iptables there is nothing to remove; a helper may fail as it did when it was to set them.
+    const found = await host.look().catch(() => ({ ipv4: '', ipv6: '' }));
+    const bridge = bridgeName(instance);
+    const change = {
+      ipv4: guardRemoval(bridge, found.ipv4) ?? '',
+      ipv6: guardRemoval(bridge, found.ipv6) ?? '',
+    };
+    if (change.ipv4 !== '' || change.ipv6 !== '') await host.change(change);
+  }
+}
