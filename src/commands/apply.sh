@@ -12,7 +12,7 @@
   mapfile -d '' -t patches < <(printf '%s\0' "${patches[@]}" | LC_ALL=C sort -z)
   cd "/workspace/$THREADBOX_REPOSITORY" && git rev-parse HEAD >/dev/null || exit
   refuse() {
-    printf '%s\n\nNothing was changed.\n' "$1"
+    printf '%s\nNothing was changed.\n' "${1:+$1$'\n'}"
     exit "${2:-1}"
   }
 

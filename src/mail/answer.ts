@@ -48,6 +48,7 @@ export function renderAnswer(facts: AnswerFacts): RenderedAnswer {
   const output = renderOutput(facts.output, isAllKept ? LOG_NAME : null);
   const log = output.isCut ? keptLog(facts.output) : null;
   const outcome = outcomeOf(facts);
+  const error = facts.error === undefined ? '' : visibleText(facts.error.slice(0, 4000));
   const values = {
     ...outcome,
     title: `${outcome.headline}${outcome.took}`,
@@ -56,9 +57,10 @@ export function renderAnswer(facts: AnswerFacts): RenderedAnswer {
       .join(' · '),
     command: commandLines(facts.command),
     hasRun: hasRun(facts.result),
-    error: facts.error === undefined ? '' : visibleText(facts.error.slice(0, 4000)),
+    refusal: hasRun(facts.result) ? '' : error,
     output,
-    notes: [
+    remarks: [
+      ...(hasRun(facts.result) && error !== '' ? [error] : []),
       ...endingNotes({ ...facts, lastOutput: lastText(facts.output) }),
       ...notesOf(facts, log?.isComplete === false),
       ...facts.notes.map((note) => visibleLine(note, 500)),
@@ -71,14 +73,20 @@ export function renderAnswer(facts: AnswerFacts): RenderedAnswer {
   };
   const ownLog = log ? [{ fileName: LOG_NAME, contentType: 'application/gzip', content: log.gzip }] : [];
   const attachments = [...ownLog, ...(facts.files ?? [])];
-  return { ...renderMail('answer', values), attachments };
+  const kind = facts.result === 'interrupted' ? 'interrupted' : 'answer';
+  return { ...renderMail(kind, values), attachments };
 }
 
-type Outcome = { tone: 'good' | 'bad' | 'unsure' | 'calm'; headline: string; took: string; next: string };
+type Tone = 'good' | 'bad' | 'unsure' | 'calm';
+type Outcome = { tone: Tone; sign: string; headline: string; took: string; next: string };
+
+const SIGNS: Readonly<Record<Tone, string>> = { good: '✓', bad: '✕', unsure: '?', calm: '■' };
 
 const GO_ON = 'Reply with your next command. It runs in the same container, where this one left off.';
 
-const OUTCOMES: { [Result in AnswerFacts['result']]: (facts: AnswerFacts) => Omit<Outcome, 'took'> } = {
+const OUTCOMES: {
+  [Result in AnswerFacts['result']]: (facts: AnswerFacts) => Omit<Outcome, 'sign' | 'took'>;
+} = {
   exited: ({ exitCode, shortages }) => ({
     tone: exitCode === 0 ? 'good' : 'bad',
     headline: `Exit code ${exitCode ?? 'unknown'}${meaningOf(exitCode, shortages)}`,
@@ -116,7 +124,8 @@ const hasRun = (result: AnswerFacts['result']) => result !== 'failed' && result 
 function outcomeOf(facts: AnswerFacts): Outcome {
   const { result, durationMs } = facts;
   const took = !hasRun(result) ? '' : ` after ${durationInWords(durationMs)}`;
-  return { ...OUTCOMES[result](facts), took };
+  const outcome = OUTCOMES[result](facts);
+  return { ...outcome, sign: SIGNS[outcome.tone], took };
 }
 
 function notesOf({ backgroundProcesses, result }: AnswerFacts, isLogCut: boolean): string[] {

@@ -4,6 +4,7 @@ import { LOOK_TELLERS, type LookNotice } from './look-notices.ts';
 import { momentInWords } from './moments.ts';
 import { renderTold, type RenderedNotice, type Tellers, type Told } from './notice-blocks.ts';
 import { UNASKED_TELLERS, type UnaskedNotice } from './unasked-notices.ts';
+import type { MailKind } from './templates.ts';
 
 /** Everything that is told about a thread's container and its saved state, unless it stands in an ordinary answer. */
 export type LifecycleNotice = UnaskedNotice | ControlNotice | LookNotice;
@@ -12,7 +13,33 @@ const TELLERS: Tellers<LifecycleNotice> = { ...UNASKED_TELLERS, ...CONTROL_TELLE
 
 export function renderLifecycleNotice(notice: LifecycleNotice): RenderedNotice {
   const tell = TELLERS[notice.kind] as (notice: LifecycleNotice) => Told;
-  return renderTold(tell(notice));
+  return renderTold(tell(notice), mailKindOf(notice));
+}
+
+/** Which template each of them has; all others tell how things are. */
+const MAIL_KINDS: Partial<Record<LifecycleNotice['kind'], MailKind>> = {
+  'still-running': 'still-running',
+  'idle-warning': 'idle-warning',
+  expiring: 'idle-warning',
+  restored: 'restored',
+  help: 'help',
+  extended: 'done',
+  saved: 'done',
+  stopped: 'done',
+  fresh: 'done',
+  keep: 'done',
+  'would-lose': 'refused',
+  'at-limit': 'refused',
+  'nothing-there': 'refused',
+  'not-understood': 'refused',
+  'save-failed': 'error',
+  lost: 'error',
+  'not-done': 'error',
+};
+
+function mailKindOf(notice: LifecycleNotice): MailKind {
+  if (notice.kind === 'extended' && notice.wasRestored) return 'restored';
+  return MAIL_KINDS[notice.kind] ?? 'notice';
 }
 
 const WHY_IT_WENT = {

@@ -1,5 +1,5 @@
 import { renderOutput } from './render-output.ts';
-import { renderMail } from './templates.ts';
+import { renderMail, type MailKind } from './templates.ts';
 import { visibleLine, visibleText } from './visible-text.ts';
 
 type Attachment = { fileName: string; contentType: string; content: Buffer };
@@ -30,10 +30,13 @@ export type Tellers<N extends { kind: string }> = {
   [Kind in N['kind']]: (notice: Extract<N, { kind: Kind }>) => Told;
 };
 
-export function renderTold({ title, blocks, preheader, attachments }: Told): RenderedNotice {
+export function renderTold(
+  { title, blocks, preheader, attachments }: Told,
+  mailKind: MailKind,
+): RenderedNotice {
   const firstWords = blocks.find((block) => block.kind === 'words')?.text ?? '';
   const shown = preheader ?? [title, firstWords].filter(Boolean).join(' · ');
-  const mail = renderMail('notice', { title, blocks, preheader: shown });
+  const mail = renderMail(mailKind, { title, blocks, preheader: shown });
   return attachments === undefined ? mail : { ...mail, attachments };
 }
 

@@ -15,6 +15,7 @@ import {
 } from './notice-blocks.ts';
 import { DOUBTS, OBSTACLES, TOKEN_PROBLEMS } from './notice-reasons.ts';
 import type { Doubt } from './reply-text.ts';
+import type { MailKind } from './templates.ts';
 import { visibleLine } from './visible-text.ts';
 
 /** What a sender is told when a mail of theirs could not be run as it was. `candidates`: the sender's repositories. */
@@ -46,8 +47,15 @@ export type Notice =
 /** What happened and what to do next, short. */
 export function renderNotice(notice: Notice): RenderedNotice {
   const tell = TELLERS[notice.kind] as (notice: Notice) => Told;
-  return renderTold(tell(notice));
+  return renderTold(tell(notice), MAIL_KINDS[notice.kind] ?? 'refused');
 }
+
+/** All others say that nothing was run, and why. */
+const MAIL_KINDS: Partial<Record<Notice['kind'], MailKind>> = {
+  fault: 'error',
+  paused: 'notice',
+  delayed: 'notice',
+};
 
 const TOO_MANY = {
   sender: 'You have sent too many commands in the last hour',

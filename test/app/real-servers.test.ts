@@ -3,18 +3,20 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { startApp, type App } from '../../src/app.ts';
+import { startApp, type App, type Overrides } from '../../src/app.ts';
 import { askBot, sendToBot, type Correspondent } from '../../src/cli/write-to-bot.ts';
 import { loadConfig } from '../../src/config.ts';
 import { removeInstallation } from '../../src/containers/remove-installation.ts';
 import { awaitAnswer } from '../../src/mail/inbox/await-answer.ts';
 import { parseMessage } from '../../src/mail/parse.ts';
+import { composeUserMail } from '../../src/mail/user-mail.ts';
 import { addRepository } from '../../src/store/repositories.ts';
 import { ALICE } from '../support/app.ts';
 import { collectedLog, type LogLine } from '../support/collected-log.ts';
 import { startDovecot, type Dovecot } from '../support/dovecot.ts';
 import { engine, engineHost } from '../support/engine.ts';
 import { startGitUpstream, type GitUpstream } from '../support/git-upstream.ts';
+import { readMails } from '../support/mailbox.ts';
 import { AUTHSERV_ID, startPostfix, type Postfix } from '../support/postfix.ts';
 import { ranWith } from '../support/ran-with.ts';
 import { startTokenServer, type TokenServer } from '../support/token-server.ts';
@@ -59,7 +61,7 @@ after(async () => {
 async function startBot(
   imap: { scheme: 'imap' | 'imaps'; options: string },
   smtpOptions: string,
-  env: Readonly<Record<string, string>> = {},
+  { env = {}, overrides = {} }: { env?: Readonly<Record<string, string>>; overrides?: Overrides } = {},
 ): Promise<{ app: App; lines: LogLine[] }> {
   const password = imap.options.includes('xoauth2') ? '' : `:${encodeURIComponent(dovecot.password)}`;
   const login = `${encodeURIComponent(BOT)}${password}@127.0.0.1`;
@@ -77,11 +79,13 @@ async function startBot(
     ...env,
   });
   const { log, lines } = collectedLog();
-  const app = await startApp({ config, secrets, log, signal: new AbortController().signal });
+  const app = await startApp({ config, secrets, log, overrides, signal: new AbortController().signal });
   installation = app.installation;
   await addRepository(app.db, { name: 'sample', url: upstream.url, branch: null, threadBy: null });
   return { app, lines };
 }
+
+const complaints = (lines: readonly LogLine[]) => lines.filter(({ level }) => level >= 40);
 
 const whyDown = (lines: readonly LogLine[], part: string): unknown =>
   lines.find((line) => line['part'] === part && line.msg.includes('does not answer'))?.['reason'];
@@ -121,10 +125,7 @@ test('with STARTTLS and logins through Postfix and Dovecot a conversation goes o
   ranWith(answer.text, '42 übermäßig');
   const reply = { to: BOT, subject: answer.subject, body: 'cat file.txt', inReplyTo: answer };
   ranWith((await askBot(alice, reply, patience)).answer.text, 'kept');
-  assert.deepEqual(
-    lines.filter(({ level }) => level >= 40),
-    [],
-  );
+  assert.deepEqual(complaints(lines), []);
 });
 
 test('what Postfix sends back is recorded and told; what is too large for it comes without its attachment', async (t) => {
@@ -160,20 +161,75 @@ test('what Postfix sends back is recorded and told; what is too large for it com
   assert.match(refused.last_error as string, /larger than allowed 250000/);
 });
 
+test('a Postfix that is frozen while answers go out is waited for; each comes once, under the Message-ID it had before', async (t) => {
+  const smtpLimits = { connectTimeoutMs: 1_500, sendTimeoutMs: 1_500 };
+  const { app, lines } = await startBot({ scheme: 'imap', options: SKIP }, SKIP, {
+    overrides: { smtpLimits },
+  });
+  t.after(() => app.close());
+  const sent: string[] = [];
+  const send = async (number: number): Promise<void> => {
+    const subject = `[sample#${number % 2}] Frozen ${number}`;
+    // Postfix is frozen, so the mails come by the way that it would bring them.
+    const { raw, messageId } = await composeUserMail({
+      from: ALICE,
+      to: BOT,
+      subject,
+      body: `echo ${number} is through`,
+    });
+    const results = `Authentication-Results: ${AUTHSERV_ID}; dmarc=pass header.from=example.com\r\n`;
+    await dovecot.deliver(BOT, Buffer.concat([Buffer.from(results), raw]));
+    sent.push(messageId);
+  };
+  const stored = async (): Promise<string[]> => {
+    const rows = await app
+      .db('messages as answer')
+      .join('messages as asked', 'asked.id', 'answer.in_reply_to_message')
+      .whereIn('asked.message_id', sent)
+      .orderBy('asked.id')
+      .select<{ id: string }[]>({ id: 'answer.message_id' });
+    return rows.map(({ id }) => id);
+  };
+  await send(0);
+  await send(1);
+  await until(async () => (await stored()).length > 0);
+  // What is on its way may be anywhere; the others meet a server that takes connections and says nothing.
+  await postfix.signal('STOP');
+  try {
+    await send(2);
+    await send(3);
+    await until(() => whyDown(lines, 'SMTP'));
+    await until(async () => (await stored()).length === sent.length);
+  } finally {
+    await postfix.signal('CONT');
+  }
+  for (const inReplyTo of sent) await awaitAnswer({ ...alice.imap, inReplyTo, timeoutMs: 30_000 });
+  await until(async () => !(await app.db('outbox').where({ state: 'waiting' }).first()));
+  const mails = await readMails(alice);
+  const copies = sent.map((id) =>
+    mails.filter(({ inReplyTo }) => inReplyTo === id).map(({ messageId }) => messageId),
+  );
+  assert.deepEqual(
+    copies.map((ids) => [...new Set(ids)].join()),
+    await stored(),
+  );
+  // Of one that was frozen between its last byte and the server's word there may be two, known as the same mail.
+  assert.deepEqual(
+    copies.slice(2).map(({ length }) => length),
+    [1, 1],
+  );
+  assert.ok(copies.every(({ length }) => length <= 2));
+});
+
 test('with access tokens instead of a password a command is taken and answered, through Dovecot and Postfix', async (t) => {
   const oauth = `${SKIP}&auth=xoauth2`;
   const { app, lines } = await startBot({ scheme: 'imaps', options: oauth }, oauth, {
-    OAUTH_TOKEN_URL: tokenServer.tokenUrl,
-    OAUTH_CLIENT_ID: 'app',
-    OAUTH_REFRESH_TOKEN: 'refresh',
+    env: { OAUTH_TOKEN_URL: tokenServer.tokenUrl, OAUTH_CLIENT_ID: 'app', OAUTH_REFRESH_TOKEN: 'refresh' },
   });
   t.after(() => app.close());
   const patience = { timeoutMs: 30_000, signal: new AbortController().signal };
   const mail = { to: BOT, subject: '[sample] Tokens', body: 'echo $((6*7)) by token' };
   ranWith((await askBot(alice, mail, patience)).answer.text, '42 by token');
   assert.deepEqual(tokenServer.given, ['token-1']);
-  assert.deepEqual(
-    lines.filter(({ level }) => level >= 40),
-    [],
-  );
+  assert.deepEqual(complaints(lines), []);
 });

@@ -1,11 +1,12 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import MailComposer from 'nodemailer/lib/mail-composer';
 import { removeInstallation } from '../../src/containers/remove-installation.ts';
 import { takeLock } from '../../src/lock.ts';
 import { startPostgres } from '../../src/embedded/postgres.ts';
 import { parseMessage, type ParsedMessage } from '../../src/mail/parse.ts';
-import { composeUserMail } from '../../src/mail/user-mail.ts';
+import { newMessageId } from '../../src/mail/compose.ts';
 import { installationId, openDatabase, type Db } from '../../src/store/database.ts';
 import { addRepository } from '../../src/store/repositories.ts';
 import { ALICE } from '../support/app.ts';
@@ -24,7 +25,11 @@ export type KillStage = {
   db: Db;
   aim: StepProxy['aim'];
   /** Sends a command. @returns the answers to it that are not the first of them, once all is done and saved */
-  tell: (thread: string, body: string) => Promise<{ answer: ParsedMessage; messageIds: Set<string> }>;
+  tell: (
+    thread: string,
+    body: string,
+    files?: Readonly<Record<string, string>>,
+  ) => Promise<{ answer: ParsedMessage; messageIds: Set<string> }>;
   /** Where the bot was killed so far. */
   kills: string[];
   /** The names of the containers, and of the volumes, of a thread. */
@@ -101,10 +106,11 @@ export async function startKillStage(): Promise<KillStage> {
       db,
       aim: proxy.aim,
       kills,
-      async tell(thread, body) {
-        const mail = { from: ALICE, to: BOT, subject: `[sample#${thread}] Work`, body };
-        const { raw, messageId } = await composeUserMail(mail);
-        await dovecot.deliver(BOT, raw);
+      async tell(thread, body, files = {}) {
+        const attachments = Object.entries(files).map(([filename, content]) => ({ filename, content }));
+        const messageId = newMessageId(ALICE);
+        const mail = { from: ALICE, to: BOT, subject: `[sample#${thread}] Work`, text: body, messageId };
+        await dovecot.deliver(BOT, await new MailComposer({ ...mail, attachments }).compile().build());
         const answers = () => smtp.taken.filter(({ source }) => source.includes(`In-Reply-To: ${messageId}`));
         await settled(async () => answers().length > 0 && (await isAtRest(db)));
         const parsed = await Promise.all(answers().map(({ source }) => parseMessage(Buffer.from(source))));

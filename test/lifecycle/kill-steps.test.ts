@@ -15,6 +15,9 @@ const CHOSEN: readonly [Moment, RegExp][] = [
   ['after', /does POST \/containers\/create$/],
   ['before', /insert into "container_sessions"$/],
   ['after', /starts the process prepare$/],
+  // The files of its mail: when they begin to be put there, and when they are there and it is not begun.
+  ['after', /starts the process inbox$/],
+  ['before', /^the runner is given a command$/],
   // The save after it.
   ['after', /starts the process save$/],
   ['before', /commits update "saved_states" \(snapshot, .* \(is_saved/],
@@ -39,8 +42,8 @@ const CHOSEN: readonly [Moment, RegExp][] = [
 async function live(stage: KillStage, thread: string): Promise<void> {
   const threadId = `alice@example.com-sample#${thread}`;
   const { db } = stage;
-  const told = async (body: string): Promise<string> => {
-    const { answer, messageIds } = await stage.tell(thread, body);
+  const told = async (body: string, files = {}): Promise<string> => {
+    const { answer, messageIds } = await stage.tell(thread, body, files);
     assert.equal(messageIds.size, 1, `"${body}" was answered by different mails`);
     return answer.text;
   };
@@ -60,7 +63,10 @@ async function live(stage: KillStage, thread: string): Promise<void> {
   };
 
   const make = 'head -c 99999 /dev/urandom > bytes; sha256sum bytes > sum; chmod 751 sum';
-  ranWith(await told(`echo one >> runs; git checkout -qb work; ${make}; ls`), 'README.md\nbytes\nruns\nsum');
+  const files = { 'a.txt': 'first file\n', 'b.txt': 'second file\n' };
+  const shown = 'ls; ls "$THREADBOX_INBOX"; cat "$THREADBOX_INBOX"/*';
+  const first = await told(`echo one >> runs; git checkout -qb work; ${make}; ${shown}`, files);
+  ranWith(first, 'README.md\nbytes\nruns\nsum\na.txt\nb.txt\nfirst file\nsecond file');
   await isThere();
   assert.match(await told('stop'), STOPPED);
   const [stopped] = await saves('current');

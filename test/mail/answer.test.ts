@@ -74,7 +74,7 @@ test('the HTML says the same, loads nothing and runs nothing', () => {
     'after 1.2 s',
     'npm test',
     'all good',
-    'src/app.ts',
+    'src/<wbr>app.ts',
     '+3',
     REPLY_MARKER,
   ]) {
@@ -112,7 +112,10 @@ test('each ending has its own first line', () => {
     answer({ result: 'failed', error: 'fatal: no such branch' }).text,
     /\nfatal: no such branch\n/,
   );
-  assert.match(answer({ result: 'interrupted' }).text, /all good[^]*It was not run again/);
+  assert.match(
+    answer({ result: 'interrupted' }).text,
+    /^Interrupted after [^\n]*\n\nThe command was cut off[^]*It was not run again[^]*all good/,
+  );
 });
 
 test('what could be markup is text, wherever it comes from', () => {

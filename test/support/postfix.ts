@@ -10,7 +10,12 @@ import { until } from './until.ts';
 
 const run = promisify(execFile);
 
-export type Postfix = { port: number; close: () => Promise<void> };
+export type Postfix = {
+  port: number;
+  /** To all of its processes. */
+  signal: (signal: 'STOP' | 'CONT') => Promise<void>;
+  close: () => Promise<void>;
+};
 
 /** What the server writes on top of a mail; as it knows its users, the envelope is all it has to look at. */
 export const AUTHSERV_ID = 'mail.threadbox.test';
@@ -71,6 +76,7 @@ export async function startPostfix(
     });
     return {
       port,
+      signal: (signal) => command('kill', `-${signal}`, '--', String(-(master.pid as number))),
       async close() {
         await command('kill', '-TERM', '--', String(-(master.pid as number)));
         await exit;

@@ -108,20 +108,20 @@ async function closed(server: Server, sockets: ReadonlySet<Socket>): Promise<voi
 /** HTTP/1.1 as dockerode speaks it: a request after the other, each beginning with a chunk of its own. */
 function engineReader(processes: Map<string, string>): Reader {
   let making: string | null = null;
-  let isStream = false;
+  let stream: string | null = null;
   return {
     asked(data) {
-      if (isStream) return null;
+      if (stream !== null) return stream === 'runner' ? 'the runner is given a command' : null;
       const text = data.toString('latin1');
       const [, method, path = ''] = /^(POST|PUT|DELETE) (\S+) HTTP/.exec(text) ?? [];
       if (!method) return null;
       const [, id] = /^\/exec\/([0-9a-f]+)\/start/.exec(path) ?? [];
       if (id) {
-        isStream = true;
-        return `the engine starts the process ${processes.get(id) ?? 'unknown'}`;
+        stream = processes.get(id) ?? 'unknown';
+        return `the engine starts the process ${stream}`;
       }
       if (/^\/containers\/[^/]+\/exec$/.test(path)) {
-        making = /threadbox-(runner|prepare|save|restore)(?="\]| bash)/.exec(text)?.[1] ?? 'that asks';
+        making = /threadbox-(runner|prepare|save|restore|inbox)(?="\]| bash)/.exec(text)?.[1] ?? 'that asks';
         return `the engine makes the process ${making}`;
       }
       const [bare = ''] = path.split('?');
