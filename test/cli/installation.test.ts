@@ -190,6 +190,36 @@ test('a mail is sent as the only user, and its answer shown', async () => {
   assert.ok(answer.tookMs > 0);
 });
 
+test('work that is saved is exported as a bundle, which git clones, with what was not committed beside it', async () => {
+  const body = `echo one > work.txt; git add .; git commit -qm Work; git branch idea; git tag -am One v1
+echo two >> work.txt; echo loose > loose.txt`;
+  await run('mail', '-s', '[sample] Look', '-b', body);
+  assert.match(
+    (await run('mail', '-s', '[sample] Look', '-b', 'save')).out,
+    /\nSaved: 2 files changed, 1 commit not pushed/,
+  );
+  const bundle = join(dir.path, 'work.bundle');
+  const exported = await run('saves', 'export', 'alice@example.com-sample', bundle);
+  assert.equal(exported.code, 0, exported.err);
+  assert.match(
+    exported.out,
+    /^Exported alice@example\.com-sample to .*work\.bundle\. To look at it: git clone /,
+  );
+
+  const clone = join(dir.path, 'clone');
+  execFileSync('git', ['clone', '-q', bundle, clone]);
+  const git = (...words: string[]) => execFileSync('git', ['-C', clone, ...words]).toString();
+  for (const ref of ['HEAD', 'v1', 'origin/idea']) {
+    assert.equal(git('log', '--format=%s', ref), 'Work\nStart\n');
+  }
+  assert.equal(git('show', 'HEAD:work.txt'), 'one\n');
+  // As docs/lifecycle.md says it.
+  git('fetch', '-q', bundle, 'refs/threadbox/saved');
+  git('restore', '--source=FETCH_HEAD:work', '.');
+  assert.equal(git('status', '--short'), ' M work.txt\n?? loose.txt\n');
+  assert.equal(git('diff', '--stat').split('\n')[0], ' work.txt | 1 +');
+});
+
 test('a mail that the bot drops is told at once, with the reason', async () => {
   const startedAt = performance.now();
   const { code, err } = await run('mail', '--from', 'eve@example.net', '-s', '[sample] Hi', '-b', 'id');

@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { simpleParser } from 'mailparser';
 import { sendToBot } from '../../src/cli/write-to-bot.ts';
 import { ALICE, BOB } from '../support/app.ts';
 import { ranWith } from '../support/ran-with.ts';
@@ -15,8 +20,9 @@ after(() => stage.close());
 const inThread = (label: string) => ({ subject: `[sample#${label}] Words` });
 const threadOf = (label: string) => `alice@example.com-sample#${label}`;
 
-test('status says what runs, since when, its last lines, what waits and what ran last; at once', async () => {
-  await stage.ask('echo before', inThread('status'));
+test('while a command runs status, help, log, diff, keep and extend are answered at once', async () => {
+  await stage.ask('echo before > before.txt', inThread('status'));
+  await until(async () => (await stage.session(threadOf('status')))?.is_saved);
   const to = stage.bot.botAddress;
   const { subject } = inThread('status');
   const body = 'echo one; echo two; while [ ! -e go ]; do sleep 0.05; done';
@@ -29,6 +35,21 @@ test('status says what runs, since when, its last lines, what waits and what ran
   assert.match(status.text, /one\n *two/);
   assert.match(status.text, /echo waits its turn/);
   assert.match(status.text, /echo before/);
+  const others: [word: string, answer: RegExp][] = [
+    ['help', /^What you can mail to Threadbox/],
+    ['log', /echo one; echo two/],
+    ['diff', /before\.txt {2}\+1 -0/],
+    ['keep', /^No saved work is about to expire for sample/],
+    ['extend', /^Kept until /],
+  ];
+  const answers = await Promise.all(others.map(([word]) => stage.ask(word, inThread('status'))));
+  for (const [index, [, expected]] of others.entries()) assert.match(answers[index]?.text ?? '', expected);
+  const states = await stage.bot.app
+    .db('commands')
+    .where({ thread_id: threadOf('status') })
+    .orderBy('id')
+    .pluck('state');
+  assert.deepEqual(states, ['finished', 'running', 'queued']);
   await stage.inside('touch /workspace/sample/go', threadOf('status'));
   await stage.mailLike(/waits its turn[^]*\nwaits its turn/);
   const idle = await stage.ask('status', inThread('status'));
@@ -60,7 +81,7 @@ test('save says what is saved; diff has it as a patch that applies; log lists wh
   assert.match(log.text, /echo "# Changed"/);
   const raw = await stage.bot.app
     .db('messages')
-    .where({ direction: 'out' })
+    .where({ direction: 'out', thread_id: threadOf('look') })
     .whereRaw(`convert_from(raw, 'UTF8') like '%changes.patch%'`);
   assert.equal(raw.length, 1);
 });
@@ -91,4 +112,41 @@ test('stop while a command runs is confirmed at once, and done when that has end
   await stage.mailLike(/^Stopped, and your work is saved/);
   assert.equal((await stage.session(threadOf('stop')))?.is_active, false);
   assert.match((await stage.ask('keep', { subject })).text, /^Kept until /);
+});
+
+test('the patch of diff, applied to a clean clone, gives the very same tree', async (t) => {
+  await stage.bot.upstream.commit(
+    { 'long.txt': 'a line\n'.repeat(30), 'tool.sh': 'true\n', 'gone.txt': 'x\n', picture: '\0\x01\n' },
+    'More',
+  );
+  await stage.ask(
+    `echo '# Changed' > README.md; git commit -qam Changed; git mv long.txt renamed.txt; echo more >> renamed.txt
+chmod +x tool.sh; git rm -q gone.txt; head -c 3000 /dev/urandom > picture; head -c 3000 /dev/urandom > "another one.bin"
+ln -s README.md link; printf 'no line end' > café.txt`,
+    inThread('patch'),
+  );
+  await stage.ask('save', inThread('patch'));
+  const diff = await stage.ask('diff', inThread('patch'));
+  const { raw } = await stage.bot.app.db('messages').where({ message_id: diff.messageId }).first('raw');
+  const [patch] = (await simpleParser(raw as Buffer)).attachments;
+  assert.equal(patch?.filename, 'changes.patch');
+
+  const dir = await mkdtemp(join(tmpdir(), 'threadbox-clone-'));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  execFileSync('git', ['clone', '-q', stage.bot.upstream.url, dir]);
+  const git = (words: string[], input?: Buffer) =>
+    execFileSync('git', ['-C', dir, ...words], { ...(input && { input }) }).toString();
+  git(['apply', '--index', '-'], patch.content);
+  const tree =
+    'cd /workspace/sample; GIT_INDEX_FILE=/tmp/index git add -A; GIT_INDEX_FILE=/tmp/index git write-tree';
+  assert.equal(git(['write-tree']), await stage.inside(tree, threadOf('patch')));
+  const summary = git(['diff', '--cached', '-M', '--summary']);
+  for (const kind of [
+    'rename long.txt',
+    'mode change 100644 => 100755 tool.sh',
+    'delete mode 100644 gone.txt',
+    'create mode 120000 link',
+  ]) {
+    assert.ok(summary.includes(kind), summary);
+  }
 });

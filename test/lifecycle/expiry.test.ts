@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test';
 import { expireNow } from '../../src/store/expiring-saves.ts';
 import { engine } from '../support/engine.ts';
 import { ranWith } from '../support/ran-with.ts';
+import { until } from '../support/until.ts';
 import { openStage, type Stage } from './stage.ts';
 
 const DAY = 24 * 60;
@@ -42,7 +43,7 @@ test('a bot that was off for the last days announces the end first, and keeps th
   assert.match((await stage.ask('keep', { ...at('off'), inReplyTo: announced })).text, /^Kept until /);
   stage.forward(6 * DAY + 10);
   await stage.sweep();
-  assert.equal(await stage.mailsLike(/^Your saved work in sample expires/), 2);
+  await until(async () => (await stage.mailsLike(/^Your saved work in sample expires/)) === 2);
   stage.forward(DAY + 10);
   await stage.sweep();
   assert.equal(await isThere(volume), false);

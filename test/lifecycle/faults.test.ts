@@ -11,7 +11,7 @@ import { ALICE } from '../support/app.ts';
 import { engine } from '../support/engine.ts';
 import { ranWith } from '../support/ran-with.ts';
 import { until } from '../support/until.ts';
-import { openStage, type Stage } from './stage.ts';
+import { holdBefore, openStage, type Stage } from './stage.ts';
 
 const run = promisify(execFile);
 /** The saves lie on a disk of their own, which can be filled. */
@@ -142,14 +142,72 @@ test('a clock set forward an hour: what runs is not cut off, not even by a resta
   assert.equal((await stage.session(threadOf('clock')))?.is_active, false);
 });
 
-test('a command that comes while the container is being removed waits, and finds the work restored', async () => {
-  await stage.ask('head -c 20000000 /dev/urandom > big.bin; echo here > here.txt', at('moment'));
-  stage.forward(41);
+test('a command that comes in the middle of a removal waits for its end, and finds the work restored', async () => {
+  const { db } = stage.bot.app;
+  const mail = { to: stage.bot.botAddress, ...at('moment') };
+  await stage.ask('echo here > here.txt', at('moment'));
+  for (const state of ['removing', 'ended'] as const) {
+    const going = await stage.session(threadOf('moment'));
+    stage.forward(41);
+    await stage.sweep();
+    stage.forward(6);
+    const hold = await holdBefore(db, state);
+    const sweeping = stage.sweep();
+    await until(hold.isHolding);
+    // All is saved, and it is to go; or it has gone.
+    assert.equal(await stage.isThere(going?.container_id ?? ''), state === 'removing');
+    await sendToBot(stage.bot.userAt(ALICE), { ...mail, body: `cat here.txt; echo came before ${state}` });
+    const waiting = await until(() =>
+      db('commands')
+        .where({ thread_id: threadOf('moment'), state: 'queued' })
+        .first(),
+    );
+    assert.equal(waiting.started_at, null);
+    assert.equal((await stage.session(threadOf('moment')))?.is_active, true);
+    await hold.letGo();
+    await sweeping;
+    const answer = await stage.mailLike(new RegExp(`^came before ${state}$`, 'm'));
+    ranWith(answer.text, `here\ncame before ${state}`);
+    assert.match(answer.text, /^Your work of .* was restored: /m);
+    const command = await db('commands').where({ id: waiting.id }).first();
+    const now = await stage.session(threadOf('moment'));
+    assert.equal(command.container_session_id, now?.id);
+    assert.notEqual(now?.id, going?.id);
+  }
+});
+
+test('a corrupt repository keeps its container, stopped; owner and admin hear of it; mended, it is saved and removed', async () => {
+  await stage.ask(
+    `echo work > work.txt; git add .; git commit -qm Work; cp -a .git/objects ../good
+find .git/objects -type f -path '*/??/*' -exec chmod u+w {} + -exec truncate -s 3 {} +`,
+    at('corrupt'),
+  );
+  const { container_id: container = '', volume_name: volume = '' } =
+    (await stage.session(threadOf('corrupt'))) ?? {};
+  await idleToTheEnd();
+  assert.equal((await stage.session(threadOf('corrupt')))?.state, 'save_failed');
+  const { State } = await engine.getContainer(container).inspect();
+  assert.equal(State.Running, false);
+  const words = /could not be saved yet[^]*(?:corrupt|bad object|loose object)[^]*#corrupt/;
+  await stage.mailLike(words);
+  await stage.mailLike(/^A save failed in sample[^]*#corrupt/, ADMIN);
+  stage.forward(2);
   await stage.sweep();
-  stage.forward(6);
-  const sweeping = stage.sweep();
-  const [answer] = await Promise.all([stage.ask('cat here.txt', at('moment')), sweeping]);
-  ranWith(answer.text, /^here$/m);
+  assert.equal((await stage.session(threadOf('corrupt')))?.state, 'save_failed');
+  assert.equal(await stage.mailsLike(words), 1);
+
+  await engine.getContainer(container).start();
+  await stage.inside('cp -af /workspace/good/. /workspace/sample/.git/objects', threadOf('corrupt'));
+  stage.forward(10);
+  await stage.sweep();
+  assert.equal((await stage.session(threadOf('corrupt')))?.state, 'ended');
+  assert.equal(await stage.isThere(container), false);
+  await engine.getVolume(volume).remove();
+  const { text } = await stage.ask(
+    'cat work.txt; git log -1 --format=%s; git fsck --no-dangling',
+    at('corrupt'),
+  );
+  ranWith(text, 'work\nWork');
 });
 
 test('an expiring state is announced, kept by keep, and once expired the repository is started from again', async () => {

@@ -1,12 +1,16 @@
 import type { Overrides } from '../../src/app.ts';
 import { askBot } from '../../src/cli/write-to-bot.ts';
 import type { ParsedMessage } from '../../src/mail/parse.ts';
+import type { Db } from '../../src/store/database.ts';
+import { NEXT_STATES } from '../../src/store/session-states.ts';
 import { ALICE, startTestApp, type TestApp } from '../support/app.ts';
 import { engine, inContainer } from '../support/engine.ts';
 import { readMails } from '../support/mailbox.ts';
 import { until } from '../support/until.ts';
 
 const THREAD = 'alice@example.com-sample';
+/** What is waited for in PostgreSQL; nobody else asks for it. */
+const HOLD = 4_711;
 
 /** A bot whose clock the test sets, and whose sweeps it starts. */
 export type Stage = {
@@ -34,6 +38,7 @@ type Ask = { from?: string; subject?: string; inReplyTo?: ParsedMessage };
 
 type SessionRow = {
   id: number;
+  thread_id: string;
   container_id: string;
   container_name: string;
   volume_name: string;
@@ -41,6 +46,9 @@ type SessionRow = {
   is_active: boolean;
   is_saved: boolean;
   end_reason: string | null;
+  last_activity_at: Date;
+  last_command_at: Date;
+  keep_until: Date | null;
 };
 
 export async function openStage(
@@ -55,6 +63,7 @@ export async function openStage(
     MAX_MAIL_AGE_MS: String(365 * 86_400_000),
   };
   const bot = await startTestApp({ env: { ...never, ...env }, overrides: { ...overrides, now } });
+  await watchStates(bot.app.db);
   const mails = (to: string) => readMails(bot.userAt(to));
   const session = async (threadId = THREAD): Promise<SessionRow | undefined> =>
     bot.app.db('container_sessions').where({ thread_id: threadId }).orderBy('id', 'desc').first();
@@ -95,5 +104,40 @@ export async function openStage(
           () => false,
         ),
     close: () => bot.close(),
+  };
+}
+
+/** No session takes a way that the docs do not draw: whoever makes it take one fails. */
+async function watchStates(db: Db): Promise<void> {
+  const ways = Object.entries(NEXT_STATES).flatMap(([from, next]) => next.map((to) => `${from} to ${to}`));
+  await db.raw(`
+    create function watch_session() returns trigger language plpgsql as
+      'begin raise exception ''a session goes from % to %'', old.state, new.state; end';
+    create trigger watch_session before update on container_sessions for each row
+      when (old.state <> new.state and old.state || ' to ' || new.state not in ('${ways.join(`', '`)}'))
+      execute function watch_session()`);
+}
+
+/** Holds whoever brings a session into that state, in the moment before it is recorded. */
+export async function holdBefore(
+  db: Db,
+  state: string,
+): Promise<{ isHolding: () => Promise<boolean>; letGo: () => Promise<void> }> {
+  const holder = await db.transaction();
+  await holder.raw('select pg_advisory_xact_lock(?)', [HOLD]);
+  await db.raw(`
+    create function hold_session() returns trigger language plpgsql as
+      'begin perform pg_advisory_xact_lock_shared(${HOLD}); return new; end';
+    create trigger hold_session before update on container_sessions for each row
+      when (new.state = '${state}' and old.state <> new.state) execute function hold_session()`);
+  return {
+    isHolding: async () => {
+      const waiting = { locktype: 'advisory', objid: HOLD, granted: false };
+      return (await db('pg_locks').where(waiting)).length > 0;
+    },
+    async letGo() {
+      await holder.commit();
+      await db.raw('drop function hold_session cascade');
+    },
   };
 }

@@ -6,8 +6,8 @@ import { readMails } from '../support/mailbox.ts';
 import { until } from '../support/until.ts';
 import { openStage } from './stage.ts';
 
-test('a command that runs for long is told of, once for each point of time, over restarts of the bot', async (t) => {
-  const stage = await openStage({ STILL_RUNNING_AFTER_MS: '1500' });
+test('a command that runs for long is told of, over restarts of the bot, and once it is idle the bot looks by itself', async (t) => {
+  const stage = await openStage({ STILL_RUNNING_AFTER_MS: '1500', CONTAINER_CHECK_INTERVAL_MS: '300' });
   t.after(() => stage.close());
   const { bot } = stage;
   const mails = async () =>
@@ -38,4 +38,13 @@ test('a command that runs for long is told of, once for each point of time, over
   assert.ok((await mails()).length <= 4);
   const texts = (await mails()).map(({ text }) => text.split('\n')[0]);
   assert.equal(new Set(texts).size, texts.length);
+
+  // Nobody calls for a sweep here.
+  assert.equal(await stage.mailsLike(/^Your container goes/), 0);
+  stage.forward(41);
+  await stage.mailLike(/^Your container goes/);
+  assert.equal((await stage.session())?.state, 'active');
+  stage.forward(6);
+  await until(async () => (await stage.session())?.state === 'ended');
+  assert.equal(await stage.mailsLike(/^Your container goes/), 1);
 });

@@ -139,6 +139,53 @@ test('a state that cannot be restored stays as it is, whatever is done until it 
   ranWith((await stage.ask('cat kept.txt', at('broken'))).text, 'kept');
 });
 
+test('without the volume the saved state alone brings everything back, a .env of any size too', async () => {
+  await stage.ask(
+    `echo kept > kept.txt; chmod +x kept.txt; printf '%s\\n' '.env*' cache/ large/ > .gitignore
+echo "SECRET=1" > .env; mkdir cache large; echo cached > cache/it
+head -c 200000 /dev/urandom | tee .env.large > large/it; sha256sum .env.large > sum`,
+    at('archive'),
+  );
+  const stopped = await stage.ask('stop', at('archive'));
+  assert.match(stopped.text, /Too large for the saved state[^]*large/);
+  const session = await stage.session(threadOf('archive'));
+  assert.equal(session?.end_reason, 'stopped');
+  await engine.getVolume(session?.volume_name ?? '').remove();
+  const again = await stage.ask(
+    'cat kept.txt .env cache/it; sha256sum --check sum; ls large; test -x kept.txt && echo executable',
+    at('archive'),
+  );
+  assert.match(again.text, /^kept\nSECRET=1\ncached\n\.env\.large: OK\n.*large.*\nexecutable$/m);
+  assert.match(again.text, /^Your work of .* was restored: \d+ files?\.$/m);
+});
+
+test('with restore: uncommitted, what was staged and what was not comes back so, and no commit is made', async () => {
+  const { db } = stage.bot.app;
+  await setRepository(db, 'sample', { restore: 'uncommitted' });
+  await stage.ask(
+    `echo staged > README.md; git add README.md; echo both >> README.md; echo loose > loose.txt
+echo new > new.txt; git add new.txt; rm new.txt; ln -s README.md link; git add link`,
+    at('uncommitted'),
+  );
+  const look = () =>
+    stage.inside(
+      'cd /workspace/sample; git status --porcelain=v2 --branch; git diff --cached; git diff; cat loose.txt; git log --format="%H %s"',
+      threadOf('uncommitted'),
+    );
+  const before = await look();
+  assert.match(before, /^1 MM .* README\.md$/m);
+  assert.match(before, /^1 AD .* new\.txt$/m);
+  assert.match((await stage.ask('stop', at('uncommitted'))).text, /^Stopped, and your work is saved/);
+  const session = await stage.session(threadOf('uncommitted'));
+  assert.equal(await stage.isThere(session?.container_id ?? ''), false);
+  await engine.getVolume(session?.volume_name ?? '').remove();
+  const again = await stage.ask('true', at('uncommitted'));
+  assert.match(again.text, /^Your work of .* was restored: \d files\.$/m);
+  assert.equal(await look(), before);
+  assert.doesNotMatch(before, /Auto-save/);
+  await setRepository(db, 'sample', { restore: 'commit' });
+});
+
 test('a longer timeout after a warning leads to a new warning, in its time', async () => {
   await stage.ask('true', at('raised'));
   stage.forward(41);
