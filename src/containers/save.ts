@@ -153,8 +153,10 @@ async function take(stream: Duplex, request: Attempt, signal: AbortSignal): Prom
   try {
     const { facts, carriedBytes, ended } = await receive(stream, request);
     // Heard or not: it is saved. Unheard, the next save finds that nothing has changed.
-    stream.write('ok\n');
-    await Promise.race([ended, pause(MARK_MS, undefined, { signal, ref: false })]);
+    const heard = new Promise((resolve) => stream.write('ok\n', resolve));
+    // The container goes; and if it does not, a save more does no harm.
+    const marked = request.kind === 'final' ? heard : ended;
+    await Promise.race([marked, pause(MARK_MS, undefined, { signal, ref: false })]);
     const { isUnchanged: _, ...said } = facts;
     return { ...said, carriedBytes };
   } finally {

@@ -69,9 +69,10 @@ commit_work() {
   # The snapshot needs the files alone. What the commit is made of need not be made again.
   lends=yes
   start_snapshot
-  their_git 20 diff-index --cached --quiet --ignore-submodules=none HEAD -- 2>/dev/null && return
   [[ -n $modified ]] || count_staged
   make_commit && return
+  # With nothing to commit it fails, too.
+  their_git 20 diff-index --cached --quiet --ignore-submodules=none HEAD -- 2>/dev/null && return
   # Nobody is the author.
   [[ ! ${said,,} =~ ident|'tell me who' ]] || make_commit -c "user.name=$(git config -f "$base/gitconfig" user.name || echo Threadbox)" \
     -c "user.email=$(git config -f "$base/gitconfig" user.email || echo threadbox@localhost)" && return

@@ -66,6 +66,6 @@ clear_way() {
 }
 # All new files of an `add` go into one pack, which costs half of a file for each; and what lies in a pack is carried
 # as it lies there. A file that gets shorter while it is read ends such an `add`.
-AT_ONCE=(-c core.bigFileThreshold=1)
+AT_ONCE=(-c core.bigFileThreshold=1 -c pack.compression=1)
 # The index as git reads it: without times and sizes of files, which a mere `git status` brings up to date.
 index_content() { index_file=$1 git_work ls-files -s --debug | grep -o -E '^[^ ].*|flags: .*'; }

@@ -56,23 +56,26 @@ find_tagged() {
 find_staged() {
   local item name unmerged=no index_file=$room/user.index
   [[ -f $room/user.index ]] || return 0
-  exec {plain}< <(is_plain_index && printf 'head\n')
+  is_head=yes
+  [[ -n $head ]] || is_head=no
+  exec {plain}< <(has_plain_entries && printf 'head\n')
   while IFS= read -r -d '' item && IFS= read -r -d '' name; do
     item=($item)
+    is_head=no
+    [[ $item == :* ]] || continue
     [[ ${item[4]} != U ]] || unmerged=yes
     [[ ${item[1]} == 160000 || ${item[3]} =~ ^0+$ ]] || extras+=("blob ${item[3]}")
-  done < <(git_work diff-index --cached --raw -z --no-renames --no-abbrev "${head:-$(own git mktree </dev/null)}" 2>"$room/words")
+  done < <(git_work diff-index --cached --ita-visible-in-index --raw -z --no-renames --no-abbrev "${head:-$(own git mktree </dev/null)}" 2>"$room/words" || printf 'no index\0\0')
   [[ $unmerged == yes ]] || return 0
   while IFS= read -r -d '' item; do
     item=($item)
     [[ ${item[0]} == 160000 ]] || extras+=("blob ${item[1]}")
   done < <(git_work ls-files -u -z)
 }
-# It is as git makes one of HEAD, and need not be saved: no flags, nothing intended, nothing that was unmerged once, no
-# part of it in another file.
-is_plain_index() {
-  [[ -n $head && -z $(compgen -G "$user_git/sharedindex.*") ]] &&
-    git_work diff-index --cached --ita-visible-in-index --quiet "$head" -- 2>/dev/null &&
+# An index that is the same as HEAD is then as git makes one of HEAD, and need not be saved: no flags, nothing that was
+# unmerged once, no part of it in another file.
+has_plain_entries() {
+  [[ -z $(compgen -G "$user_git/sharedindex.*") ]] &&
     (set -o pipefail && git_work ls-files -c -v --resolve-undo 2>/dev/null | { ! grep -q -v '^H '; })
 }
 
@@ -80,21 +83,22 @@ is_plain_index() {
 start_state() {
   exec {state}< <(
     left=() tree= words=
+    # A repository of a submodule is none without its empty directories.
+    exec {found}< <(find "$user_git" \( -path "$user_git/objects" -o -path "$user_git/refs" -o -path "$user_git/logs" \) -prune -o \
+      -type d -empty -printf 'e%m .git/%P\0' -o -type f ! -perm 644 ! -perm 755 ! -perm 444 -printf 'm%m .git/%P\0')
     snapshot_state
-    printf '%s\0' $? "$tree" "$words" "${left[@]}"
+    printf '%s\0' $? "$tree" "$words" "${#left[@]}" "${left[@]}"
+    mapfile -d '' -t modes <&"$found"
+    ((${#modes[@]} == 0)) || printf '%s\0' "${modes[@]}"
   )
 }
 join_state() {
   local -a said=()
   mapfile -d '' -t said <&"$state"
   exec {state}<&-
-  state= left+=("${said[@]:3}")
+  state= left+=("${said[@]:4:said[3]}") modes+=("${said[@]:4+said[3]}")
   [[ ${said[0]} == 0 && -n ${said[1]} ]] || { words=${said[2]} && return 1; }
   entry tree "${said[1]}" state
-  # A repository of a submodule is none without its empty directories.
-  mapfile -d '' -t -O "${#modes[@]}" modes < <(find "$user_git" \( -path "$user_git/objects" -o -path "$user_git/refs" \
-    -o -path "$user_git/logs" \) -prune -o -type d -empty -printf 'e%m .git/%P\0' -o \
-    -type f ! -perm 644 ! -perm 755 ! -perm 444 -printf 'm%m .git/%P\0')
 }
 snapshot_state() {
   local part said

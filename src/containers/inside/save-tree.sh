@@ -124,6 +124,8 @@ join_snapshot() {
 snapshot_work() {
   local -a specs=(:/) at_once=("${AT_ONCE[@]}")
   local item tries said
+  # What the commit has made need not be packed once more to find out that it is there.
+  [[ -z $lends ]] || at_once=()
   [[ ! -e $room/fresh ]] || learn_files
   skip_large || { words='the large files could not be looked at' && return 1; }
   add_forced >"$room/said" 2>&1

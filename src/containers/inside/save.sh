@@ -88,9 +88,10 @@ make_save() {
   [[ -n $snapshot ]] || start_snapshot
   [[ $has_git == no ]] || start_state
   copy_index || return
-  head= branch= remotes=no has_unpushed=yes refs=() parents=() extras=() tags=() plain=
+  head= branch= remotes=no has_unpushed=yes refs=() parents=() extras=() tags=() plain= is_head=no
   [[ $has_git == no ]] || { find_tips && find_staged && join_state; } || return
   [[ -z $plain ]] || read -r index_is <&"$plain"
+  [[ $is_head == yes ]] || index_is=
   [[ -n $index_is || ! -f $room/user.index ]] || blobs+=(index)
   [[ -z $head || $has_unpushed == no ]] || exec {ahead}< <(own git rev-list --count "$head" --branches --not --remotes 2>/dev/null)
   join_snapshot && entry tree "$work" work || return

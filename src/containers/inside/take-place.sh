@@ -46,8 +46,13 @@ end_session() {
 # What a killed git left would stop the next one.
 remove_locks() {
   local proc name
+  local -a locks
+  shopt -s nullglob globstar
+  locks=("$user_git"/*.lock "$user_git"/refs/**/*.lock)
+  shopt -u nullglob globstar
+  ((${#locks[@]} > 0)) || return 0
   for proc in /proc/[0-9]*; do
     [[ ! -O $proc ]] || ! read -r name <"$proc/comm" || [[ $name != git && $name != git-* ]] || return 0
   done
-  find "$user_git"/{*.lock,refs} -name '*.lock' -delete
+  rm -f -- "${locks[@]}"
 } 2>/dev/null
