@@ -39,12 +39,15 @@ async function demonstrate(
   screen: Screen,
   { stop, isOnce }: { stop: Stop; isOnce: boolean },
 ): Promise<number> {
-  const { DOCKER_HOST, CONTAINER_IMAGE, LOG_LEVEL = 'warn' } = readEnvironment();
+  const { DOCKER_HOST, CONTAINER_IMAGE, LOG_LEVEL = 'warn', ...environment } = readEnvironment();
   const { config, secrets } = loadConfig({
     DATA_DIR: dir.path,
     DOCKER_HOST,
     CONTAINER_IMAGE,
     LOG_LEVEL,
+    CONTAINER_NETWORK_GUARD: environment['CONTAINER_NETWORK_GUARD'],
+    GUARD_IMAGE: environment['GUARD_IMAGE'],
+    CONTAINER_DNS: environment['CONTAINER_DNS'],
     CONTAINER_CHECK_INTERVAL_MS: '500',
   });
   const log = createLog(config.logLevel);

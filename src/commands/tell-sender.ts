@@ -10,6 +10,7 @@ import { answerMessage, type Answering } from './answer-message.ts';
 import { copiesAbout } from './copies-to.ts';
 import { mayHaveBegun, type Executed, type Tries } from './execute.ts';
 import type { LetInParts } from './let-in.ts';
+import { networkNotes, type NetworkNoteParts } from './network-notes.ts';
 import { timeAllowed, type TimeConfig } from './time-allowed.ts';
 
 export type TellParts = {
@@ -24,7 +25,7 @@ const NOTHING = { head: Buffer.alloc(0), tail: Buffer.alloc(0), totalBytes: 0, o
 
 /** The command ran: its answer, to whom its sender has copied as well, and its end. */
 export async function tellResult(
-  parts: TellParts,
+  parts: TellParts & NetworkNoteParts,
   command: Command,
   repository: Repository,
   { session, notes, result, outbox }: Executed,
@@ -51,6 +52,7 @@ export async function tellResult(
     notes: [
       ...notes,
       ...(result.note === undefined ? [] : [result.note]),
+      ...networkNotes(parts, repository, command.id, result),
       ...(isTooLate ? ['Your "cancel" came too late: the command had ended by itself.'] : []),
       ...(files?.notes ?? []),
     ],

@@ -172,6 +172,8 @@ async function runInHelper(
       // A crash in between leaves nothing.
       AutoRemove: true,
       NetworkMode: networkMode,
+      // Remapped, root is nobody on the host.
+      UsernsMode: 'host',
       CapDrop: ['ALL'],
       CapAdd: capabilities,
       SecurityOpt: ['no-new-privileges:true'],

@@ -6,7 +6,7 @@ import { isIPv4 } from 'node:net';
  * to its neighbours, and what clouds have put among the public ones. Networks for documentation are not among them: they
  * lead nowhere, or are used as public ones where there is no internet.
  */
-const CLOSED_NETWORKS: readonly string[] = [
+export const CLOSED_NETWORKS: readonly string[] = [
   '0.0.0.0/8',
   '10.0.0.0/8',
   '100.64.0.0/10',

@@ -201,6 +201,8 @@ export async function removeGuard(docker: Docker, instance: string, image: strin
       ipv4: guardRemoval(bridge, found.ipv4) ?? '',
       ipv6: guardRemoval(bridge, found.ipv6) ?? '',
     };
-    if (change.ipv4 !== '' || change.ipv6 !== '') await host.change(change);
+    if (change.ipv4 === '' && change.ipv6 === '') continue;
+    await host.change(change);
+    return;
   }
 }

@@ -102,6 +102,16 @@ test('a private engine is shared, and stops with its last user without a trace',
   const network = ['network', 'create', '-o', 'com.docker.network.bridge.name=tb-stop-test', 'named'];
   await run(...asRoot('docker', ['-H', first.dockerHost, ...network]));
   await run(...asRoot('docker', ['-H', first.dockerHost, 'network', 'create', 'unnamed']));
+  // As the bot's network guard has them.
+  const chains = ['tb-stop-test-in-012345', 'tb-stop-test-no-012345'];
+  const rules = [
+    `INPUT -i tb-stop-test -j ${chains[0]}`,
+    `${chains[0]} -j ${chains[1]}`,
+    `${chains[1]} -j REJECT`,
+  ];
+  const guard = [...chains.map((chain) => `-N ${chain}`), ...rules.map((rule) => `-A ${rule}`)];
+  const script = guard.map((words) => `iptables ${words}`).join(' && ');
+  await run(...asRoot('nsenter', ['-t', String(first.pid), '-n', 'sh', '-c', script]));
   const endOfNetwork = await watchNetwork(t, first.pid);
   const second = await startUser();
   assert.equal(second.dockerHost, first.dockerHost);

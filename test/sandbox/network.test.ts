@@ -81,6 +81,15 @@ test('private networks are not, nor the metadata of clouds; of a name server por
   }
 });
 
+test('a command that ran into it is told so in its answer, and the log has it', async () => {
+  const { text } = await stage.ask(`bash -c 'exec 3<>/dev/tcp/${FAR.private}/80'`);
+  assert.match(
+    text,
+    /^Exit code 1 [^]*10\.213\.7\.7 is out of reach[^]*neither the machine they run on nor private/,
+  );
+  assert.ok(stage.bot.lines.some(({ msg }) => msg === 'a command wanted what the network guard has closed'));
+});
+
 test("another thread's container is not", async () => {
   const address = async (threadId?: string): Promise<string> => {
     const { NetworkSettings } = await engine
@@ -125,8 +134,12 @@ test('a repository without a network: its containers have none, and commands run
   await setRepository(db, 'sample', { network: 'none' });
   const subject = '[sample#none] Work';
   ranWith((await stage.ask('git status --short; ls /sys/class/net', { subject })).text, 'lo');
-  const nowhere = await reach(FAR.public, 80, 'alice@example.com-sample#none');
-  assert.match(nowhere, /Network is unreachable/);
+  const script = `bash -c 'exec 3<>/dev/tcp/${FAR.public}/80'`;
+  const { text } = await stage.ask(script, { subject });
+  assert.match(
+    text,
+    /Network is unreachable[^]*Commands in sample have no network\. If yours needs one, ask/,
+  );
   assert.equal(await reach(FAR.public, 80), 'far\n');
 });
 

@@ -1,0 +1,36 @@
+import { closedAddresses, wantsNetwork } from '../containers/closed-network.ts';
+import type { ExecutionResult } from '../containers/execution.ts';
+import { closedNote, noNetworkNote } from '../mail/network-note.ts';
+import type { Repository } from '../store/repositories.ts';
+import type { ContainerParts } from './open-container.ts';
+
+export type NetworkNoteParts = Pick<ContainerParts, 'guard' | 'log'>;
+
+/** So much of the end of the output is looked through. */
+const LOOKED_AT_BYTES = 16 << 10;
+
+/** What the answer to a command that failed has to say of what its container does not reach; told in the log as well. */
+export function networkNotes(
+  { guard, log }: NetworkNoteParts,
+  { name, network }: Repository,
+  commandId: number,
+  { exitCode, output }: ExecutionResult,
+): string[] {
+  if (exitCode === 0) return [];
+  const text = Buffer.concat([output.head, output.tail]).subarray(-LOOKED_AT_BYTES).toString();
+  if (network === 'none') {
+    if (!wantsNetwork(text)) return [];
+    log.info(
+      { command: commandId, repository: name },
+      'a command wanted a network, which its repository has not',
+    );
+    return [noNetworkNote(name)];
+  }
+  const addresses = guard ? closedAddresses(text) : [];
+  if (addresses.length === 0) return [];
+  log.info(
+    { command: commandId, repository: name, addresses },
+    'a command wanted what the network guard has closed',
+  );
+  return [closedNote(addresses)];
+}
