@@ -44,6 +44,8 @@ export type AppSettings = {
   /** Ends the start while it still waits for a part. */
   signal: AbortSignal;
   overrides?: Overrides;
+  /** The installation that has claimed the mailbox is gone for good. */
+  takesMailbox?: boolean;
 };
 
 export type App = {
@@ -84,7 +86,7 @@ export async function startApp(settings: AppSettings): Promise<App> {
 }
 
 async function build(settings: AppSettings, closers: Closers): Promise<Omit<App, 'close'>> {
-  const { config, secrets, log, signal, overrides = {} } = settings;
+  const { config, secrets, log, signal, overrides = {}, takesMailbox = false } = settings;
   const now = overrides.now ?? (() => new Date());
   await mkdir(config.dataDir, { recursive: true, mode: 0o711 });
   const { usesEmbeddedPostgres: postgres, usesEmbeddedRedis: redis, dataDir } = config;
@@ -154,7 +156,7 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
   };
   const lifecycle = startLifecycle(parts);
   closers.add('the sweep', () => lifecycle.close());
-  const loop = startMailLoop(parts, { account: accounts.imap, lifecycle, closers, overrides });
+  const loop = startMailLoop(parts, { account: accounts.imap, lifecycle, closers, overrides, takesMailbox });
   changed.wake = () => {
     loop.wake();
     outbox.wake();

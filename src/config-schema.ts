@@ -37,6 +37,7 @@ export const schema = z.object({
   FILE_MAIL: z.enum(['yes', 'no'], 'expected yes or no').default('yes'),
   PROCESSED_MAILBOX: z.string().default('Processed'),
   REFUSED_MAILBOX: z.string().default('Refused'),
+  CLAIM_MAILBOX: z.string().default('Threadbox'),
   MAX_MAIL_AGE_MS: wholeNumber(60_000, 365 * DAY_MS, 'milliseconds', DAY_MS),
   MAX_COMMANDS_PER_HOUR: wholeNumber(1, 1_000_000, 'mails', 2000),
   MAX_COMMANDS_PER_HOUR_PER_SENDER: wholeNumber(1, 1_000_000, 'mails', 200),

@@ -22,6 +22,8 @@ export type Config = {
   mailbox: string;
   /** Where handled mail is moved to; `null`: it stays where it is. `/` separates levels. */
   folders: { processed: string; refused: string } | null;
+  /** Where it is kept who reads the mailbox; `null`: nowhere. */
+  claimMailbox: string | null;
   /** What arrived longer ago is not run: its sender is told. */
   maxMailAgeMs: number;
   /** In any hour; see src/store/hourly.ts. */
@@ -156,6 +158,9 @@ function faultsBetween(
     if (values && values[name].toLowerCase() === values.MAILBOX.toLowerCase())
       faults.push(`${name}: expected another mailbox than MAILBOX: handled mail is moved there`);
   }
+  const others = values ? [values.MAILBOX, values.PROCESSED_MAILBOX, values.REFUSED_MAILBOX] : [];
+  if (others.some((name) => name.toLowerCase() === values?.CLAIM_MAILBOX.toLowerCase()))
+    faults.push('CLAIM_MAILBOX: expected a mailbox for nothing else, or no');
   if (values?.CLIENT_IMAP_URL?.server.usesOauth || values?.CLIENT_SMTP_URL?.server.usesOauth)
     faults.push('CLIENT_IMAP_URL: auth=xoauth2 is for the mailbox of the bot alone');
   return faults;
@@ -212,6 +217,7 @@ function configOf(values: z.infer<typeof schema>): Omit<Config, 'oauth'> {
       values.FILE_MAIL === 'yes'
         ? { processed: values.PROCESSED_MAILBOX, refused: values.REFUSED_MAILBOX }
         : null,
+    claimMailbox: values.CLAIM_MAILBOX === 'no' ? null : values.CLAIM_MAILBOX,
     maxMailAgeMs: values.MAX_MAIL_AGE_MS,
     caps: {
       perSender: values.MAX_COMMANDS_PER_HOUR_PER_SENDER,

@@ -8,6 +8,8 @@ import type { Config } from './config.ts';
 import type { Lifecycle } from './lifecycle/lifecycle.ts';
 import type { LifecycleParts } from './lifecycle/parts.ts';
 import type { Account } from './mail-accounts.ts';
+import { mailboxClaim, type MailboxClaim } from './mail/inbox/mailbox-claim.ts';
+import { DEADLINES } from './mail/inbox/connect.ts';
 import { startFiler, type Filer } from './mail/inbox/filer.ts';
 import { listenToMailbox } from './mail/inbox/listen.ts';
 import type { Resolve } from './mail/sender-auth/dns.ts';
@@ -39,7 +41,14 @@ export type MailLoopParts = LifecycleParts &
     noteBounce: Outgoing['noteBounce'];
   };
 
-type Around = { account: Account; lifecycle: Lifecycle; closers: Closers; overrides: MailLoopOverrides };
+type Around = {
+  account: Account;
+  lifecycle: Lifecycle;
+  closers: Closers;
+  overrides: MailLoopOverrides;
+  /** The operator says that the installation that has claimed the mailbox is gone for good. */
+  takesMailbox: boolean;
+};
 
 /**
  * From the mailbox to the queues, and from there to the folder of what is done.
@@ -48,7 +57,7 @@ type Around = { account: Account; lifecycle: Lifecycle; closers: Closers; overri
  */
 export function startMailLoop(
   parts: MailLoopParts,
-  { account, lifecycle, closers, overrides }: Around,
+  { account, lifecycle, closers, overrides, takesMailbox }: Around,
 ): { wake: () => void } {
   const queueCommand = queueInto(parts, lifecycle);
   const { db, config, lock, log, signal, now } = parts;
@@ -89,6 +98,7 @@ export function startMailLoop(
   const listener = listenToMailbox({
     ...account,
     mailbox: config.mailbox,
+    claim: claimOf(parts, takesMailbox),
     maxMessageBytes,
     getCursor: () => readCursor(db, mailbox),
     longestLookBackMs: config.maxMailAgeMs,
@@ -106,6 +116,13 @@ export function startMailLoop(
       filer?.wake();
     },
   };
+}
+
+/** @returns null where nobody else can read the mailbox: the embedded one; and where the operator wants none */
+function claimOf({ config, installation }: MailLoopParts, takesOver: boolean): MailboxClaim | null {
+  const { claimMailbox: folder, mailbox, botAddress, imap } = config;
+  if (folder === null || imap === null) return null;
+  return mailboxClaim({ installation, mailbox, folder, takesOver, botAddress, deadlines: DEADLINES });
 }
 
 /** @returns null where mail stays where it is */

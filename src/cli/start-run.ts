@@ -7,8 +7,8 @@ import { listRepositories } from '../store/repositories.ts';
 import { listUsers } from '../store/users.ts';
 import { untilSignal } from './signals.ts';
 
-/** Runs the bot until a signal ends it. */
-export async function runBot(): Promise<void> {
+/** Runs the bot until a signal ends it. @param takesMailbox from another installation that has claimed it */
+export async function runBot(takesMailbox: boolean): Promise<void> {
   const { config, secrets } = loadConfig(readEnvironment());
   const log = createLog(config.logLevel);
   for (const line of embeddedParts(config)) log.info(line);
@@ -16,7 +16,7 @@ export async function runBot(): Promise<void> {
   const stop = untilSignal((name) => log.info(`stopping (${name})`));
   let app: App;
   try {
-    app = await startApp({ config, secrets, log, signal: stop.signal });
+    app = await startApp({ config, secrets, log, signal: stop.signal, takesMailbox });
   } catch (error) {
     if (!stop.signal.aborted) throw error;
     log.info('stopped before it had started');

@@ -12,14 +12,19 @@ before(async () => {
 });
 after(() => stage.close());
 
+/** Those on the first database that still run. */
+const bots: BotProcess[] = [];
+
 const count = (bot: BotProcess, words: RegExp): number =>
   bot.lines.filter(({ msg }) => words.test(msg)).length;
+const NOT_OURS = /^the mailbox is another Threadbox's/;
 const WAITS = /^another Threadbox works on this database/;
 
 test('of two bots on one mailbox the second waits, says so once, and takes over when the first is killed', async () => {
   const first = stage.spawn('one');
   await first.ready();
   const second = stage.spawn('two');
+  bots.push(second);
   await until(() => count(second, WAITS) === 1, 30_000);
 
   const slow = 'echo run >> /workspace/runs; sleep 4; cat /workspace/runs';
@@ -42,6 +47,7 @@ test('of two bots on one mailbox the second waits, says so once, and takes over 
 
 test('after PostgreSQL was away one of two bots works on, and the other waits again', async () => {
   const third = stage.spawn('one');
+  bots.push(third);
   await until(() => count(third, WAITS) === 1, 30_000);
   await stage.postgres.stop();
   const sent = await stage.send(ALICE, '[sample] Away', 'echo $((6*7)) after the outage');
@@ -61,4 +67,22 @@ test('whoever waits stops politely', async () => {
   assert.equal(exitCode, 0);
   assert.ok(tookMs < 10_000, `took ${Math.round(tookMs)} ms`);
   assert.equal(waiting.complaints(), '');
+});
+
+test('of two bots with two databases on one mailbox only the one that has claimed it reads, also after a crash', async () => {
+  await stage.db.raw('create database other');
+  const url = new URL(stage.settings('other')['DATABASE_URL'] ?? '');
+  url.pathname = '/other';
+  const other = stage.spawn('other', { DATABASE_URL: url.href });
+  await until(() => count(other, NOT_OURS) === 1, 30_000);
+  const sent = await stage.send(ALICE, '[sample#claim] Once', 'echo $((6*7)) by the owner');
+  ranWith((await stage.answerTo(sent)).text, '42 by the owner');
+
+  await Promise.all(bots.map((bot) => bot.kill('SIGKILL')));
+  const waiting = await stage.send(ALICE, '[sample#claim] Waits', 'echo $((6*7)) by the owner again');
+  const owner = stage.spawn('one');
+  ranWith((await stage.answerTo(waiting)).text, '42 by the owner again');
+  assert.equal(count(owner, NOT_OURS), 0);
+  for (const id of [sent, waiting]) assert.equal((await stage.answersTo(id)).length, 1);
+  assert.equal(count(other, NOT_OURS), 1);
 });

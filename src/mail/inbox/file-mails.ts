@@ -1,5 +1,6 @@
 import type { FetchMessageObject, ImapFlow } from 'imapflow';
 import { within, type Deadlines } from './connect.ts';
+import { makeFolder } from './folders.ts';
 import { uidSet, uidValidityOf } from './uids.ts';
 
 /** A mail whose outcome is recorded, and where the server had it. */
@@ -155,18 +156,4 @@ async function ensureFolder(client: ImapFlow, folder: string[], timeoutMs: numbe
   const path = known.get(name) ?? (await makeFolder(client, folder, timeoutMs));
   known.set(name, path);
   return path;
-}
-
-async function makeFolder(client: ImapFlow, folder: string[], timeoutMs: number): Promise<string> {
-  try {
-    return (await within(client, timeoutMs, client.mailboxCreate(folder))).path;
-  } catch (error) {
-    // Not every server says by a code that it is there already (RFC 5530: ALREADYEXISTS).
-    const path = folder.join(client.namespace?.delimiter ?? '/');
-    const status = await within(client, timeoutMs, client.status(path, { uidValidity: true })).catch(
-      () => null,
-    );
-    if (status) return path;
-    throw error;
-  }
 }

@@ -46,17 +46,25 @@ async function keepReading(reader: Reader, onState: ListenOptions['onState'] = (
   const { log, signal } = reader;
   const { pauses } = reader.timings;
   const part = watchPart('IMAP', log);
+  const ownership = watchPart('the mailbox', log, {
+    up: 'is ours',
+    down: "is another Threadbox's: this one reads nothing until that has changed",
+  });
   let failures = 0;
   while (!signal.aborted) {
     const startedAt = performance.now();
     try {
       await readMailbox(reader, () => {
         part.isUp();
+        ownership.isUp();
         onState('listening');
       });
     } catch (error) {
       if (signal.aborted) return;
-      part.isDown(error as Error);
+      if ((error as { code?: string }).code === 'MAILBOX_CLAIMED') {
+        part.isUp();
+        ownership.isDown(error as Error);
+      } else part.isDown(error as Error);
       onState('away');
       // Not at the first success: a server that accepts and drops would be asked without a pause.
       const hasHeld = performance.now() - startedAt > pauses.longestMs;

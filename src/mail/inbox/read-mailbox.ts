@@ -3,6 +3,7 @@ import type { MailServer } from '../../config.ts';
 import type { Log } from '../../log.ts';
 import type { Credential } from '../oauth.ts';
 import { retryForEver, type Pauses } from '../../retry.ts';
+import type { MailboxClaim } from './mailbox-claim.ts';
 import { openMailbox, type Deadlines } from './connect.ts';
 import { fetchListed, fetchNext, fetchRemains, type FetchedMessage } from './fetch-messages.ts';
 import { hearNews } from './news.ts';
@@ -24,6 +25,8 @@ export type Reader = {
   password: Credential;
   mailbox: string;
   maxMessageBytes: number;
+  /** Where it may be another's: nothing is read before it is known to be ours. */
+  claim?: MailboxClaim | null;
   /** How far back the first look at a mailbox goes that took the place of another. */
   longestLookBackMs: number;
   getCursor: () => Promise<StoredCursor | null>;
@@ -61,6 +64,8 @@ export async function readMailbox(reader: Reader, onListening: () => void): Prom
       await takeListed(session);
       onListening();
       isAnnounced = await news.wait(timings.lookEveryMs);
+      // Nobody waits then.
+      if (!isAnnounced) await reader.claim?.checkChanged(client);
     }
   } catch (error) {
     reader.obstacle = afterFailure(reader.obstacle, session.cursor.uidValidity, session.asked);
@@ -74,10 +79,12 @@ export async function readMailbox(reader: Reader, onListening: () => void): Prom
 /** Finds the place to go on at; where there is none yet, takes what arrived lately and remembers the place. */
 async function start(session: Session): Promise<void> {
   const { client, reader, cursor } = session;
+  const takenOverAt = (await reader.claim?.check(client)) ?? null;
   const stored = await untilDone(reader, () => reader.getCursor());
   const { firstLook, recentUids, ...place } = await startingPlace(client, stored, new Date(), {
     ...reader.timings,
     longestLookBackMs: reader.longestLookBackMs,
+    takenOverAt,
   });
   Object.assign(cursor, place);
   // UIDs name other mails now.
@@ -95,6 +102,7 @@ const FIRST_LOOK = {
   new: 'first look at the mailbox',
   moved: 'first look at this mailbox, which has taken the place of another',
   rebuilt: 'the server has rebuilt the mailbox (another UIDVALIDITY)',
+  'taken-over': 'this mailbox was taken over from another Threadbox',
   renumbered: 'the server has gone back in numbering the mails',
 };
 

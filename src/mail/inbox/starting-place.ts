@@ -15,8 +15,15 @@ export type StoredCursor = Cursor & { movedAt?: Date };
 export type StartingPlace = Cursor & {
   /** What to take before anything after `lastUid`, in order; only at a first look. */
   recentUids: number[];
-  firstLook: null | { reason: 'new' | 'moved' | 'rebuilt' | 'renumbered'; since: Date; olderMails: number };
+  firstLook: null | {
+    reason: 'new' | 'moved' | 'taken-over' | 'rebuilt' | 'renumbered';
+    since: Date;
+    olderMails: number;
+  };
 };
+
+/** `takenOverAt`: see {@link startingPlace}. */
+type StartingLimits = Deadlines & { longestLookBackMs: number; takenOverAt: Date | null };
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -25,28 +32,41 @@ const DAY_MS = 24 * HOUR_MS;
  * Where to go on in the mailbox that is open. At the first look ever, mail of the last hour is taken and older mail left
  * alone. After the server has numbered the mailbox anew, what arrived since the cursor moved last is taken, and an hour
  * more: whoever records it knows what it has already. The same where the mailbox has taken the place of another one, though
- * no further back than `longestLookBackMs`: nobody knows what else it holds.
+ * no further back than `longestLookBackMs`: nobody knows what else it holds. Where it was taken over from another
+ * installation since, what arrived before is left alone: that one may have run it.
  */
 export async function startingPlace(
   client: ImapFlow,
   cursor: StoredCursor | null,
   now: Date,
-  { longestLookBackMs, ...deadlines }: Deadlines & { longestLookBackMs: number },
+  { longestLookBackMs, takenOverAt, ...deadlines }: StartingLimits,
 ): Promise<StartingPlace> {
   const uidValidity = uidValidityOf(client);
   const newest = await newestUid(client, deadlines);
   const isKnown = cursor?.uidValidity === uidValidity;
-  if (isKnown && cursor.lastUid <= newest) {
+  const isTaken = takenOverAt !== null && takenOverAt > (cursor?.movedAt ?? new Date(0));
+  if (isKnown && !isTaken && cursor.lastUid <= newest) {
     return { uidValidity, lastUid: cursor.lastUid, recentUids: [], firstLook: null };
   }
   const isMoved = cursor?.uidValidity === 0;
   const readAtMs = Math.min(now.getTime(), cursor?.movedAt?.getTime() ?? now.getTime()) - HOUR_MS;
-  const since = new Date(isMoved ? Math.max(readAtMs, now.getTime() - longestLookBackMs) : readAtMs);
+  const furthestMs = isTaken ? takenOverAt.getTime() : isMoved ? now.getTime() - longestLookBackMs : 0;
+  const since = new Date(Math.max(readAtMs, furthestMs));
   const recentUids = (await uidsSince(client, since, deadlines)).filter((uid) => uid <= newest);
   const exists = client.mailbox ? client.mailbox.exists : 0;
-  const reason = cursor === null ? 'new' : isMoved ? 'moved' : isKnown ? 'renumbered' : 'rebuilt';
+  const reason = whyAnew(cursor, { isTaken, isMoved, isKnown });
   const olderMails = Math.max(0, exists - recentUids.length);
   return { uidValidity, lastUid: newest, recentUids, firstLook: { reason, since, olderMails } };
+}
+
+function whyAnew(
+  cursor: StoredCursor | null,
+  { isTaken, isMoved, isKnown }: { isTaken: boolean; isMoved: boolean; isKnown: boolean },
+): NonNullable<StartingPlace['firstLook']>['reason'] {
+  if (isTaken) return 'taken-over';
+  if (cursor === null) return 'new';
+  if (isMoved) return 'moved';
+  return isKnown ? 'renumbered' : 'rebuilt';
 }
 
 /** The highest UID there is or was. */
