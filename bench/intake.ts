@@ -13,7 +13,6 @@ import { residentMegabytes, startBot, type BotProcess } from './bot-process.ts';
 import { backlogMail } from './backlog-mail.ts';
 import type { Progress } from './measures.ts';
 
-const MAILS = 10_000;
 /** As many as the bot asks for at once. */
 const AT_ONCE = 32;
 const LOOK_EVERY_MS = 20;
@@ -29,8 +28,7 @@ type IntakeSeries = Record<'values' | 'floors' | 'memory', number[]>;
  */
 export async function intake(
   closers: Closers,
-  rounds: number,
-  signal: AbortSignal,
+  { mails, rounds, signal }: { mails: number; rounds: number; signal: AbortSignal },
   progress: Progress,
 ): Promise<IntakeSeries> {
   const dir = await mkdtemp(join(tmpdir(), 'threadbox-bench-'));
@@ -43,8 +41,8 @@ export async function intake(
   closers.add('the embedded parts', () => embedded.close());
   const mail = embedded.mail as EmbeddedMail;
   const series: IntakeSeries = { values: [], floors: [], memory: [] };
-  await deliver(mail, mail.botAddress, signal);
-  progress('mails delivered', MAILS, MAILS);
+  await deliver(mail, mails, signal);
+  progress('mails delivered', mails, mails);
   for (let round = 0; round < rounds; round += 1) {
     const [databaseUrl, drop] = await newDatabase(embedded.databaseUrl as string, `round_${round}`);
     const db = openDatabase(databaseUrl);
@@ -63,7 +61,13 @@ export async function intake(
         join(dir, 'bot.log'),
       );
       try {
-        series.values.push(await untilTaken(db, bot, series.memory, AbortSignal.any([signal, bot.died])));
+        series.values.push(
+          await untilTaken(db, bot, {
+            mails,
+            memory: series.memory,
+            signal: AbortSignal.any([signal, bot.died]),
+          }),
+        );
       } catch (error) {
         if (!signal.aborted) console.error(await bot.lastWords());
         throw error;
@@ -74,8 +78,8 @@ export async function intake(
       await db.destroy();
       await drop();
     }
-    series.floors.push(await rawIntake(mail, signal));
-    progress(`${MAILS} mails taken`, round + 1, rounds);
+    series.floors.push(await rawIntake(mail, mails, signal));
+    progress(`${mails} mails taken`, round + 1, rounds);
   }
   return series;
 }
@@ -104,18 +108,22 @@ function botSettings(
 }
 
 /** @returns mails a second, from the first batch that is recorded to the last command that is stored */
-async function untilTaken(db: Db, bot: BotProcess, memory: number[], signal: AbortSignal): Promise<number> {
+async function untilTaken(
+  db: Db,
+  bot: BotProcess,
+  { mails, memory, signal }: { mails: number; memory: number[]; signal: AbortSignal },
+): Promise<number> {
   const [first, startedAt] = await firstBatch(db, signal);
   for (;;) {
     signal.throwIfAborted();
     memory.push(await residentMegabytes(bot.pid));
-    if ((await count(db, { state: 'handled' })) >= MAILS) break;
+    if ((await count(db, { state: 'handled' })) >= mails) break;
     await pause(LOOK_EVERY_MS * 5, undefined, { signal });
   }
   const tookMs = performance.now() - startedAt;
   const [row] = await db('commands').count<{ count: string }[]>();
-  if (Number(row?.count) !== MAILS) throw new Error(`Expected ${MAILS} commands, got ${row?.count}`);
-  return ((MAILS - first) / tookMs) * 1000;
+  if (Number(row?.count) !== mails) throw new Error(`Expected ${mails} commands, got ${row?.count}`);
+  return ((mails - first) / tookMs) * 1000;
 }
 
 async function firstBatch(db: Db, signal: AbortSignal): Promise<[number, number]> {
@@ -140,13 +148,14 @@ async function connect(mail: EmbeddedMail, user: string): Promise<ImapFlow> {
   return client;
 }
 
-async function deliver(mail: EmbeddedMail, to: string, signal: AbortSignal): Promise<void> {
+async function deliver(mail: EmbeddedMail, mails: number, signal: AbortSignal): Promise<void> {
+  const to = mail.botAddress;
   let next = 0;
   await Promise.all(
     Array.from({ length: CONNECTIONS }, async () => {
       const client = await connect(mail, to);
       try {
-        while (next < MAILS) {
+        while (next < mails) {
           signal.throwIfAborted();
           const index = next;
           next += 1;
@@ -160,20 +169,20 @@ async function deliver(mail: EmbeddedMail, to: string, signal: AbortSignal): Pro
 }
 
 /** Fetched and parsed, and no more. @returns mails a second */
-async function rawIntake(mail: EmbeddedMail, signal: AbortSignal): Promise<number> {
+async function rawIntake(mail: EmbeddedMail, mails: number, signal: AbortSignal): Promise<number> {
   const client = await connect(mail, mail.botAddress);
   try {
     await client.mailboxOpen('INBOX', { readOnly: true });
     const startedAt = performance.now();
-    for (let uid = 1; uid <= MAILS; uid += AT_ONCE) {
+    for (let uid = 1; uid <= mails; uid += AT_ONCE) {
       signal.throwIfAborted();
-      const range = `${uid}:${Math.min(uid + AT_ONCE - 1, MAILS)}`;
+      const range = `${uid}:${Math.min(uid + AT_ONCE - 1, mails)}`;
       for (const { source } of await client.fetchAll(range, { uid: true, source: true }, { uid: true })) {
         const { text } = await simpleParser(source as Buffer);
         if (!text?.includes('npm test')) throw new Error('A mail of the backlog lost its command');
       }
     }
-    return (MAILS / (performance.now() - startedAt)) * 1000;
+    return (mails / (performance.now() - startedAt)) * 1000;
   } finally {
     await client.logout();
   }

@@ -36,15 +36,16 @@ const INTAKES = 5;
 const PARTS = ['mail', 'lifecycle', 'intake'] as const;
 type Part = (typeof PARTS)[number];
 
-const USAGE = `npm run bench [-- --only PART] [--json FILE] [--runs N] [--rounds N]
+const USAGE = `npm run bench [-- --only PART] [--json FILE] [--runs N] [--rounds N] [--mails N]
 
   --only PART   measures only a part: mail is (a) to (d), lifecycle (e) to (g), intake (h)
   --json FILE   also writes the rows to FILE
   --runs N      how often each mail, save and restore is measured, ${FEWEST_RUNS} or more (${FEWEST_RUNS} if not given)
   --rounds N    how often 200 mails are sent at once (20 if not given; fewer for a quick look)
+  --mails N     how many lie there in (h) (10,000 if not given; fewer for a quick look)
 `;
 
-type Options = { runs: number; rounds: number; signal: AbortSignal };
+type Options = { runs: number; rounds: number; mails: number; signal: AbortSignal };
 /** `more`: what is to be printed below the rows. */
 type Measured = { rows: Row[]; more: string };
 
@@ -74,12 +75,13 @@ const measureIn: Record<Part, (options: Options, closers: Closers) => Promise<Me
     ];
     return { rows, more: '' };
   },
-  async intake({ signal }, closers) {
-    console.log('delivering 10,000 mails ...');
-    const taken = await intake(closers, INTAKES, signal, progress);
+  async intake({ mails, rounds: asked, signal }, closers) {
+    console.log(`delivering ${mails} mails ...`);
+    const rounds = Math.min(asked, INTAKES);
+    const taken = await intake(closers, { mails, rounds, signal }, progress);
     const empty = await emptyProgramMemory(INTAKES);
     const rows = [
-      row('(h) a backlog of 10,000 mails', 'mails/s', taken, 'more'),
+      row(`(h) a backlog of ${mails} mails`, 'mails/s', taken, 'more'),
       row('(h) resident memory meanwhile', 'MB', { values: taken.memory, floors: empty }, 'less'),
     ];
     return { rows, more: '' };
@@ -150,6 +152,7 @@ async function main(): Promise<number> {
       json: { type: 'string' },
       runs: { type: 'string', default: String(FEWEST_RUNS) },
       rounds: { type: 'string', default: '20' },
+      mails: { type: 'string', default: '10000' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
@@ -159,10 +162,11 @@ async function main(): Promise<number> {
   }
   const runs = wholeNumber(values.runs, 'runs', FEWEST_RUNS);
   const rounds = wholeNumber(values.rounds, 'rounds', 1);
+  const mails = wholeNumber(values.mails, 'mails', 1);
   const parts = partsOf(values.only);
   const stop = untilSignal();
   try {
-    const rows = await bench(parts, { runs, rounds, signal: stop.signal });
+    const rows = await bench(parts, { runs, rounds, mails, signal: stop.signal });
     if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(rows, null, 2)}\n`);
     return 0;
   } catch (error) {

@@ -1,7 +1,7 @@
 import type { Closers } from './closers.ts';
 import { IntakeLoop } from './commands/intake-loop.ts';
 import { runCommand, type CommandParts } from './commands/run-command.ts';
-import { giveUpMessage, takeMessage } from './commands/take-message.ts';
+import { giveUpMessage, readMail, takeMessage } from './commands/take-message.ts';
 import { tellOwedNotices } from './commands/tell-owed.ts';
 import { untilResumed } from './commands/until-resumed.ts';
 import type { Config } from './config.ts';
@@ -20,6 +20,7 @@ import { mailsToFile, markFiled } from './store/filing.ts';
 import { HourlyCaps } from './store/hourly.ts';
 import type { MailboxLock } from './store/mailbox-lock.ts';
 import { readCursor, recordIncoming } from './store/messages.ts';
+import { shareQueries } from './store/shared-queries.ts';
 
 /** A larger mail is answered with a word on why it was not read. */
 const MAX_MESSAGE_BYTES = 20 << 20;
@@ -68,14 +69,17 @@ export function startMailLoop(
   const filer = startFiling(parts, { account, mailbox, closers });
 
   const checkSender = openSenderCheck(config, { resolve: overrides.resolve, now, log });
-  const hourlyCaps = new HourlyCaps(config.caps);
-  const taking = { db, config, maxMessageBytes, now, log, answerControl, checkSender, hourlyCaps };
+  const hourlyCaps = new HourlyCaps(db, config.caps);
+  const queries = shareQueries(db);
+  const taking = { db, queries, config, maxMessageBytes, now, log, answerControl, checkSender, hourlyCaps };
   const intake = new IntakeLoop({
     db,
-    take: async (message) => {
-      await parts.noteBounce(message.raw);
-      return takeMessage(taking, message);
+    read: readMail,
+    take: async (mail) => {
+      await parts.noteBounce(mail.received.raw);
+      return takeMessage(taking, mail);
     },
+    mayShare: (mails, inHand) => hourlyCaps.hasRoomFor(mails, inHand),
     giveUp: (message, fault) => giveUpMessage(taking, message, fault),
     database: parts.states.database,
     resume: async () => {
@@ -87,9 +91,12 @@ export function startMailLoop(
     onTaken: (taken) => {
       if (taken.kind === 'command') queueCommand(taken.threadId, taken.commandId);
       else if (taken.kind === 'answered' || taken.isTold) parts.wakeOutbox();
-      filer?.wake();
     },
-    onCaughtUp: () => tellOwedNotices({ ...taking, wakeOutbox: parts.wakeOutbox }),
+    onCaughtUp: async () => {
+      // Filing has time: it does not compete with a backlog, and one move does for many mails.
+      filer?.wake();
+      await tellOwedNotices({ ...taking, wakeOutbox: parts.wakeOutbox });
+    },
     isOurs: () => lock.isHeld(),
     log,
   });

@@ -4,12 +4,12 @@ import { addressesIn, type ParsedMessage } from '../mail/parse.ts';
 import { isSameMailbox } from '../mail/sender.ts';
 import { replayReason } from '../mail/sender-auth/replay.ts';
 import type { SenderCheck } from '../mail/sender-auth/sender-check.ts';
-import type { Db } from '../store/database.ts';
-import { isRepeated, type ReceivedMessage } from '../store/messages.ts';
-import { isLetIn } from './let-in.ts';
+import type { ReceivedMessage } from '../store/messages.ts';
+import type { SharedQueries } from '../store/shared-queries.ts';
+import { isLetInBy } from './let-in.ts';
 
 export type AdmitParts = {
-  db: Db;
+  queries: Pick<SharedQueries, 'isRegistered' | 'isRepeated'>;
   config: Pick<
     Config,
     'allowedLists' | 'allowedSenders' | 'botAddress' | 'botAliases' | 'senderAuth' | 'dateToleranceMs'
@@ -27,7 +27,7 @@ export type Admission = { sender: string; signatureIds: string[] } | { dropped: 
  * @throws with `code: 'SENDER_UNKNOWN_YET'` when that cannot be found out now; and when the database cannot be asked
  */
 export async function admit(
-  { db, config, checkSender }: AdmitParts,
+  { queries, config, checkSender }: AdmitParts,
   received: ReceivedMessage,
   message: ParsedMessage,
 ): Promise<Admission> {
@@ -35,7 +35,8 @@ export async function admit(
   if (loop !== null) return { dropped: loop };
   const { sender, date, messageId, bodyHash } = message;
   if (sender === null) return { dropped: 'From is not one single address' };
-  if (!(await isLetIn({ db, config }, sender))) return { dropped: 'the sender is not allowed' };
+  if (!(await isLetInBy(config, sender, queries.isRegistered)))
+    return { dropped: 'the sender is not allowed' };
 
   const { raw, isTruncated, receivedAt } = received;
   const verdict = await checkSender({ raw, isTruncated, sender, receivedAt });
@@ -53,8 +54,8 @@ export async function admit(
   }
   // Only now: a stranger could claim somebody else's Message-ID beforehand.
   const { signatureIds } = verdict;
-  const mail = { address: sender, messageId, bodyHash, raw, signatureIds };
-  if (await isRepeated(db, mail, { isVerified })) return { dropped: 'the same mail was taken before' };
+  const mail = { id: received.id, address: sender, messageId, bodyHash, signatureIds, isVerified };
+  if (await queries.isRepeated(mail)) return { dropped: 'the same mail was taken before' };
   return { sender, signatureIds };
 }
 

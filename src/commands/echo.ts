@@ -1,5 +1,5 @@
 import { renderNotice } from '../mail/notices.ts';
-import type { Builtin, LoggedCommand } from '../store/commands.ts';
+import type { Builtin, LastCommand } from '../store/commands.ts';
 import { settleMessage, type MessageFacts, type ReceivedMessage } from '../store/messages.ts';
 import { tellsNow } from '../store/told-notices.ts';
 import { answerMessage } from './answer-message.ts';
@@ -29,7 +29,7 @@ type Asked = {
  */
 export function isEcho(
   { script, builtin, hasFiles, isReply, receivedAt }: Asked,
-  last: Pick<LoggedCommand, 'script' | 'state' | 'exitCode' | 'endedAt'> | undefined,
+  last: LastCommand | null,
 ): boolean {
   if (hasFiles || builtin !== null) return false;
   if (!last?.endedAt || last.state !== 'finished' || last.script !== script) return false;

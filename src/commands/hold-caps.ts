@@ -28,7 +28,7 @@ export async function dropOverCap(
 ): Promise<Taken | null> {
   const { db, hourlyCaps, now, log } = parts;
   const address = facts.address as string;
-  const reached = await hourlyCaps.reached(db, { address, threadId, messageId: received.id });
+  const reached = await hourlyCaps.reached({ address, threadId, messageId: received.id });
   if (!reached || (isControl && reached.cap !== 'writtenPerAddress')) return null;
   const reason = `more than ${reached.maximum} ${REASONS[reached.cap]}`;
   const isTold = await db.transaction(async (transaction) => {

@@ -4,17 +4,25 @@ import { PATIENT, pauseMs } from '../retry.ts';
 import { isDatabaseAway, type Db } from '../store/database.ts';
 import { countAttempt, nextReceived, type ReceivedMessage } from '../store/messages.ts';
 import { isSenderUnknownYet } from './admit.ts';
+import { Lanes } from './lanes.ts';
 import type { Taken } from './settle.ts';
+import { senderOf, type ReadMail } from './take-message.ts';
 
 /** A message that fails this often for a reason of its own is set aside, so that it cannot hold up the others. */
 const MOST_ATTEMPTS = 3;
 
+/** So many are looked up at once, or fewer of so many bytes; and no more while more than that is in hand. */
+const PORTION = { count: 64, bytes: 4 << 20 };
+
 export type IntakeParts = {
   db: Db;
-  take: (message: ReceivedMessage) => Promise<Taken>;
+  read: (message: ReceivedMessage) => Promise<ReadMail>;
+  take: (mail: ReadMail) => Promise<Taken>;
   /** Sets aside a message that cannot be taken. */
   giveUp: (message: ReceivedMessage, fault: Error) => Promise<Taken>;
   onTaken: (taken: Taken) => void;
+  /** Whether so many can be taken side by side, besides those in hand; otherwise each waits for the one before. */
+  mayShare: (mails: number, inHand: number) => Promise<boolean>;
   /** No message is left to be taken: what is told of several at once is told now. */
   onCaughtUp: () => Promise<void>;
   /** False while another bot works on the database: then nothing is taken until woken. */
@@ -28,7 +36,10 @@ export type IntakeParts = {
   log: Log;
 };
 
-/** Handles recorded messages one after the other, in the order of their arrival, also those of before a restart. */
+/**
+ * Handles recorded messages in the order of their arrival, also those of before a restart: each sender's one after the
+ * other, those of different senders side by side. What is in hand is bounded by its bytes.
+ */
 export class IntakeLoop {
   readonly #parts: IntakeParts;
   readonly #ended: Promise<void>;
@@ -47,7 +58,7 @@ export class IntakeLoop {
     this.#wakeUp();
   }
 
-  /** Resolves when the message in hand is settled; the rest waits in the database. */
+  /** Resolves when the messages in hand are settled; the rest waits in the database. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#wakeUp();
@@ -89,25 +100,70 @@ export class IntakeLoop {
 
   /** @returns false when messages are left that must be tried again after a pause */
   async #pass(): Promise<boolean> {
-    let isClean = true;
-    for (let afterId = 0; !this.#isClosed && this.#parts.isOurs();) {
-      const message = await nextReceived(this.#parts.db, afterId);
-      this.#parts.database.isUp();
-      if (message === null) {
-        await this.#parts.onCaughtUp();
-        return isClean;
+    const { db, database, onCaughtUp } = this.#parts;
+    const lanes = new Lanes();
+    const pass = { lanes, isClean: true };
+    try {
+      for (let afterId = 0; this.#goesOn(lanes);) {
+        await lanes.until(PORTION);
+        const messages = await nextReceived(db, afterId, PORTION);
+        database.isUp();
+        const last = messages.at(-1);
+        if (last) {
+          await this.#share(pass, messages);
+          afterId = last.id;
+        } else if (lanes.count > 0) {
+          await lanes.idle();
+        } else {
+          await onCaughtUp();
+          return pass.isClean;
+        }
       }
-      afterId = message.id;
-      if (!(await this.#handle(message))) isClean = false;
+    } finally {
+      await lanes.idle();
     }
+    await lanes.ended();
     return true;
   }
 
+  #goesOn(lanes: Lanes): boolean {
+    return !this.#isClosed && this.#parts.isOurs() && !lanes.hasFailed;
+  }
+
+  /** Puts messages into their senders' lanes. */
+  async #share(
+    pass: { lanes: Lanes; isClean: boolean },
+    messages: readonly ReceivedMessage[],
+  ): Promise<void> {
+    const { read, mayShare } = this.#parts;
+    const { lanes } = pass;
+    let isSideBySide = await mayShare(messages.length, lanes.count);
+    if (!isSideBySide) {
+      await lanes.idle();
+      isSideBySide = await mayShare(messages.length, 0);
+    }
+    // All are read before the first is judged, while those before them wait for the database: then they ask together.
+    const mails: ReadMail[] = [];
+    for (const message of messages) {
+      if (!this.#goesOn(lanes)) return;
+      mails.push(await read(message));
+    }
+    for (const mail of mails) {
+      if (!isSideBySide) await lanes.idle();
+      lanes.add(senderOf(mail), mail.received.raw.length, async () => {
+        if (this.#goesOn(lanes) && !(await this.#handle(mail))) pass.isClean = false;
+      });
+    }
+    // One that came alone is followed by none.
+    if (messages.length === 1) await lanes.idle();
+  }
+
   /** @returns false when the message is to be tried again */
-  async #handle(message: ReceivedMessage): Promise<boolean> {
+  async #handle(mail: ReadMail): Promise<boolean> {
     const { db, take, giveUp, onTaken, log } = this.#parts;
+    const { received: message } = mail;
     try {
-      const taken = await take(message);
+      const taken = await take(mail);
       if (taken.kind === 'dropped' || taken.kind === 'failed') {
         log.info({ message: message.id, outcome: taken.kind, reason: taken.reason }, 'message not run');
       }

@@ -2,6 +2,7 @@ import type { Log } from '../log.ts';
 import { renderNotice, type Notice } from '../mail/notices.ts';
 import type { Db } from '../store/database.ts';
 import {
+  HandledByAnother,
   settleMessage,
   type MessageFacts,
   type MessageOutcome,
@@ -9,6 +10,7 @@ import {
   type OwedNotice,
   type ReceivedMessage,
 } from '../store/messages.ts';
+import type { SharedQueries } from '../store/shared-queries.ts';
 import { answerMessage, type AnswerContent, type Answering } from './answer-message.ts';
 
 /** What became of a message: a command in its thread's queue, an answer that says why not, or nothing, for a recorded reason. */
@@ -53,14 +55,15 @@ export async function answerOnly(
 
 /** Nothing is answered, for a recorded reason. @param owes what its sender is told later, with others */
 export async function settle(
-  db: Db,
-  received: ReceivedMessage,
+  { queries }: { queries: Pick<SharedQueries, 'store'> },
+  { id }: ReceivedMessage,
   outcome: Extract<MessageOutcome, 'dropped' | 'failed'>,
   reason: string,
   facts: MessageFacts | null,
   owes?: OwedNotice,
 ): Promise<Taken> {
-  await settleMessage(db, received.id, { outcome, reason, threadId: null, ...(owes && { owes }) }, facts);
+  const settled = { outcome, reason, ...(owes && { owes }) };
+  if (!(await queries.store({ id, facts, settled, command: null }))) throw new HandledByAnother(id);
   return { kind: outcome, reason };
 }
 

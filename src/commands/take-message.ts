@@ -3,19 +3,12 @@ import type { Notice } from '../mail/notices.ts';
 import { parseMessage, type ParsedMessage } from '../mail/parse.ts';
 import { stripReplyPrefixes } from '../mail/reply-prefixes.ts';
 import { readTyped } from '../mail/reply-text.ts';
-import { lastCommands, queueCommand } from '../store/commands.ts';
 import { isUniqueViolation } from '../store/database.ts';
 import type { HourlyCaps } from '../store/hourly.ts';
-import {
-  answeredThread,
-  conversationThread,
-  settleMessage,
-  type MessageFacts,
-  type ReceivedMessage,
-} from '../store/messages.ts';
-import { listRepositories, listRepositoriesFor, type Repository } from '../store/repositories.ts';
-import { ensureThread, storedThread } from '../store/threads.ts';
-import { ensureUser } from '../store/users.ts';
+import { HandledByAnother, type MessageFacts, type ReceivedMessage } from '../store/messages.ts';
+import { listRepositories, type Repository } from '../store/repositories.ts';
+import type { SharedQueries } from '../store/shared-queries.ts';
+import type { StoredThread } from '../store/threads.ts';
 import { findThread, type FoundThread, type ThreadRef } from '../threads/find-thread.ts';
 import { bodyRepositoryLine, plusAddressName, repositoryTag, subjectKey } from '../threads/identity.ts';
 import { admit, type AdmitParts } from './admit.ts';
@@ -34,32 +27,45 @@ export type Intake = ControlParts &
   AdmitParts &
   TokenParts & {
     config: Pick<Config, 'maxMailAgeMs' | 'threadBy' | 'repliesToAll'> & TimeConfig;
+    queries: SharedQueries;
     hourlyCaps: HourlyCaps;
     maxMessageBytes: number;
   };
 
+/** A recorded message, read; or why it cannot be. */
+export type ReadMail = { received: ReceivedMessage; message: ParsedMessage | { unreadable: string } };
+
+export async function readMail(received: ReceivedMessage): Promise<ReadMail> {
+  try {
+    return { received, message: await parseMessage(received.raw) };
+  } catch (error) {
+    return { received, message: { unreadable: (error as Error).message } };
+  }
+}
+
+/** What one sender's mails come to can depend on those before them; it never depends on what others write. */
+export const senderOf = ({ message }: ReadMail): string => ('sender' in message && message.sender) || '';
+
 /**
- * The way of one message, from its bytes to a queued command. Everything it decides is stored in one transaction, so
- * after a crash it is simply taken again.
+ * The way of one message, from its values to a queued command. Everything it decides is stored in one transaction, so
+ * after a crash it is simply taken again. Messages of different senders may be on it side by side: they share queries and
+ * transactions then. Of one sender, the one before has to be settled.
  *
  * @throws when the database cannot be asked, or the sender cannot be verified now; the message stays as it is then.
  */
-export async function takeMessage(intake: Intake, received: ReceivedMessage): Promise<Taken> {
-  const { db } = intake;
-  let message: ParsedMessage;
-  try {
-    message = await parseMessage(received.raw);
-  } catch (error) {
-    return settle(db, received, 'failed', `not readable as a mail: ${(error as Error).message}`, null);
+export async function takeMessage(intake: Intake, { received, message }: ReadMail): Promise<Taken> {
+  const { queries } = intake;
+  if ('unreadable' in message) {
+    return settle(intake, received, 'failed', `not readable as a mail: ${message.unreadable}`, null);
   }
   const admission = await admit(intake, received, message);
   if ('dropped' in admission) {
-    return settle(db, received, 'dropped', admission.dropped, factsOf(message));
+    return settle(intake, received, 'dropped', admission.dropped, factsOf(message));
   }
   const { sender, signatureIds } = admission;
   const facts = { ...factsOf(message), signatureIds, copyTo: await copiesTo(intake, message) };
   if (intake.now().getTime() - received.receivedAt.getTime() > intake.config.maxMailAgeMs) {
-    return settle(db, received, 'dropped', 'too old to be run', facts, 'too-old');
+    return settle(intake, received, 'dropped', 'too old to be run', facts, 'too-old');
   }
   if (received.isTruncated) {
     const { sizeBytes } = received;
@@ -73,13 +79,13 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
   if (token.missing !== null) {
     return refuseWithinCaps(intake, received, facts, { kind: 'token-missing', problem: token.missing });
   }
-  const repositories = await listRepositoriesFor(db, sender);
+  const repositories = await queries.repositoriesFor(sender);
   const { text: typed, doubt } = readTyped(message.text);
   const bodyLine = bodyRepositoryLine(typed);
   const known = { sender, repositories, bodyLine, ofToken: token.thread };
   const found = await threadOf(intake, message, known);
   // Not always under the id that was found: two threads may have wanted the same one.
-  const thread = found.kind === 'thread' ? await storedThread(db, { address: sender, ...found }) : null;
+  const thread = found.kind === 'thread' ? await queries.storedThread({ ...found, address: sender }) : null;
   const withoutPrefixes = stripReplyPrefixes(message.subject);
   const subjectRest = repositoryTag(message.subject)?.rest ?? withoutPrefixes;
   const isReply = message.inReplyTo !== null || withoutPrefixes !== message.subject.trim();
@@ -90,7 +96,7 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
   if (overCap) return overCap;
   if (control) {
     const ofAll = async () =>
-      threadOf(intake, message, { ...known, repositories: await listRepositories(db) });
+      threadOf(intake, message, { ...known, repositories: await listRepositories(intake.db) });
     const taken = await takeControlWord(intake, received, facts, { control, found, repositories, ofAll });
     if (taken) return taken;
   }
@@ -109,13 +115,12 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
     mostMs: mostAllowedMs(repository, intake.config),
   });
   if ('refusal' in asked) return refuse(intake, received, facts, asked.refusal);
-  const [last] = thread ? await lastCommands(db, thread.id, 1) : [];
   const { receivedAt } = received;
   const hasFiles = message.attachments.some(({ isFile }) => isFile);
-  if (thread && isEcho({ ...asked, hasFiles, isReply, receivedAt }, last)) {
+  if (thread && isEcho({ ...asked, hasFiles, isReply, receivedAt }, thread.last)) {
     return dropEcho(intake, received, facts, { script: asked.script, threadId: thread.id });
   }
-  return queue(intake, received, facts, { message, found, asked: { ...asked, hasFiles } });
+  return queue(intake, received, facts, { message, found, thread, asked: { ...asked, hasFiles } });
 }
 
 /**
@@ -134,7 +139,7 @@ export async function giveUpMessage(intake: Intake, received: ReceivedMessage, f
   }
   // PostgreSQL takes no NUL, and nobody knows what the message of an unforeseen error quotes.
   const words = fault.message.replaceAll('\0', '').slice(0, 1_000);
-  return settle(intake.db, received, 'failed', `a fault of Threadbox: ${words}`, null);
+  return settle(intake, received, 'failed', `a fault of Threadbox: ${words}`, null);
 }
 
 /** Refused before its thread is known: a program that answers each refusal must come to an end as well. */
@@ -149,7 +154,7 @@ async function refuseWithinCaps(
 }
 
 async function threadOf(
-  { db, config }: Intake,
+  { queries, config }: Intake,
   message: ParsedMessage,
   known: {
     sender: string;
@@ -165,8 +170,9 @@ async function threadOf(
   const tag = repositoryTag(message.subject);
   const isNamed = tag !== null || plusName !== null || bodyLine !== null;
   const [answered, conversation] = await Promise.all([
-    ofToken ?? answeredThread(db, sender, answeredIds),
-    isNamed ? null : conversationThread(db, sender, subjectKey(message.subject)),
+    ofToken ??
+      (answeredIds.length > 0 ? queries.answeredThread({ address: sender, messageIds: answeredIds }) : null),
+    isNamed ? null : queries.conversationThread({ address: sender, subjectKey: subjectKey(message.subject) }),
   ]);
   return findThread({
     sender,
@@ -182,42 +188,40 @@ async function threadOf(
 }
 
 async function queue(
-  { db, log }: Intake,
+  { queries, log }: Intake,
   received: ReceivedMessage,
   facts: MessageFacts,
   {
     message,
     found,
+    thread,
     asked,
   }: {
     message: ParsedMessage;
     found: Extract<FoundThread, { kind: 'thread' }>;
+    /** As it is stored. */
+    thread: StoredThread | null;
     asked: Asked & { hasFiles: boolean };
   },
 ): Promise<Taken> {
+  const { id } = received;
+  const sender = { address: message.sender as string, name: message.senderName };
+  const command = {
+    ...asked,
+    sender,
+    thread: { id: thread?.id ?? found.threadId, repositoryId: found.repositoryId, label: found.label },
+    isKnown: thread !== null && (thread.userName !== '' || sender.name === ''),
+  };
   try {
-    return await db.transaction(async (transaction) => {
-      const user = await ensureUser(transaction, message.sender as string, message.senderName);
-      const { threadId: id, repositoryId, label } = found;
-      const thread = await ensureThread(transaction, { id, userId: user.id, repositoryId, label });
-      await settleMessage(
-        transaction,
-        received.id,
-        { outcome: 'command', reason: null, threadId: thread.id },
-        facts,
-      );
-      const commandId = await queueCommand(transaction, {
-        threadId: thread.id,
-        messageId: received.id,
-        ...asked,
-      });
-      log.info({ message: received.id, command: commandId, thread: thread.id }, 'command queued');
-      return { kind: 'command', commandId, threadId: thread.id };
-    });
+    const stored = await queries.store({ id, facts, settled: { outcome: 'command', reason: null }, command });
+    if (!stored) throw new HandledByAnother(id);
+    const { commandId, threadId } = stored as { commandId: number; threadId: string };
+    log.info({ message: id, command: commandId, thread: threadId }, 'command queued');
+    return { kind: 'command', commandId, threadId };
   } catch (error) {
     // Two copies at once: the other one was quicker.
     if (!isUniqueViolation(error, 'messages_same_mail')) throw error;
-    return settle(db, received, 'dropped', 'the same mail was taken before', facts);
+    return settle({ queries }, received, 'dropped', 'the same mail was taken before', facts);
   }
 }
 

@@ -234,6 +234,8 @@ export type LoggedCommand = {
   durationMs: number | null;
 };
 
+export type LastCommand = Pick<LoggedCommand, 'script' | 'state' | 'exitCode' | 'endedAt'>;
+
 const logged = (db: Db) =>
   db('commands').select<LoggedCommand[]>([
     'id',

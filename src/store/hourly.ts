@@ -1,4 +1,6 @@
+import { coalesce } from './coalesce.ts';
 import type { Db } from './database.ts';
+import { asNumberedRows, inPlaces } from './rows.ts';
 
 /** How much there may be in any hour. */
 export type Caps = {
@@ -52,26 +54,34 @@ export async function reachedCap(
 const STILL_TRUE_MS = 2_000;
 const MOST_REMEMBERED = 1_000;
 
+type OfMail = { address: string; threadId: string | null };
+
 /** What was counted for a sender and a thread. `room`: so many more cannot reach a cap on what is taken. */
 type Counted = { atId: number; atMs: number; room: number };
 
 /**
  * Looks for reached caps, and counts no more often than needed: ids of messages go up by one for each, so between two of
  * them no more than their distance can have been taken.
+ *
+ * That is so where one message is settled before the next is judged. Those of different senders may be judged side by side
+ * only as far as the cap on all leaves room for them: {@link hasRoomFor}. Each of the other caps is one sender's own.
  */
 export class HourlyCaps {
+  readonly #db: Db;
   readonly #caps: Caps;
+  readonly #count: (of: OfMail) => Promise<Record<keyof Caps, number>>;
   readonly #counted = new Map<string, Counted>();
+  /** At least so many more of all senders can be taken, whatever became of those that were counted in. */
+  #room = { atMs: Number.NEGATIVE_INFINITY, mails: 0 };
 
-  constructor(caps: Caps) {
+  constructor(db: Db, caps: Caps) {
+    this.#db = db;
     this.#caps = caps;
+    this.#count = coalesce((asked) => countInLastHour(db, asked, caps));
   }
 
   /** As {@link reachedCap}. @param of `messageId`: the message that is about to be taken */
-  async reached(
-    db: Db,
-    of: { address: string; threadId: string | null; messageId: number },
-  ): Promise<ReachedCap | null> {
+  async reached(of: OfMail & { messageId: number }): Promise<ReachedCap | null> {
     const key = `${of.address} ${of.threadId ?? ''}`;
     const known = this.#counted.get(key);
     const distance = of.messageId - (known?.atId ?? of.messageId);
@@ -79,33 +89,63 @@ export class HourlyCaps {
     // One that was put off comes after others with higher ids.
     if (isFresh && distance > 0 && distance < known.room) return null;
     this.#counted.delete(key);
-    const counts = await countInLastHour(db, of, this.#caps);
+    const atMs = performance.now();
+    const counts = await this.#count(of);
     const caps = this.#caps;
     const isReached = (Object.keys(caps) as (keyof Caps)[]).some((name) => counts[name] >= caps[name]);
-    if (isReached) return reachedCap(db, of, caps);
+    if (isReached) return reachedCap(this.#db, of, caps);
     if (counts.writtenPerAddress < caps.writtenPerAddress / 2) {
       const taken = ['perSender', 'perThread', 'overall'] as const;
       const room = Math.min(...taken.map((name) => caps[name] - counts[name]));
       if (this.#counted.size >= MOST_REMEMBERED) this.#counted.clear();
-      this.#counted.set(key, { atId: of.messageId, atMs: performance.now(), room });
+      this.#counted.set(key, { atId: of.messageId, atMs, room });
     }
     return null;
+  }
+
+  /**
+   * Whether so many mails more can be judged side by side, without the cap on all being reached amid them. Where not, each
+   * has to be settled before the next is judged: what was remembered is forgotten for that.
+   *
+   * @param inHand those being judged now, for which this was asked before; they may be counted or not
+   */
+  async hasRoomFor(mails: number, inHand: number): Promise<boolean> {
+    const atMs = performance.now();
+    if (mails + inHand > 1 && (atMs - this.#room.atMs >= STILL_TRUE_MS || this.#room.mails < mails)) {
+      const { overall } = this.#caps;
+      const { rows } = await this.#db.raw<{ rows: { taken: number }[] }>(
+        `select ${asMany(COUNTED)} as taken`,
+        [overall],
+      );
+      this.#room = { atMs, mails: overall - (rows[0]?.taken ?? overall) - inHand };
+    }
+    this.#room.mails -= mails;
+    if (mails + inHand <= 1 || this.#room.mails >= 0) return true;
+    this.#counted.clear();
+    return false;
   }
 }
 
 /** No further than to the caps. */
 async function countInLastHour(
   db: Db,
-  { address, threadId }: { address: string; threadId: string | null },
+  asked: readonly OfMail[],
   caps: Caps,
-): Promise<Record<keyof Caps, number>> {
-  const { rows } = await db.raw<{ rows: Record<keyof Caps, number>[] }>(
-    `select
-      ${asMany(`${WRITTEN} and address = ?`)} as "writtenPerAddress",
-      ${asMany(`${COUNTED} and address = ?`)} as "perSender",
-      ${asMany(`${COUNTED} and thread_id = ?`)} as "perThread",
-      ${asMany(COUNTED)} as "overall"`,
-    [address, caps.writtenPerAddress, address, caps.perSender, threadId, caps.perThread, caps.overall],
+): Promise<Record<keyof Caps, number>[]> {
+  const { rows } = await db.raw<{ rows: (Record<keyof Caps, number> & { n: number })[] }>(
+    `select asked.n,
+      ${asMany(`${WRITTEN} and address = asked.address`)} as "writtenPerAddress",
+      ${asMany(`${COUNTED} and address = asked.address`)} as "perSender",
+      ${asMany(`${COUNTED} and thread_id = asked."threadId"`)} as "perThread",
+      ${asMany(COUNTED)} as "overall"
+    from jsonb_to_recordset(?::jsonb) as asked (n int, address text, "threadId" text)`,
+    [
+      caps.writtenPerAddress,
+      caps.perSender,
+      caps.perThread,
+      caps.overall,
+      asNumberedRows(asked.map(({ address, threadId }) => ({ address, threadId }))),
+    ],
   );
-  return rows[0] as Record<keyof Caps, number>;
+  return inPlaces(asked.length, rows, null) as Record<keyof Caps, number>[];
 }

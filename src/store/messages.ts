@@ -1,4 +1,5 @@
 import type { Db } from './database.ts';
+import { asRows } from './rows.ts';
 
 /** A message as it was fetched, before anything is known of it. */
 export type IncomingMessage = {
@@ -85,21 +86,24 @@ export async function recordIncoming(
   });
 }
 
-/** The oldest message nobody has handled, after `afterId`. One at a time: each may be as large as a mail can be. */
-export async function nextReceived(db: Db, afterId: number): Promise<ReceivedMessage | null> {
-  const row = await db('messages')
-    .first<ReceivedMessage | undefined>({
-      id: 'id',
-      raw: 'raw',
-      sizeBytes: 'size_bytes',
-      isTruncated: 'is_truncated',
-      attempts: 'attempts',
-      receivedAt: 'received_at',
-    })
-    .where({ state: 'received' })
-    .where('id', '>', afterId)
-    .orderBy('id');
-  return row ?? null;
+/**
+ * The oldest messages that nobody has handled, after `afterId`: as many as `bytes` hold, and one in any case, since each
+ * may be as large as a mail can be.
+ */
+export async function nextReceived(
+  db: Db,
+  afterId: number,
+  { count, bytes }: { count: number; bytes: number },
+): Promise<ReceivedMessage[]> {
+  const { rows } = await db.raw<{ rows: ReceivedMessage[] }>(
+    `with first as (
+       select id, octet_length(raw) as bytes from messages where state = 'received' and id > ? order by id limit ?),
+     held as (select id, bytes, sum(bytes) over (order by id) as all_bytes from first)
+     select id, raw, size_bytes as "sizeBytes", is_truncated as "isTruncated", attempts, received_at as "receivedAt"
+     from messages where id in (select id from held where all_bytes <= ? or all_bytes = bytes) order by id`,
+    [afterId, count, bytes],
+  );
+  return rows;
 }
 
 export async function countAttempt(db: Db, id: number): Promise<void> {
@@ -121,36 +125,50 @@ export type MessageFacts = {
   copyTo: readonly string[];
 };
 
+export type Settled = {
+  outcome: MessageOutcome;
+  reason: string | null;
+  threadId: string | null;
+  owes?: OwedNotice;
+};
+
 /** What became of a message, with what is known of it by now. */
 export async function settleMessage(
   db: Db,
   id: number,
-  settled: { outcome: MessageOutcome; reason: string | null; threadId: string | null; owes?: OwedNotice },
+  settled: Settled,
   facts: MessageFacts | null,
 ): Promise<void> {
-  const changed = await db('messages')
-    .where({ id, state: 'received' })
-    .update({
-      state: 'handled',
-      outcome: settled.outcome,
-      reason: settled.reason,
-      thread_id: settled.threadId,
-      owed_notice: settled.owes ?? null,
-      handled_at: db.fn.now(),
-      ...(facts && {
-        address: facts.address,
-        sender_name: facts.senderName,
-        message_id: facts.messageId,
-        reference_ids: [...facts.references],
-        subject: facts.subject,
-        subject_key: facts.subjectKey,
-        body_hash: facts.bodyHash,
-        signature_ids: facts.signatureIds ? [...facts.signatureIds] : null,
-        copy_to: [...facts.copyTo],
-      }),
-    });
-  if (changed === 0) throw new Error(`Another process has handled the message ${id}`);
+  const { rows } = await db.raw<{ rows: unknown[] }>(`with ${SETTLED} select from settled`, [
+    asRows([{ id, ...settled, ...facts }]),
+  ]);
+  if (rows.length === 0) throw new HandledByAnother(id);
 }
+
+/** Two processes have taken a message; what the other one did is stored. */
+export class HandledByAnother extends Error {
+  constructor(id: number) {
+    super(`Another process has handled the message ${id}`);
+    this.name = 'HandledByAnother';
+  }
+}
+
+/**
+ * Settles what is `asked`, rows of {@link Settled} and {@link MessageFacts}: those are `settled` that nobody has handled.
+ * The columns of `asked` that are of no message are what {@link storeTaken} goes on with.
+ */
+export const SETTLED = `asked as (
+    select * from jsonb_to_recordset(?::jsonb) as asked (n int, id bigint, outcome text, reason text, "threadId" text,
+      owes text, address text, "senderName" text, "messageId" text, "references" text[], subject text,
+      "subjectKey" text, "bodyHash" text, "signatureIds" text[], "copyTo" text[], script text, builtin text,
+      "hasFiles" boolean, "timeoutMs" bigint)),
+  settled as (
+    update messages set state = 'handled', handled_at = now(), outcome = asked.outcome, reason = asked.reason,
+      thread_id = asked."threadId", owed_notice = asked.owes, address = asked.address,
+      sender_name = asked."senderName", message_id = asked."messageId", reference_ids = asked."references",
+      subject = asked.subject, subject_key = asked."subjectKey", body_hash = asked."bodyHash",
+      signature_ids = asked."signatureIds", copy_to = coalesce(asked."copyTo", '{}')
+    from asked where messages.id = asked.id and messages.state = 'received' returning messages.id)`;
 
 /** What an answer to a message needs to know of it. */
 export type MessageToAnswer = {
@@ -187,107 +205,3 @@ export async function latestMessage(db: Db, threadId: string): Promise<MessageTo
   const row = await toAnswer(db).where({ thread_id: threadId, direction: 'in' }).orderBy('id', 'desc');
   return row ?? null;
 }
-
-/** The thread a message belongs to, with what is needed to speak of it. */
-export type MessageThread = {
-  threadId: string;
-  repositoryId: number;
-  repositoryName: string;
-  label: string;
-};
-
-const threadOfMessage = (db: Db, address: string) =>
-  db('messages')
-    .join('threads', 'threads.id', 'messages.thread_id')
-    .join('repositories', 'repositories.id', 'threads.repository_id')
-    .first<MessageThread | undefined>({
-      threadId: 'threads.id',
-      repositoryId: 'repositories.id',
-      repositoryName: 'repositories.name',
-      label: 'threads.label',
-    })
-    .where('messages.address', address)
-    .whereNull('repositories.removed_at');
-
-/**
- * The thread that a message answers: the first of these Message-IDs that we sent to, or had from, that address.
- * @param messageIds the likeliest first
- */
-export async function answeredThread(
-  db: Db,
-  address: string,
-  messageIds: readonly string[],
-): Promise<MessageThread | null> {
-  if (messageIds.length === 0) return null;
-  const row = await threadOfMessage(db, address)
-    .whereIn('messages.message_id', messageIds)
-    .orderBy([
-      {
-        column: db.raw('array_position(?::text[], messages.message_id)', [
-          [...messageIds],
-        ]) as unknown as string,
-      },
-      { column: 'messages.id', order: 'desc' },
-    ]);
-  return row ?? null;
-}
-
-/** The thread of that address's newest message with this normalised subject. */
-export async function conversationThread(
-  db: Db,
-  address: string,
-  subjectKey: string,
-): Promise<MessageThread | null> {
-  if (subjectKey === '') return null;
-  const row = await threadOfMessage(db, address)
-    .where('messages.subject_key', subjectKey)
-    .orderBy('messages.id', 'desc');
-  return row ?? null;
-}
-
-/** Copies of one mail, as by two ways to the same mailbox, come close together; who sends it anew has read our answer. */
-const COPIES_WITHIN = "interval '10 minutes'";
-
-/**
- * True when that very mail was taken before: by its Message-ID when it started a command, or was answered a moment ago;
- * or when not a byte differs, as after a mailbox was rebuilt or moved to another server.
- *
- * @param isVerified the sender is: then by its Message-ID alone, or by a signature, whatever was changed about the mail
- */
-export async function isRepeated(
-  db: Db,
-  mail: {
-    address: string;
-    messageId: string | null;
-    bodyHash: string;
-    raw: Buffer;
-    signatureIds: readonly string[];
-  },
-  { isVerified }: { isVerified: boolean },
-): Promise<boolean> {
-  const { address, messageId, bodyHash, raw, signatureIds } = mail;
-  const row = await db('messages')
-    .first('id')
-    .where({ direction: 'in', state: 'handled', address })
-    .andWhere((same) => {
-      void same.where((copy) => {
-        // What was never taken, as when it could not be verified, may be put back to be taken.
-        void copy.where({ body_hash: bodyHash, raw }).whereRaw(`(${ACTED_ON} or signature_ids is not null)`);
-      });
-      if (messageId !== null) {
-        void same.orWhere({ body_hash: bodyHash, outcome: 'command', message_id: messageId });
-        void same.orWhere((copy) => {
-          void copy.where({ body_hash: bodyHash, outcome: 'answered', message_id: messageId });
-          void copy.whereRaw(`handled_at > now() - ${COPIES_WITHIN}`);
-        });
-        if (isVerified) void same.orWhereRaw(`${ACTED_ON} and message_id = ?`, [messageId]);
-      }
-      if (signatureIds.length > 0) {
-        void same.orWhereRaw(`${ACTED_ON} and signature_ids && ?::text[]`, [[...signatureIds]]);
-      }
-    });
-  return row !== undefined;
-}
-
-/** Others may have been forged, and must not keep the true one out. */
-const ACTED_ON = "outcome in ('command', 'answered')";

@@ -56,16 +56,26 @@ export async function listRepositories(db: Db): Promise<Repository[]> {
 
 /** Those in use that this address may use: all, unless its user was restricted to some. */
 export async function listRepositoriesFor(db: Db, address: string): Promise<Repository[]> {
-  return db('repositories')
-    .select<Repository[]>(columns)
+  const [repositories = []] = await listRepositoriesForEach(db, [address]);
+  return repositories;
+}
+
+/** The same for several addresses. */
+export async function listRepositoriesForEach(db: Db, addresses: readonly string[]): Promise<Repository[][]> {
+  const asked = addresses.map((address) => address.toLowerCase());
+  const rows = await db('repositories')
+    .select<(Repository & { deniedTo: string[] })[]>([
+      ...columns,
+      // Few, where most may use all.
+      db.raw(
+        `array(select users.address from users where address = any(?::text[]) and is_restricted and not exists (
+           select from user_repositories where user_id = users.id and repository_id = repositories.id)) as "deniedTo"`,
+        [asked],
+      ),
+    ])
     .whereNull('removed_at')
-    .whereRaw(
-      `not exists (
-         select from users where address = ? and is_restricted and not exists (
-           select from user_repositories where user_id = users.id and repository_id = repositories.id))`,
-      [address.toLowerCase()],
-    )
     .orderByRaw('lower(name)');
+  return asked.map((address) => rows.filter(({ deniedTo }) => !deniedTo.includes(address)));
 }
 
 /** By id, in use or removed: its threads go on having it. */

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
+import type { LastCommand } from './commands.ts';
 import type { Db } from './database.ts';
+import { asNumberedRows, inPlaces } from './rows.ts';
 
 const columns = { id: 'id', userId: 'user_id', repositoryId: 'repository_id', label: 'label' };
 
@@ -64,23 +66,37 @@ export async function tokenKey(db: Db): Promise<Buffer> {
   return row.key;
 }
 
+/** A sender's thread in a repository. */
+export type ThreadOfSender = { address: string; repositoryId: number; label: string };
+
+export type StoredThread = Thread & { userName: string; last: LastCommand | null };
+
 /** The thread of that sender, repository and label, if there has ever been a command in it. */
-export async function storedThread(
+export async function storedThread(db: Db, of: ThreadOfSender): Promise<StoredThread | null> {
+  const [thread = null] = await storedThreads(db, [of]);
+  return thread;
+}
+
+/** The same for several, each with the last command in it. */
+export async function storedThreads(
   db: Db,
-  of: { address: string; repositoryId: number; label: string },
-): Promise<Thread | null> {
-  const row = await db('threads')
-    .join('users', 'users.id', 'threads.user_id')
-    .first<Thread | undefined>({
-      id: 'threads.id',
-      userId: 'threads.user_id',
-      repositoryId: 'threads.repository_id',
-      label: 'threads.label',
-    })
-    .where({
-      'users.address': of.address,
-      'threads.repository_id': of.repositoryId,
-      'threads.label': of.label,
-    });
-  return row ?? null;
+  asked: readonly ThreadOfSender[],
+): Promise<(StoredThread | null)[]> {
+  const { rows } = await db.raw<{ rows: (Omit<StoredThread, 'last'> & LastCommand & { n: number })[] }>(
+    `select asked.n, threads.id, threads.user_id as "userId", threads.repository_id as "repositoryId", threads.label,
+       users.name as "userName", last.*
+     from jsonb_to_recordset(?::jsonb) as asked (n int, address text, "repositoryId" bigint, label text)
+     join users on users.address = asked.address
+     join threads on threads.user_id = users.id and threads.repository_id = asked."repositoryId"
+       and threads.label = asked.label
+     left join lateral (
+       select script, state, exit_code as "exitCode", ended_at as "endedAt" from commands
+       where thread_id = threads.id order by commands.id desc limit 1) last on true`,
+    [asNumberedRows(asked)],
+  );
+  return inPlaces(asked.length, rows, null).map((row) => {
+    if (row === null) return null;
+    const { script, state, exitCode, endedAt, ...thread } = row;
+    return { ...thread, last: state ? { script, state, exitCode, endedAt } : null };
+  });
 }

@@ -24,8 +24,18 @@ const columns = [
 
 /** True when the operator has added that address. A row alone says nothing: senders let in by a pattern have one. */
 export async function isRegistered(db: Db, address: string): Promise<boolean> {
-  const row = await db('users').first('id').where({ address: address.toLowerCase(), is_registered: true });
-  return row !== undefined;
+  const [isOne = false] = await areRegistered(db, [address]);
+  return isOne;
+}
+
+/** The same for several. */
+export async function areRegistered(db: Db, addresses: readonly string[]): Promise<boolean[]> {
+  const asked = addresses.map((address) => address.toLowerCase());
+  const rows = await db('users')
+    .whereRaw('is_registered and address = any(?::text[])', [asked])
+    .pluck<string[]>('address');
+  const registered = new Set(rows);
+  return asked.map((address) => registered.has(address));
 }
 
 /** The user with that address, made when missing. A name that is known is not overwritten. */

@@ -79,7 +79,7 @@ const cases: [
     { script: AWAY, isReply: true, receivedAt: after(1) },
     { ...last, state: 'running', endedAt: null },
   ],
-  ['the first of a thread', false, { script: AWAY, isReply: true, receivedAt: after(1) }, undefined],
+  ['the first of a thread', false, { script: AWAY, isReply: true, receivedAt: after(1) }, null],
 ];
 
 for (const [what, expected, mail, before] of cases) {

@@ -3,7 +3,7 @@ import { after, before, beforeEach, test } from 'node:test';
 import { Cancellations } from '../../src/commands/cancellations.ts';
 import { endForbidden } from '../../src/commands/end-forbidden.ts';
 import type { Taken } from '../../src/commands/settle.ts';
-import { takeMessage, type Intake } from '../../src/commands/take-message.ts';
+import { readMail, takeMessage, type Intake } from '../../src/commands/take-message.ts';
 import { untilResumed } from '../../src/commands/until-resumed.ts';
 import { loadConfig } from '../../src/config.ts';
 import { cancel } from '../../src/lifecycle/cancel.ts';
@@ -15,6 +15,7 @@ import { nextReceived, recordIncoming } from '../../src/store/messages.ts';
 import { endPause, startPause } from '../../src/store/pause.ts';
 import { denyRepository } from '../../src/store/permissions.ts';
 import { addRepository, repositoryById } from '../../src/store/repositories.ts';
+import { shareQueries } from '../../src/store/shared-queries.ts';
 import { registerUser, unregisterUser } from '../../src/store/users.ts';
 import { ALICE } from '../support/app.ts';
 import { collectedLog } from '../support/collected-log.ts';
@@ -36,8 +37,9 @@ before(async () => {
   const { config } = loadConfig({ ALLOWED_SENDERS: '*@example.com' });
   intake = {
     db,
+    queries: shareQueries(db),
     config: { ...config, threadBy: 'subject' },
-    hourlyCaps: new HourlyCaps(MANY),
+    hourlyCaps: new HourlyCaps(database.db, MANY),
     maxMessageBytes: 1_000_000,
     now: () => new Date(),
     log: collectedLog().log,
@@ -61,9 +63,9 @@ async function take(subject: string, body: string, from = ALICE): Promise<Taken>
   const mail = { uid: lastUid, uidValidity: 1, raw, sizeBytes: raw.length, isTruncated: false };
   const receivedAt = new Date();
   await recordIncoming(database.db, 'box', [{ ...mail, receivedAt }], { uidValidity: 1, lastUid });
-  const received = await nextReceived(database.db, 0);
+  const [received] = await nextReceived(database.db, 0, { count: 1, bytes: 0 });
   assert.ok(received);
-  return takeMessage(intake, received);
+  return takeMessage(intake, await readMail(received));
 }
 
 function commandOf(taken: Taken): number {
@@ -87,9 +89,9 @@ test('caps and the guard against echoes know a thread whose id somebody else had
   assert.equal((first as { threadId?: string }).threadId, 'alice@example.com-web-api-x');
   await endCommand(db, id, { state: 'finished', exitCode: 127 });
   assert.notEqual((await take('[web-api] x', 'hello there')).kind, 'command');
-  intake = { ...intake, hourlyCaps: new HourlyCaps({ ...MANY, perThread: 1 }) };
+  intake = { ...intake, hourlyCaps: new HourlyCaps(database.db, { ...MANY, perThread: 1 }) };
   const dropped = await take('[web-api] x', 'echo more');
-  intake = { ...intake, hourlyCaps: new HourlyCaps(MANY) };
+  intake = { ...intake, hourlyCaps: new HourlyCaps(database.db, MANY) };
   assert.deepEqual(dropped, {
     kind: 'dropped',
     reason: 'more than 1 mails of one thread in one hour',
@@ -100,9 +102,9 @@ test('caps and the guard against echoes know a thread whose id somebody else had
 test('each cap is told for itself, once until the time at which there is room again', async () => {
   const { db } = database;
   const over = async (caps: Partial<typeof MANY>, subject = '[web] api'): Promise<boolean> => {
-    intake = { ...intake, hourlyCaps: new HourlyCaps({ ...MANY, ...caps }) };
+    intake = { ...intake, hourlyCaps: new HourlyCaps(database.db, { ...MANY, ...caps }) };
     const taken = await take(subject, `echo ${lastUid}`);
-    intake = { ...intake, hourlyCaps: new HourlyCaps(MANY) };
+    intake = { ...intake, hourlyCaps: new HourlyCaps(database.db, MANY) };
     assert.equal(taken.kind, 'dropped', JSON.stringify(taken));
     return (taken as { isTold?: boolean }).isTold ?? false;
   };

@@ -106,8 +106,8 @@ test('what holds until a time is told again after it', async () => {
 
 test('what was counted a moment ago is trusted for as many mails as there is room for, and no further', async () => {
   const { db } = database;
-  const hourly = new HourlyCaps({ ...MANY, perSender: 3 });
-  const at = async (messageId: number) => (await hourly.reached(db, { ...john, messageId }))?.cap;
+  const hourly = new HourlyCaps(db, { ...MANY, perSender: 3 });
+  const at = async (messageId: number) => (await hourly.reached({ ...john, messageId }))?.cap;
   assert.equal(await at(100), undefined);
   await mails(2, {});
   assert.equal(await at(102), undefined);
@@ -119,4 +119,19 @@ test('what was counted a moment ago is trusted for as many mails as there is roo
   assert.equal(await at(105), undefined);
   await mails(3, {});
   assert.equal(await at(90), 'perSender', 'one that was put off has a lower id');
+});
+
+test('mails are judged side by side only as far as the cap on all has room for every one of them', async () => {
+  const { db } = database;
+  const hourly = new HourlyCaps(db, { ...MANY, overall: 10 });
+  await mails(3, {});
+  assert.equal(await hourly.hasRoomFor(4, 0), true);
+  assert.equal(await hourly.hasRoomFor(3, 4), true);
+  assert.equal(await hourly.hasRoomFor(1, 7), false, 'those in hand may not be counted yet');
+  await mails(7, {});
+  assert.equal(await hourly.hasRoomFor(2, 0), false);
+  assert.equal(await hourly.hasRoomFor(1, 0), true, 'one alone is beside nobody');
+  await db('messages').delete();
+  assert.equal(await hourly.hasRoomFor(10, 0), true);
+  assert.equal(await hourly.hasRoomFor(1, 10), false);
 });

@@ -40,17 +40,6 @@ const mail = (uid: number, raw = `mail ${uid}`): messages.IncomingMessage => ({
   isTruncated: false,
 });
 
-const facts: messages.MessageFacts = {
-  address: 'john@example.com',
-  senderName: 'John',
-  messageId: '<1@example.com>',
-  references: ['<0@example.com>'],
-  subject: '[app] Hello',
-  subjectKey: '[app] hello',
-  bodyHash: 'abc',
-  copyTo: [],
-};
-
 async function threadOf(
   address: string,
   name: string,
@@ -78,91 +67,25 @@ test('a message is recorded once, with how far the mailbox is read', async () =>
   assert.equal(await messages.readCursor(db, 'box'), null);
   await messages.recordIncoming(db, 'box', [one, two], { uidValidity: 7, lastUid: 2 });
   await messages.recordIncoming(db, 'box', [two, three], { uidValidity: 7, lastUid: 3 });
-  const seen: string[] = [];
-  for (let message = await messages.nextReceived(db, 0); message;) {
-    seen.push(message.raw.toString());
-    message = await messages.nextReceived(db, message.id);
+  const seen: string[][] = [];
+  for (let afterId = 0; ;) {
+    const portion = await messages.nextReceived(db, afterId, { count: 2, bytes: 100 });
+    const last = portion.at(-1);
+    if (!last) break;
+    seen.push(portion.map(({ raw }) => raw.toString()));
+    afterId = last.id;
   }
-  assert.deepEqual(seen, ['mail 1', 'mail 2', 'mail 3']);
+  assert.deepEqual(seen, [['mail 1', 'mail 2'], ['mail 3']]);
+  const within = async (bytes: number) =>
+    (await messages.nextReceived(db, 0, { count: 10, bytes })).map(({ raw }) => raw.toString());
+  assert.deepEqual(await within(17), ['mail 1', 'mail 2']);
+  assert.deepEqual(await within(18), ['mail 1', 'mail 2', 'mail 3']);
+  assert.deepEqual(await within(5), ['mail 1'], 'one in any case');
   assert.equal((await messages.readCursor(db, 'box'))?.lastUid, 3);
   // One that takes its place: when it was read last is known, and nothing else.
   const other = await messages.readCursor(db, 'other');
   assert.deepEqual([other?.uidValidity, other?.lastUid], [0, 0]);
   assert.ok(other && other.movedAt <= new Date());
-});
-
-test('the same mail starts one command, whoever is quicker', async () => {
-  const thread = await threadOf('john@example.com', 'app');
-  const first = await received(1);
-  const second = await received(2);
-  const settled = { outcome: 'command', reason: null, threadId: thread.id } as const;
-  await messages.settleMessage(db, first, settled, facts);
-  await assert.rejects(messages.settleMessage(db, second, settled, facts), /messages_same_mail/);
-  const same = {
-    address: 'john@example.com',
-    messageId: '<1@example.com>',
-    bodyHash: 'abc',
-    raw: Buffer.from('another'),
-    signatureIds: [],
-  };
-  const isRepeated = (
-    mail: Partial<Omit<typeof same, 'messageId'>> & { messageId?: string | null },
-    isVerified = false,
-  ) => messages.isRepeated(db, { ...same, ...mail }, { isVerified });
-  assert.equal(await isRepeated({}), true);
-  assert.equal(await isRepeated({ bodyHash: 'other' }), false);
-  assert.equal(await isRepeated({ messageId: null }), false);
-  assert.equal(await isRepeated({ messageId: null, raw: Buffer.from('mail 1') }), true);
-  assert.equal(await isRepeated({ bodyHash: 'other' }, true), true);
-  assert.equal(await isRepeated({ bodyHash: 'other', address: 'mallory@example.com' }, true), false);
-  await assert.rejects(messages.settleMessage(db, first, settled, facts), /Another process has handled/);
-});
-
-test('a mail with a known signature is a copy, unless what bore it was not acted on', async () => {
-  const mail = {
-    address: 'john@example.com',
-    messageId: '<n@example.com>',
-    bodyHash: 'n',
-    raw: Buffer.from('n'),
-  };
-  const isCopy = (...signatureIds: string[]) =>
-    messages.isRepeated(db, { ...mail, signatureIds }, { isVerified: true });
-  const settle = async (uid: number, outcome: 'answered' | 'dropped', signatureIds: string[]) => {
-    const id = await received(uid);
-    const of = { ...facts, messageId: `<${uid}@example.com>`, bodyHash: String(uid), signatureIds };
-    await messages.settleMessage(db, id, { outcome, reason: null, threadId: null }, of);
-  };
-  await settle(51, 'answered', ['one', 'two']);
-  await settle(52, 'dropped', ['three']);
-  assert.equal(await isCopy('nine', 'two'), true);
-  assert.equal(await isCopy('three'), false);
-  assert.equal(await isCopy(), false);
-  const claimed = { ...mail, messageId: '<52@example.com>', signatureIds: [] };
-  assert.equal(await messages.isRepeated(db, claimed, { isVerified: true }), false);
-});
-
-test("an answer finds its thread by the likeliest Message-ID, and only among the sender's own messages", async () => {
-  const app = await threadOf('john@example.com', 'app');
-  const lib = await threadOf('john@example.com', 'lib');
-  const settle = async (uid: number, threadId: string, messageId: string): Promise<void> =>
-    messages.settleMessage(
-      db,
-      await received(uid),
-      { outcome: 'command', reason: null, threadId },
-      { ...facts, messageId },
-    );
-  await settle(1, app.id, '<in-app@example.com>');
-  await settle(2, lib.id, '<in-lib@example.com>');
-  const find = (...ids: string[]) => messages.answeredThread(db, 'john@example.com', ids);
-  assert.equal((await find('<in-lib@example.com>', '<in-app@example.com>'))?.threadId, lib.id);
-  assert.equal((await find('<in-app@example.com>', '<in-lib@example.com>'))?.repositoryName, 'app');
-  assert.equal(await find('<unknown@example.com>'), null);
-  assert.equal(await find(), null);
-  assert.equal(await messages.answeredThread(db, 'mallory@example.com', ['<in-app@example.com>']), null);
-
-  assert.equal((await messages.conversationThread(db, 'john@example.com', '[app] hello'))?.threadId, lib.id);
-  assert.equal(await messages.conversationThread(db, 'mallory@example.com', '[app] hello'), null);
-  assert.equal(await messages.conversationThread(db, 'john@example.com', ''), null);
 });
 
 test('two senders never share a thread, even when their ids would be the same', async () => {

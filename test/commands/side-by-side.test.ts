@@ -1,0 +1,226 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { Cancellations } from '../../src/commands/cancellations.ts';
+import { IntakeLoop } from '../../src/commands/intake-loop.ts';
+import { giveUpMessage, readMail, takeMessage, type Intake } from '../../src/commands/take-message.ts';
+import { loadConfig } from '../../src/config.ts';
+import { cancel } from '../../src/lifecycle/cancel.ts';
+import type { LifecycleParts } from '../../src/lifecycle/parts.ts';
+import { parseMessage } from '../../src/mail/parse.ts';
+import { endCommand } from '../../src/store/commands.ts';
+import { HourlyCaps } from '../../src/store/hourly.ts';
+import { recordIncoming } from '../../src/store/messages.ts';
+import { addRepository } from '../../src/store/repositories.ts';
+import { shareQueries } from '../../src/store/shared-queries.ts';
+import { collectedLog } from '../support/collected-log.ts';
+import { startPrivateDatabase, type PrivateDatabase } from '../support/private-database.ts';
+
+// A portion of messages that are judged side by side must come to what they come to one after the other.
+
+const MAILS = 300;
+const SENDERS = 11;
+/** Both are reached amid the mails: the one on all when some are judged side by side still. */
+const CAPS = { perSender: 12, perThread: 7, overall: 110, writtenPerAddress: 400 };
+const AWAY = "I'm away until Monday.";
+const AN_HOUR_MS = 3_600_000;
+
+let database: PrivateDatabase;
+before(async () => {
+  database = await startPrivateDatabase();
+});
+after(() => database.close());
+
+type Mail = { raw: string; receivedAt: Date; isTruncated: boolean };
+
+/** The mails of one sender depend on each other as people's do: answers, copies, conversations, words to Threadbox. */
+function mixedMail(index: number): Mail {
+  const turn = Math.floor(index / SENDERS);
+  const sender = `user${index % SENDERS}@example.com`;
+  const id = (which: number) => `<${sender}-${which}>`;
+  const mail = (fields: Record<string, string>, body: string): string =>
+    Object.entries({ From: sender, To: 'bot@example.com', 'Message-ID': id(turn), ...fields })
+      .map(([name, value]) => `${name}: ${value}\r\n`)
+      .join('') + `\r\n${body}\r\n`;
+  const kinds: (() => string)[] = [
+    () => mail({ Subject: `[web] topic ${turn}` }, `echo ${turn}`),
+    // By its references it belongs to the mail before.
+    () => mail({ Subject: 'Re: anything', 'In-Reply-To': id(turn - 1) }, `echo answer ${turn}`),
+    () => mail({ Subject: `[api] topic` }, `echo ${turn}`),
+    // By its subject.
+    () => mail({ Subject: 'Re: topic' }, `echo conversation ${turn}`),
+    // The very mail of the turn before, whoever it was delivered by.
+    () => mail({ Subject: 'Re: topic', 'Message-ID': id(turn - 1) }, `echo conversation ${turn - 1}`),
+    () => mail({ Subject: '[web] topic' }, 'status'),
+    () => mail({ Subject: '[nowhere] topic' }, 'ls'),
+    () => mail({ Subject: `no repository ${turn}` }, 'ls'),
+    () => mail({ Subject: '[web] topic' }, ''),
+    () => mail({ Subject: '[web] topic' }, AWAY),
+    () => mail({ Subject: '[web] topic', 'Auto-Submitted': 'auto-replied' }, 'ls'),
+    () => mail({ Subject: '[web] topic', From: 'mallory@elsewhere.test' }, 'rm -rf /'),
+    () => mail({ Subject: '[web] topic' }, 'cancel'),
+  ];
+  // Not all senders write the same at the same time.
+  const kind = kinds[(turn + (index % SENDERS) * 3) % kinds.length] as () => string;
+  const isOld = index % 37 === 36;
+  return {
+    raw: kind(),
+    receivedAt: new Date(Math.floor(Date.now() / 1000) * 1000 - (isOld ? 100 * AN_HOUR_MS : 0)),
+    isTruncated: index % 41 === 40,
+  };
+}
+
+/** Takes all that is recorded, as a bot does. @returns how many were in hand at once at the most */
+async function takeAll(intake: Intake, isSideBySide: boolean): Promise<number> {
+  const { promise: caughtUp, resolve } = Promise.withResolvers<void>();
+  let atOnce = 0;
+  let most = 0;
+  const loop = new IntakeLoop({
+    db: intake.db,
+    read: readMail,
+    async take(mail) {
+      atOnce += 1;
+      most = Math.max(most, atOnce);
+      return takeMessage(intake, mail).finally(() => (atOnce -= 1));
+    },
+    giveUp: (received, fault) => giveUpMessage(intake, received, fault),
+    mayShare: async (mails, inHand) => isSideBySide && intake.hourlyCaps.hasRoomFor(mails, inHand),
+    onTaken: () => undefined,
+    onCaughtUp: async () => resolve(),
+    isOurs: () => true,
+    resume: async () => undefined,
+    database: { isUp: () => undefined, isDown: () => undefined },
+    log: intake.log,
+  });
+  await caughtUp;
+  await loop.close();
+  return most;
+}
+
+/** Takes the mixed mails. @returns all that came of them, by the UIDs of the mails */
+async function outcomes(isSideBySide: boolean): Promise<{ rows: Record<string, unknown[]>; most: number }> {
+  const { db } = database;
+  await db.raw(
+    'truncate messages, mailboxes, commands, outbox, told_notices, threads, repositories, users restart identity cascade',
+  );
+  for (const name of ['web', 'api', 'other']) {
+    await addRepository(db, { name, url: 'https://git.example.com/x.git', branch: null, threadBy: null });
+  }
+  const { config } = loadConfig({ ALLOWED_SENDERS: '*@example.com', BOT_ADDRESS: 'bot@example.com' });
+  const { log, lines } = collectedLog();
+  const intake: Intake = {
+    db,
+    queries: shareQueries(db),
+    config,
+    hourlyCaps: new HourlyCaps(db, CAPS),
+    maxMessageBytes: 1_000,
+    now: () => new Date(),
+    log,
+    checkSender: () =>
+      Promise.resolve({ kind: 'verified', how: 'not at all', signatureIds: [], hasLooseCc: false }),
+    answerControl: ({ threadId }) =>
+      cancel({ db, cancellations: new Cancellations() } as LifecycleParts, threadId, false),
+  };
+  const record = async (mails: readonly Mail[], firstUid: number): Promise<void> => {
+    const batch = mails.map(({ raw, receivedAt, isTruncated }, place) => ({
+      uid: firstUid + place,
+      raw: Buffer.from(raw),
+      sizeBytes: raw.length,
+      receivedAt,
+      isTruncated,
+    }));
+    await recordIncoming(db, 'box', batch, { uidValidity: 1, lastUid: firstUid + mails.length });
+  };
+  // Something that has run, for what is sent again right after it to be taken for an automatic answer.
+  const first = Array.from({ length: SENDERS }, (_, index) => ({
+    ...mixedMail(0),
+    raw: `From: user${index}@example.com\r\nMessage-ID: <first-${index}@example.com>\r\nSubject: [web] topic\r\n\r\n${AWAY}\r\n`,
+  }));
+  await record(first, 1);
+  await takeAll(intake, isSideBySide);
+  for (const id of await db('commands').pluck<number[]>('id')) {
+    await endCommand(db, id, { state: 'finished', exitCode: 127 });
+  }
+  await record(
+    Array.from({ length: MAILS }, (_, index) => mixedMail(index)),
+    SENDERS + 1,
+  );
+  const most = await takeAll(intake, isSideBySide);
+  assert.deepEqual(
+    lines.filter(({ level }) => level >= 50),
+    [],
+  );
+  return { rows: await allRows(), most };
+}
+
+async function allRows(): Promise<Record<string, unknown[]>> {
+  const { db } = database;
+  const { rows: commands } = await db.raw(
+    `select message.uid, command.thread_id, script, control, has_files, builtin, command.state,
+       row_number() over (partition by command.thread_id order by command.id) as place
+     from commands command join messages message on message.id = command.message_id order by uid`,
+  );
+  const { rows: answers } = await db.raw(
+    `select message.uid, answer.address, answer.subject, answer.thread_id, answer.raw, envelope_to
+     from outbox join messages answer on answer.id = outbox.message_id
+       join messages message on message.id = answer.in_reply_to_message order by uid`,
+  );
+  return {
+    messages: await db('messages')
+      .select(
+        db.raw(
+          `uid, state, outcome, reason, attempts, address, sender_name, message_id, reference_ids, subject, subject_key,
+           body_hash, signature_ids, copy_to, thread_id, owed_notice, handled_at is not null as is_handled`,
+        ),
+      )
+      .where({ direction: 'in' })
+      .orderBy('uid'),
+    commands,
+    answers: await Promise.all(
+      (answers as { raw: Buffer }[]).map(async ({ raw, ...row }) => ({
+        ...row,
+        // The time from which on there is room again is another in each run.
+        text: (await parseMessage(raw)).text.replaceAll(/(\w{3} \d+ \w{3}, )?\d\d:\d\d/g, 'then'),
+      })),
+    ),
+    threads: await db('threads')
+      .join('users', 'users.id', 'user_id')
+      .select('threads.id', 'users.address', 'repository_id', 'label')
+      .orderBy('threads.id'),
+    users: await db('users').select('address', 'name', 'is_registered').orderBy('address'),
+    told: await db('told_notices').select('address', 'kind').orderBy(['address', 'kind']),
+  };
+}
+
+test(`${MAILS} mixed mails judged side by side come to what they come to one by one, row by row`, async (t) => {
+  const alone = await outcomes(false);
+  const together = await outcomes(true);
+  assert.deepEqual(together.rows, alone.rows);
+  assert.equal(alone.most, 1);
+  assert.equal(together.most, SENDERS + 1);
+  const reasons = new Map<string, number>();
+  for (const { outcome, reason } of alone.rows['messages'] as { outcome: string; reason: string | null }[]) {
+    const key = `${outcome}: ${reason}`;
+    reasons.set(key, (reasons.get(key) ?? 0) + 1);
+  }
+  t.diagnostic(JSON.stringify(Object.fromEntries(reasons)));
+  // Of each kind there were some, or it says nothing about it.
+  const seen = [...reasons.keys()].join('\n');
+  for (const kind of [
+    /^command: null$/m,
+    /^answered: cancel$/m,
+    /^answered: status$/m,
+    /^answered: unknown-repository$/m,
+    /^answered: which-repository$/m,
+    /^answered: mail-too-large$/m,
+    /^dropped: the same mail was taken before$/m,
+    /^dropped: the same text again/m,
+    /^dropped: more than 12 mails of one sender/m,
+    /^dropped: more than 7 mails of one thread/m,
+    /^dropped: more than 110 mails of all senders/m,
+    /^dropped: an automatic mail/m,
+    /^dropped: the sender is not allowed$/m,
+    /^dropped: too old to be run$/m,
+  ]) {
+    assert.match(seen, kind);
+  }
+});
