@@ -18,6 +18,7 @@ import { startGitUpstream } from '../support/git-upstream.ts';
 import { SMTP_PASSWORD, startScriptedSmtp } from '../support/scripted-smtp.ts';
 import { startStepProxy, type StepProxy } from '../support/step-proxy.ts';
 import { until } from '../support/until.ts';
+import { watchStates } from './stage.ts';
 
 /** A bot in a process of its own that dies by kill -9 at the steps that are aimed at; all around it lives on. */
 export type KillStage = {
@@ -83,6 +84,7 @@ export async function startKillStage(): Promise<KillStage> {
     let bot: BotProcess = spawnBot(dir, settings);
     closers.push(() => bot.kill('SIGKILL'));
     await bot.ready();
+    await watchStates(db);
     const instance = await installationId(db);
     closers.unshift(() => removeInstallation(engine, instance));
     await addRepository(db, { name: 'sample', url: upstream.url, branch: null, threadBy: null });

@@ -108,7 +108,7 @@ export async function openStage(
 }
 
 /** No session takes a way that the docs do not draw: whoever makes it take one fails. */
-async function watchStates(db: Db): Promise<void> {
+export async function watchStates(db: Db): Promise<void> {
   const ways = Object.entries(NEXT_STATES).flatMap(([from, next]) => next.map((to) => `${from} to ${to}`));
   await db.raw(`
     create function watch_session() returns trigger language plpgsql as
