@@ -20,7 +20,7 @@ find_user_ignore() {
 # For a quick save that is told by the snapshot, too, and nobody has asked git. So it is where a filter of the
 # repository's hangs.
 start_count() {
-  [[ $kind != quick && $has_git == yes ]] || return
+  [[ $kind != quick && ($has_git == yes || $carries_git == yes) ]] || return
   exec {count}< <(their_git 20 --no-optional-locks -c core.quotePath=true status --porcelain --untracked-files=normal 2>/dev/null &&
     printf end)
 }
