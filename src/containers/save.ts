@@ -8,16 +8,8 @@ import { lastWords } from './host-git.ts';
 import { scripts } from './inside.ts';
 import { saveFailed, saveRefused } from './save-refusals.ts';
 import { readSave, type IncomingSave, type SaveFacts } from './save-facts.ts';
-import {
-  admit,
-  baseCommit,
-  ensureStore,
-  nameSave,
-  openQuarantine,
-  settle,
-  tidyStore,
-  type Quarantine,
-} from './saves-store.ts';
+import { admit, openQuarantine, settle, type Quarantine } from './quarantine.ts';
+import { baseCommit, ensureStore, nameSave, tidyStore } from './saves-store.ts';
 import { isDirectoryName } from './script-env.ts';
 import { startStoreGit, storeGit, type StoreProcess } from './store-git.ts';
 import { inTurn, locked } from './store-writers.ts';
@@ -135,7 +127,7 @@ async function save(docker: Docker, containerId: string, request: Attempt): Prom
       await ensureStore(storePath, mirrorPath);
       const saved = await take(await starting, { ...request, base }, signal);
       // The work is safe. What stays as it is now is tried again after the next save.
-      await tidyStore(storePath, { canWait: request.kind === 'final' }).catch(() => undefined);
+      await tidyStore(storePath, { canWait: request.kind === 'final', signal }).catch(() => undefined);
       return saved;
     });
   } finally {

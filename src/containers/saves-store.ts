@@ -13,6 +13,7 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { sync } from './quarantine.ts';
 import { storeGit } from './store-git.ts';
 import { withStore } from './store-writers.ts';
 
@@ -66,41 +67,6 @@ async function clearLeftovers(storePath: string): Promise<void> {
     .flat()
     .filter((name) => /\.lock$|\/(incoming|export)-[0-9a-f]+$|\/tmp_[^/]*$|\/\.tmp-[^/]*$/.test(name));
   await Promise.all(left.map((name) => rm(name, { recursive: true, force: true })));
-}
-
-export type Quarantine = { objects: string; alternates: string };
-
-/** A place for objects that are not verified yet. */
-export async function openQuarantine(storePath: string): Promise<Quarantine> {
-  const objects = join(storePath, `incoming-${randomBytes(6).toString('hex')}`);
-  await mkdir(join(objects, 'pack'), { recursive: true, mode: 0o700 });
-  return { objects, alternates: join(storePath, 'objects') };
-}
-
-/** What is there outlives a power failure once this returns. */
-export async function settle({ objects }: Quarantine): Promise<void> {
-  const dir = join(objects, 'pack');
-  await Promise.all((await readdir(dir)).map((name) => sync(join(dir, name))));
-}
-
-/** Verified objects become part of the store. The index of a pack comes last: without it there is no pack. */
-export async function admit(storePath: string, { objects }: Quarantine): Promise<void> {
-  const to = join(storePath, 'objects', 'pack');
-  await mkdir(to, { recursive: true });
-  const names = await readdir(join(objects, 'pack'));
-  for (const name of names.toSorted((a, b) => Number(a.endsWith('.idx')) - Number(b.endsWith('.idx')))) {
-    await rename(join(objects, 'pack', name), join(to, name));
-  }
-  await sync(to);
-}
-
-async function sync(path: string): Promise<void> {
-  const file = await open(path, 'r');
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
-  }
 }
 
 export function refOf(savedStateId: number): string {
@@ -208,20 +174,33 @@ export async function dropSave(storePath: string, savedStateId: number): Promise
 /** Each save that has changed brings a pack, and git looks into all of them. */
 const MOST_PACKS = 50;
 const MOST_PACKS_AT_ANY_TIME = 200;
+/** The thread waits for it, and so does everybody who has to be saved. */
+const TIDY_MS = 60_000;
 
 /**
  * Makes one pack of many, without what no saved state holds any more. For the store's writer.
  *
  * @param canWait false: somebody waits for the thread, so that only far too many are made less
+ * @throws with git's words; or the reason of `signal`, or for the time it took: the store is as it was, and whole
  */
-export async function tidyStore(storePath: string, { canWait }: { canWait: boolean }): Promise<void> {
+export async function tidyStore(
+  storePath: string,
+  { canWait, signal, timeoutMs = TIDY_MS }: { canWait: boolean; signal: AbortSignal; timeoutMs?: number },
+): Promise<void> {
   const names = await readdir(join(storePath, 'objects', 'pack'));
   const packs = names.filter((name) => name.endsWith('.pack')).length;
-  if (packs > (canWait ? MOST_PACKS : MOST_PACKS_AT_ANY_TIME)) await repack(storePath);
+  if (packs <= (canWait ? MOST_PACKS : MOST_PACKS_AT_ANY_TIME)) return;
+  try {
+    await repack(storePath, AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]));
+  } catch (error) {
+    // What it had written so far is large, and would lie there until the next save.
+    await clearLeftovers(storePath);
+    throw error;
+  }
 }
 
-async function repack(storePath: string): Promise<void> {
-  await storeGit(['--git-dir', storePath, 'repack', '-a', '-d', '-l', '-q', '-n']);
+async function repack(storePath: string, signal?: AbortSignal): Promise<void> {
+  await storeGit(['--git-dir', storePath, 'repack', '-a', '-d', '-l', '-q', '-n'], { signal });
 }
 
 /**

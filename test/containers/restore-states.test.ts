@@ -19,6 +19,9 @@ type State = {
 
 const commit = (name: string) => `git add -A; git commit -qm '${name}'`;
 
+const SHALLOW =
+  'rm -rf /tmp/elsewhere /tmp/clone; git init -q /tmp/elsewhere; (cd /tmp/elsewhere; for i in one two three; do echo $i >$i; git add $i; git commit -qm $i; done)';
+
 const states: readonly State[] = [
   { name: 'a fresh clone', script: 'true', kinds: ['quick', 'final'] },
   {
@@ -105,6 +108,17 @@ const states: readonly State[] = [
       git -c protocol.file.allow=always submodule add -q -- "$(git config --file /workspace/.threadbox/gitconfig --get-regexp 'url.*insteadof' | sed -E 's/url\\.(.*)\\.insteadof .*/\\1/')" sub
       git commit -qm Sub; cd sub; echo un >unpushed; ${commit('Unpushed')}; echo un >uncommitted; git stash -qu; echo dirty >dirty`,
     next: 'git -C sub log --format=%s -1; git -C sub stash pop -q; git -C sub status --porcelain; git -C inner status --porcelain; git submodule status; git -C "void repo" status --short',
+  },
+  {
+    name: 'a shallow clone of another repository in the place of this one',
+    script: `${SHALLOW}; rm -rf .git *; git clone -q --depth 2 file:///tmp/elsewhere /tmp/clone; mv /tmp/clone/.git .; git reset -q --hard; echo own >own; git add own; ${commit('Own')}; echo 2 >own`,
+    kinds: ['final'],
+    next: 'git log --format=%s; git fsck; git commit -qam More; git log --format=%s -1',
+  },
+  {
+    name: 'a repository made anew with SHA-256',
+    script: `rm -rf .git; git init -q --object-format=sha256 -b first; git config user.name X; git add run.sh; git commit -qm First; git tag -a -m T t; echo 1 >>run.sh; git stash -q; echo 2 >two; git add two; echo 3 >two`,
+    next: 'git stash pop -q; git commit -qm Second; git log --format=%s; git show t | head -n 3; git status --short; git fsck',
   },
   {
     name: 'hooks and settings that would do harm',

@@ -142,6 +142,16 @@ This commit was automatically created when the container was cleaned up.
     });
   }
 
+  it('tells the same when it is tried again, after a try that got no further than its commit', async () => {
+    await one.sh('echo 1 >a; echo 2 >b');
+    const first = await one.save(nextId(), { kind: 'final' });
+    // As if nothing of that had come out.
+    const again = await one.save(nextId(), { kind: 'final' });
+    assert.deepEqual([again.commit, again.filesModified, again.hasCommitted], [first.commit, 2, true]);
+    const saved = await one.save(nextId(), { kind: 'final', base: again.snapshot });
+    assert.deepEqual([saved.commit, saved.filesModified, saved.hasCommitted], [first.commit, 0, false]);
+  });
+
   it('says how many files it commits also where git status comes to no end', async () => {
     const slow = `printf '#!/bin/bash\n[[ " $* " != *" status "* ]] || exit 124\nexec /usr/bin/git "$@"\n' >/usr/local/bin/git; chmod 755 /usr/local/bin/git`;
     await dockerCli('exec', '-u', '0', one.container.id, 'bash', '-ec', slow);

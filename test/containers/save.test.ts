@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
-import { dockerCli, git } from './rig.ts';
+import { dockerCli, git, temporaryDir } from './rig.ts';
 import { MANIFEST, richUpstream, startSaveRig, type SaveRig } from './save-rig.ts';
 
 const closers: (() => unknown)[] = [];
@@ -72,17 +72,42 @@ describe('a save', () => {
     assert.deepEqual(full.leftOut, ['build (3 MB, ignored by git)']);
     // By this the next command tells whether it has left anything to save.
     assert.equal(await one.sh("tr '\\0' ' ' <../.threadbox/looked"), 'e.env ibuild inode_modules ');
-    await one.sh('echo A=2 >.env');
+    // Whatever the limit is.
+    await one.sh(
+      'echo A=2 >.env; head -c 2000000 /dev/urandom >src/.env.large; echo .env.large >>.git/info/exclude',
+    );
     const id = nextId();
     await one.save(id, { base: full.snapshot });
     const two = await rig.open({ isEmpty: true });
     await two.prepare(true);
     await two.restore(id);
-    assert.equal(await two.sh("tr '\\0' ' ' <../.threadbox/looked"), 'e.env ');
+    assert.equal(
+      await two.sh("tr '\\0' '\\n' <../.threadbox/looked | sort; stat -c %s src/.env.large"),
+      'e.env\nesrc/.env.large\n2000000\n',
+    );
     assert.equal(
       await two.sh('cat node_modules/x .env; ls -d build 2>/dev/null || echo none'),
       '1\nA=2\nnone\n',
     );
+  });
+
+  it('of a repository whose objects have SHA-256 names brings back its history, too', async (t) => {
+    const url = await temporaryDir(t);
+    git(url, 'init', '-q', '--object-format=sha256');
+    git(url, 'commit', '-q', '--allow-empty', '-m', 'Begin');
+    const other = await startSaveRig(t, { url });
+    const one = await other.open();
+    await one.sh(
+      'git switch -qc mine; echo 1 >one; git add -A; git commit -qm One; git tag -am T t; echo 2 >>one; git stash -q; echo 3 >new',
+    );
+    const before = await one.sh(MANIFEST);
+    const saved = await one.save(1, { kind: 'final', style: 'uncommitted' });
+    assert.match(saved.commit ?? '', /^[0-9a-f]{64}$/);
+    await one.wipe();
+    await one.prepare(true);
+    await one.restore(1);
+    assert.equal(await one.sh(MANIFEST), before);
+    assert.equal((await one.save(1, { base: saved.snapshot })).snapshot, saved.snapshot);
   });
 
   it('lets no archive of ignored files go over what they have become since', async () => {

@@ -20,7 +20,7 @@ find_user_ignore() {
 # For a quick save that is told by the snapshot, too, and nobody has asked git. So it is where a filter of the
 # repository's hangs.
 start_count() {
-  [[ $kind != quick && $has_git == yes ]] || return
+  [[ $kind != quick && ($has_git == yes || $carries_git == yes) ]] || return
   exec {count}< <(their_git 20 --no-optional-locks -c core.quotePath=true status --porcelain --untracked-files=normal 2>/dev/null &&
     printf end)
 }
@@ -50,7 +50,11 @@ is_in_progress() {
 commit_work() {
   local -a specs=(:/) at_once=("${AT_ONCE[@]}")
   local item said tries
-  [[ $modified != 0 ]] && ! is_in_progress || return
+  if [[ $modified == 0 ]]; then
+    find_commit_before
+    return
+  fi
+  ! is_in_progress || return
   remove_locks
   # An empty repository inside would stop all of it.
   for item in "${inner[@]}"; do
@@ -78,6 +82,16 @@ commit_work() {
     -c "user.email=$(git config -f "$base/gitconfig" user.email || echo threadbox@localhost)" && return
   leave_out "the Auto-save commit; the work is saved without it (${said%%$'\n'*})"
 }
+# The commit was made by a try before, of which nothing was saved: what it has says how much that was.
+find_commit_before() {
+  local tip text known_tip=
+  tip=$(their_git 5 rev-parse -q --verify HEAD) || return 0
+  [[ -z $last ]] || known_tip=$(own git cat-file blob "$last:meta" 2>/dev/null)
+  [[ $known_tip != *$'\n'"head $tip"$'\n'* ]] || return 0
+  text=$(own git cat-file commit "$tip" 2>/dev/null)
+  [[ $text == *$'\n\nAuto-save: Container cleanup after idle timeout\n\n'"Thread: $thread"$'\n'* ]] || return 0
+  [[ $text =~ $'\n'Files\ modified:\ ([0-9]{1,9})$'\n' ]] && modified=${BASH_REMATCH[1]} committed=yes
+} 2>/dev/null
 # Where `git status` has not come to its end.
 count_staged() {
   local from=HEAD names

@@ -17,13 +17,21 @@ fail() {
   exit 1
 }
 
+# SHA-256 names where the mirror has them (gitrepository-layout(5), extensions.objectFormat).
+uses_sha256() {
+  local text=
+  [[ ! -f $1/config ]] || IFS= read -r -d '' text <"$1/config"
+  [[ ${text,,} =~ objectformat[[:space:]]*=[[:space:]]*\"?sha256 ]]
+}
 make_views() {
-  local view
+  local view version=0
+  local -a format=()
+  ! uses_sha256 "$mirror" || version=1 format=('[extensions]' 'objectFormat = sha256')
   mkdir -p "$room"/{work.git,state.git}/{info,objects} "$room/state.git/refs" "$objects" || return
   for view in work state; do
-    printf '%s\n' '[core]' 'repositoryFormatVersion = 0' 'compression = 1' 'bigFileThreshold = 16m' \
+    printf '%s\n' '[core]' "repositoryFormatVersion = $version" 'compression = 1' 'bigFileThreshold = 16m' \
       'fsync = none' 'protectNTFS = false' 'protectHFS = false' '[checkout]' 'workers = 2' \
-      '[pack]' 'compression = 1' 'threads = 1' '[index]' 'threads = 1' '[gc]' 'auto = 0' >"$room/$view.git/config" || return
+      '[pack]' 'compression = 1' 'threads = 1' '[index]' 'threads = 1' '[gc]' 'auto = 0' "${format[@]}" >"$room/$view.git/config" || return
     printf '* -text !eol !crlf !filter !ident !working-tree-encoding\n' >"$room/$view.git/info/attributes" || return
     printf 'ref: refs/heads/none\n' >"$room/$view.git/HEAD" || return
   done

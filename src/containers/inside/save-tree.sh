@@ -45,7 +45,8 @@ look_through() {
   [[ ${records[*]: -1} == end ]] || fail 'the files could not be looked through'
   unset -v 'records[-1]'
   ignored=() env_files=() inner=() skipped=() large=() modes=()
-  [[ $has_git == yes || ! -e .git ]] || { leave_out '.git (it is no whole repository)' && skipped+=(.git); }
+  [[ $carries_git == no ]] || inner+=(.git)
+  [[ $has_git == yes || $carries_git == yes || ! -e .git ]] || { leave_out '.git (it is no whole repository)' && skipped+=(.git); }
   for item in "${records[@]}"; do
     case $item in
       i*)

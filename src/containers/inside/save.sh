@@ -165,6 +165,15 @@ fi
 # Work without a repository is work, too; and so that nobody has to be told, no work is a state like others.
 has_git=yes
 [[ -f $user_git/HEAD && -d $user_git/objects && ! -L $user_git ]] || has_git=no
+# What the mirror cannot complete could not be verified: a shallow clone of another repository, or one whose objects have
+# names of another kind. Such a .git is carried as it is, like those of repositories inside.
+is_foreign() {
+  [[ ! -s $user_git/shallow || ! -f $user_git/shallow ]] ||
+    [[ $(git --git-dir="$mirror" cat-file --batch-check <"$user_git/shallow" 2>/dev/null) != *missing* ]] || return 0
+  if uses_sha256 "$mirror"; then ! uses_sha256 "$user_git"; else uses_sha256 "$user_git"; fi
+}
+carries_git=no
+[[ $has_git == no ]] || ! is_foreign || has_git=no carries_git=yes
 cd "$target" || fail 'the repository cannot be entered'
 # Nothing is said to it yet: the bot has gone, and a later save may be at work.
 ! read -r -t 0 -u 8 || exit 1
