@@ -148,7 +148,7 @@ export async function execute(
 
 /** A warm container was guarded when it was started; whether it still is, the last look has found. */
 async function untilMayStart({ guard, mayStart }: ExecuteParts, { network }: Repository): Promise<void> {
-  if (network !== 'none') guard?.expectInPlace();
+  if (network !== 'none') await guard?.expectInPlace();
   await mayStart();
 }
 

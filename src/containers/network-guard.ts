@@ -39,7 +39,7 @@ export class NetworkGuard {
   readonly #part: PartState;
   readonly #closing = new AbortController();
   #host: GuardHost | null = null;
-  #isDirect = false;
+  #lookAgainMs: number = LOOK_AGAIN_MS.direct;
   #looking: Promise<void> | null = null;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #fault: ContainersError | null = null;
@@ -67,9 +67,15 @@ export class NetworkGuard {
     await this.#looking;
   }
 
-  /** Costs nothing: what the last look has found. @throws {ContainersError} NETWORK_GUARD */
-  expectInPlace(): void {
+  /**
+   * For containers that run: what the last look has found, which costs nothing. What was there when the bot was stopped
+   * may be gone, so there has to be one look.
+   *
+   * @throws {ContainersError} NETWORK_GUARD, or as the engine fails
+   */
+  async expectInPlace(): Promise<void> {
     if (this.#fault) throw this.#fault;
+    if (this.#lookedAt === Number.NEGATIVE_INFINITY) await this.ensure();
   }
 
   async close(): Promise<void> {
@@ -85,22 +91,21 @@ export class NetworkGuard {
         () => (failures += 1),
       );
       const whenDown = PAUSES_AFTER_FAILURE_MS[Math.min(failures, PAUSES_AFTER_FAILURE_MS.length) - 1];
-      const whenUp = this.#settings.lookAgainMs ?? LOOK_AGAIN_MS[this.#isDirect ? 'direct' : 'helper'];
-      await pause(whenDown ?? whenUp, undefined, { signal, ref: false }).catch(() => undefined);
+      await pause(whenDown ?? this.#lookAgainMs, undefined, { signal, ref: false }).catch(() => undefined);
     }
   }
 
   async #lookAndMend(): Promise<void> {
-    const { log, instance } = this.#settings;
+    const { log } = this.#settings;
     try {
-      const subnet = await ensureNetwork(this.#settings.docker, instance);
-      const wasKnown = this.#host;
-      const { isChanged, host } = await this.#mend(subnet);
+      const known = this.#host;
+      const isChanged = known ? await this.#put(known) : false;
+      const host = known ?? (await this.#findWay());
       this.#lookedAt = performance.now();
       this.#fault = null;
       this.#part.isUp();
-      if (wasKnown !== host) log.info({ way: host.way }, `the network guard is in place: ${host.way}`);
-      else if (isChanged) log.warn('the network guard was gone from the firewall, or changed: put back');
+      if (!known) log.info({ way: host.way }, `the network guard is in place: ${host.way}`);
+      if (isChanged) log.warn('the network guard was gone from the firewall, or changed: put back');
     } catch (error) {
       this.#host = null;
       // An engine that is away starts no container either, and is told of by itself.
@@ -111,50 +116,49 @@ export class NetworkGuard {
     }
   }
 
-  /** By the way that worked before; else directly where that is possible, else by a helper. */
-  async #mend(subnet: string): Promise<{ host: GuardHost; isChanged: boolean }> {
+  /** Puts it in place directly where that is possible, else by a helper. From then on that is the way. */
+  async #findWay(): Promise<GuardHost> {
     const { docker, instance, image, imageReady } = this.#settings;
-    const bridge = bridgeName(instance);
-    if (this.#host) return { host: this.#host, isChanged: await this.#put(this.#host, bridge) };
+    const subnet = await ensureNetwork(docker, instance);
     let refused: unknown = null;
-    if (await isOnThisHost(bridge, subnet)) {
-      const direct = ownHost();
+    if (await isOnThisHost(bridgeName(instance), subnet)) {
       try {
-        const isChanged = await this.#put(direct, bridge);
-        this.#isDirect = true;
-        this.#host = direct;
-        return { host: direct, isChanged };
+        return await this.#take(ownHost(), 'direct');
       } catch (error) {
         refused = error;
       }
     }
     await imageReady();
-    const helper = helperHost(docker, { image, instance });
     try {
-      const isChanged = await this.#put(helper, bridge);
-      this.#isDirect = false;
-      this.#host = helper;
-      return { host: helper, isChanged };
+      return await this.#take(helperHost(docker, { image, instance }), 'helper');
     } catch (error) {
       throw bothFailed(refused, error, image);
     }
   }
 
-  async #put(host: GuardHost, bridge: string): Promise<boolean> {
+  async #take(host: GuardHost, way: keyof typeof LOOK_AGAIN_MS): Promise<GuardHost> {
+    await this.#put(host);
+    this.#lookAgainMs = this.#settings.lookAgainMs ?? LOOK_AGAIN_MS[way];
+    this.#host = host;
+    return host;
+  }
+
+  /** @returns whether anything had to be changed */
+  async #put(host: GuardHost): Promise<boolean> {
     const nameservers = this.#settings.nameservers ?? (await host.nameservers());
-    const guarded = { bridge, nameservers };
-    for (let tries = 0; ; tries += 1) {
+    const guarded = { bridge: bridgeName(this.#settings.instance), nameservers };
+    for (let tries = 1; ; tries += 1) {
       const found = await host.look();
       const change: Tables = {
         ipv4: guardChange(guarded, 'ipv4', found.ipv4) ?? '',
         // Nothing is listed on a host without IPv6.
         ipv6: found.ipv6 === '' ? '' : (guardChange(guarded, 'ipv6', found.ipv6) ?? ''),
       };
-      if (change.ipv4 === '' && change.ipv6 === '') return tries > 0;
-      if (tries >= MOST_TRIES) throw new Error('the rules do not stay in the firewall');
+      if (change.ipv4 === '' && change.ipv6 === '') return tries > 1;
+      if (tries > MOST_TRIES) throw new Error('the rules do not stay in the firewall');
       // Where somebody else was faster, the next look shows what is left to do.
       const changing = host.change(change);
-      await (tries + 1 < MOST_TRIES ? changing.catch(() => undefined) : changing);
+      await (tries < MOST_TRIES ? changing.catch(() => undefined) : changing);
     }
   }
 }
