@@ -86,7 +86,7 @@ export function startMailLoop(
     },
     onTaken: (taken) => {
       if (taken.kind === 'command') queueCommand(taken.threadId, taken.commandId);
-      else if (taken.kind === 'answered' || taken.isTold) parts.wakeOutbox();
+      if (taken.kind === 'answered' || taken.isTold) parts.wakeOutbox();
       filer?.wake();
     },
     onCaughtUp: () => tellOwedNotices({ ...taking, wakeOutbox: parts.wakeOutbox }),
