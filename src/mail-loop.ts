@@ -90,7 +90,7 @@ export function startMailLoop(
     },
     onTaken: (taken) => {
       if (taken.kind === 'command') queueCommand(taken.threadId, taken.commandId);
-      else if (taken.kind === 'answered' || taken.isTold) parts.wakeOutbox();
+      if (taken.kind === 'answered' || taken.isTold) parts.wakeOutbox();
     },
     onCaughtUp: async () => {
       // Filing has time: it does not compete with a backlog, and one move does for many mails.

@@ -15,7 +15,13 @@ import { answerMessage, type AnswerContent, type Answering } from './answer-mess
 
 /** What became of a message: a command in its thread's queue, an answer that says why not, or nothing, for a recorded reason. */
 export type Taken =
-  | { kind: 'command'; commandId: number; threadId: string }
+  | {
+      kind: 'command';
+      commandId: number;
+      threadId: string;
+      /** Its sender gets a word that it waits. */
+      isTold?: boolean;
+    }
   | { kind: 'answered'; reason: string }
   | {
       kind: 'dropped' | 'failed';

@@ -74,11 +74,11 @@ export async function takeControlWord(
   }
   const message = { ...messageOf(received, facts), facts };
   const controlled = { threadId: thread.id, repositoryName: repository.name };
-  const commandId = await takeControl(parts, message, controlled, control);
+  const { commandId, isTold } = await takeControl(parts, message, controlled, control);
   log.info({ message: received.id, thread: thread.id, word: control.word }, 'control word taken');
   return commandId === null
     ? { kind: 'answered', reason: control.word }
-    : { kind: 'command', commandId, threadId: thread.id };
+    : { kind: 'command', commandId, threadId: thread.id, isTold };
 }
 
 /** @returns null when nothing of that sender runs or waits there */
@@ -92,20 +92,20 @@ async function openThread(db: Db, address: string, found: FoundThread) {
  * Settles a message that is a control word: answered at once, in one transaction with what it does, or put into the
  * thread's queue.
  *
- * @returns the id of the queued command, or null when it was answered
+ * @returns the id of the queued command, or null when it was answered; and whether a mail says so already
  */
 async function takeControl(
   parts: ControlParts,
   message: MessageToAnswer & { facts: MessageFacts },
   thread: ControlledThread,
   control: ControlWord,
-): Promise<number | null> {
+): Promise<{ commandId: number | null; isTold: boolean }> {
   for (;;) {
     const outcome = await parts.answerControl(thread, control);
     const taken = await record(parts, message, { thread, word: control.word, outcome });
     if (taken === 'outdated') continue;
     if (outcome.kind === 'answer') outcome.isDone();
-    return taken;
+    return { commandId: taken, isTold: outcome.kind === 'answer' || outcome.notice !== null };
   }
 }
 

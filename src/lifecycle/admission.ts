@@ -38,8 +38,8 @@ export class Admission {
   readonly #reserved = new Map<string, number>();
   /** Threads whose containers are being removed to make room: their places are given away already. */
   readonly #leaving = new Set<string>();
-  /** Threads whose containers could not be removed, and until when they are left alone. */
-  readonly #leftAlone = new Map<string, number>();
+  /** Threads whose containers could not be removed, and until when they are left alone, or until Docker is back. */
+  readonly #leftAlone = new Map<string, { untilMs: number; isEngineAway: boolean }>();
   #turn: Promise<unknown> = Promise.resolve();
   #room = Promise.withResolvers<void>();
 
@@ -135,6 +135,7 @@ export class Admission {
     const { db, config, queues } = this.#parts;
     const maxPerUser = config.containerMaxPerUser;
     const maxOnHost = await this.#hostLimit();
+    await this.#lookForEngine();
     // As they are before the database is asked: what ends meanwhile must not be missing in both.
     const [leaving, reserved] = [new Set(this.#leaving), new Map(this.#reserved)];
     const places = await occupiedPlaces(db);
@@ -158,10 +159,28 @@ export class Admission {
   }
 
   #isLeftAlone(threadId: string): boolean {
-    const until = this.#leftAlone.get(threadId) ?? 0;
-    if (until > performance.now()) return true;
+    const { untilMs } = this.#leftAlone.get(threadId) ?? { untilMs: 0 };
+    if (untilMs > performance.now()) return true;
     this.#leftAlone.delete(threadId);
     return false;
+  }
+
+  /** What keeps its state though saving it has failed could not be reached; else it was extended. */
+  async #leaveAlone(threadId: string, failuresBefore: number): Promise<void> {
+    const session = await sessionOfThread(this.#parts.db, threadId);
+    const isEngineAway = (session?.saveFailures ?? 0) > failuresBefore;
+    this.#leftAlone.set(threadId, { untilMs: performance.now() + LEFT_ALONE_MS, isEngineAway });
+  }
+
+  /** Those that only Docker's absence has kept are looked at again as soon as it is back. */
+  async #lookForEngine(): Promise<void> {
+    const kept = [...this.#leftAlone].filter(([, { isEngineAway }]) => isEngineAway);
+    if (kept.length === 0) return;
+    const isBack = await this.#parts.docker.ping().then(
+      () => true,
+      () => false,
+    );
+    if (isBack) for (const [threadId] of kept) this.#leftAlone.delete(threadId);
   }
 
   /** @returns false when it has become busy, or is kept for another reason */
@@ -173,7 +192,7 @@ export class Admission {
       await saveAndRemove(this.#parts, session, 'evicted');
       const left = await activeSession(db, threadId);
       const hasGone = left === null || left.state === 'save_failed';
-      if (!hasGone) this.#leftAlone.set(threadId, performance.now() + LEFT_ALONE_MS);
+      if (!hasGone) await this.#leaveAlone(threadId, session.saveFailures);
       return hasGone;
     });
     if (!evicting) return false;

@@ -1,5 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import { durationInWords, plural } from './amounts.ts';
+import { logCutWords } from './attachment-words.ts';
 import { changesOf, type ChangesFacts } from './changes-in-words.ts';
 import { endingNotes, lastText, meaningOf, type ShortageFacts } from './ending-notes.ts';
 import { renderOutput, type OutputBytes } from './render-output.ts';
@@ -136,8 +137,7 @@ function notesOf({ backgroundProcesses, result }: AnswerFacts, isLogCut: boolean
     const count = `${backgroundProcesses} ${backgroundProcesses === 1 ? 'process' : 'processes'}`;
     notes.push(`${count} ${whose} ${goes} on in the background.`);
   }
-  if (isLogCut)
-    notes.push(`There was more output than a mail can carry: ${LOG_NAME} has the beginning of it.`);
+  if (isLogCut) notes.push(logCutWords(LOG_NAME));
   return notes;
 }
 

@@ -1,6 +1,7 @@
 import { parseAddressHeader } from 'mailparser';
 import { sizeInWords } from './amounts.ts';
 import { LOG_NAME } from './answer.ts';
+import { withoutAttachmentWords } from './attachment-words.ts';
 import { composeMail } from './compose.ts';
 import { LOOP_HEADER } from './headers.ts';
 import { PATCH_NAME } from './look-notices.ts';
@@ -26,7 +27,13 @@ export async function lighterMail(raw: Buffer, messageId: string): Promise<Buffe
     name: first?.name ?? '',
     address: first?.address ?? '',
   });
-  const [title = '', ...rest] = content.text.split('\n');
+  const files = content.attachments.filter(
+    ({ fileName }) => fileName !== LOG_NAME && fileName !== PATCH_NAME,
+  );
+  const names = { logName: LOG_NAME, patchName: PATCH_NAME };
+  const text = withoutAttachmentWords(content.text, files, names, (words) => words);
+  const html = withoutAttachmentWords(content.html, files, names, escapeHtml);
+  const [title = '', ...rest] = text.split('\n');
   return composeMail({
     from: mailbox(addresses('from')),
     to: mailbox(addresses('to')),
@@ -38,10 +45,10 @@ export async function lighterMail(raw: Buffer, messageId: string): Promise<Buffe
     messageId,
     date: mail.date ?? new Date(Number.NaN),
     text: [title, '', note, ...rest].join('\n'),
-    html: content.html.replace(
+    html: html.replace(
       PLACE,
       () =>
-        `<tr><td class="side ink" style="padding:4px 24px 14px;font-size:15px;color:#1b2430;overflow-wrap:anywhere;">${escapeHtml(note)}</td></tr>`,
+        `<tr><td class="side ink" style="padding:12px 24px 0;font-size:15px;color:#1b2430;overflow-wrap:anywhere;">${escapeHtml(note)}</td></tr>`,
     ),
     headers: { [LOOP_HEADER]: content.headers.get(LOOP_HEADER.toLowerCase())?.[0] ?? 'answer' },
   });

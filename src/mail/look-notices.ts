@@ -1,4 +1,5 @@
 import { durationInWords, plural } from './amounts.ts';
+import { PATCH_WORDS, patchCutWords } from './attachment-words.ts';
 import { changesOf, type ChangedFile } from './changes-in-words.ts';
 import { momentInWords } from './moments.ts';
 import { facts, firstLine, lastOutput, words, type Block, type Tellers, type Told } from './notice-blocks.ts';
@@ -121,10 +122,10 @@ function diff({ files: changed, patch, isCut }: Extract<LookNotice, { kind: 'dif
   const blocks: Block[] = files.length === 0 ? [] : [{ kind: 'files', files, more }];
   blocks.push(words('Compared with the repository as it was fetched, committed or not, at the last save.'));
   if (patch !== null && isCut) {
-    blocks.push(words(`The patch is too large for a mail: ${PATCH_NAME} has only the beginning of it.`));
+    blocks.push(words(patchCutWords(PATCH_NAME)));
   } else if (patch !== null) {
-    blocks.push(words(`The patch is attached. To apply it elsewhere: git apply ${PATCH_NAME}`));
-  } else if (isCut) blocks.push(words('The patch is too large for a mail.'));
+    blocks.push(words(`${PATCH_WORDS} ${PATCH_NAME}`));
+  } else if (isCut) blocks.push(words(patchCutWords(null)));
   if (patch === null) return { title, blocks };
   return {
     title,

@@ -1,5 +1,6 @@
 import { sizeInWords } from './amounts.ts';
 import { listed } from './attached-files.ts';
+import { filesWords } from './attachment-words.ts';
 import { safeNames } from './file-names.ts';
 import { visibleLine } from './visible-text.ts';
 
@@ -46,8 +47,9 @@ export function outboxFiles(outbox: OutboxFacts): { attachments: Attachment[]; n
   });
   const notes: string[] = [];
   if (attachments.length > 0) {
-    const all = attachments.map(({ fileName, content }) => `${fileName} (${sizeInWords(content.length)})`);
-    notes.push(`Attached: ${listed(all)}.`);
+    notes.push(
+      filesWords(attachments.map(({ fileName, content }) => ({ fileName, sizeBytes: content.length }))),
+    );
   }
   if (left.length > 0) {
     const all = left.map(({ name, sizeBytes }) => `${visibleLine(name, 80)} (${sizeInWords(sizeBytes)})`);

@@ -1,3 +1,4 @@
+import { BINARY_WORDS, GAP_WORDS } from './attachment-words.ts';
 import { sizeInWords } from './amounts.ts';
 import { hexDump, looksBinary, wholeCharacters } from './raw-output.ts';
 import { terminalLines, type Line, type Span } from './terminal.ts';
@@ -121,7 +122,7 @@ function renderExcerpt({ before, gapBytes, after, isCut }: Excerpt, wholeIn: str
 function renderBinary({ head, totalBytes }: OutputBytes, wholeIn: string | null): RenderedOutput {
   const dump = hexDump(head.subarray(0, DUMPED_BYTES));
   const rest = totalBytes > DUMPED_BYTES ? '; its beginning' : '';
-  const attached = wholeIn === null ? '' : `, all of it attached as ${wholeIn}`;
+  const attached = wholeIn === null ? '' : `, ${BINARY_WORDS} ${wholeIn}`;
   const told = `[${sizeInWords(totalBytes)} of binary data${attached}${rest}:]`;
   return {
     text: `${told}\n\n${dump}`,
@@ -132,7 +133,7 @@ function renderBinary({ head, totalBytes }: OutputBytes, wholeIn: string | null)
 }
 
 function gapMark(gapBytes: number, wholeIn: string | null): Span {
-  const attached = wholeIn === null ? '' : `; all of the output is attached as ${wholeIn}`;
+  const attached = wholeIn === null ? '' : `; ${GAP_WORDS} ${wholeIn}`;
   return { text: `[... ${sizeInWords(gapBytes)} left out here${attached} ...]`, css: MARK_CSS };
 }
 

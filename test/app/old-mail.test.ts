@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { mailsToFile } from '../../src/store/filing.ts';
 import { composeUserMail } from '../../src/mail/user-mail.ts';
 import { ALICE, BOB } from '../support/app.ts';
 import type { BotProcess } from '../support/bot-process.ts';
@@ -119,6 +120,24 @@ test('a mailbox that was rebuilt, or moved to another server, runs nothing again
     .db('messages')
     .where({ direction: 'in', reason: 'the same mail was taken before' });
   assert.ok(again.length > 2 && known > 0);
+  // What ran is not put where refused mail goes, only because it came again.
+  const [{ mailbox }] = again;
+  const folders = new Map(
+    (await mailsToFile(stage.db, mailbox as string, 0, 500)).map(({ id, folder }) => [id, folder]),
+  );
+  const ran = await stage
+    .db('messages')
+    .where({ direction: 'in' })
+    .whereIn('outcome', ['command', 'answered']);
+  const expected = again.map(({ id, raw }) => {
+    const isSame = ran.some((first) => first.id < id && (first.raw as Buffer).equals(raw as Buffer));
+    return [id, isSame ? 'processed' : 'refused'];
+  });
+  assert.deepEqual(
+    again.map(({ id }) => [id, folders.get(id as number)]),
+    expected,
+  );
+  assert.deepEqual(new Set(expected.map(([, folder]) => folder)), new Set(['processed', 'refused']));
 
   const { IMAP_URL = '' } = stage.settings('bot');
   await restart({ IMAP_URL: IMAP_URL.replace('127.0.0.1', 'localhost') }, async () => {

@@ -15,6 +15,7 @@ import { endSession, openSession } from '../../src/store/sessions.ts';
 import type { SharedState } from '../../src/store/shared-state.ts';
 import { ensureThread } from '../../src/store/threads.ts';
 import { ensureUser } from '../../src/store/users.ts';
+import { until } from '../support/until.ts';
 
 const log = pino({ level: 'silent' });
 let dataDir: string;
@@ -121,4 +122,57 @@ test('where HOST_MAX_CONTAINERS is not set the memory of the host says how many 
   assert.deepEqual(await sixth.told, { limit: 'host', maximum: 5 });
   admission.release('one');
   await sixth.admitted;
+});
+
+test('a container that only the absence of Docker has kept makes room as soon as Docker is back', async (t) => {
+  const queues = new ThreadQueues(4);
+  const stopping = new AbortController();
+  t.after(() => stopping.abort());
+  const part = { isUp() {}, isDown() {} };
+  let isAway = true;
+  let tries = 0;
+  const away = () => Promise.reject(new Error('connect ECONNREFUSED'));
+  const docker = {
+    ping: () => (isAway ? away() : Promise.resolve()),
+    getContainer: () => ({
+      inspect() {
+        tries += 1;
+        return isAway ? away() : new Promise(() => {});
+      },
+    }),
+  };
+  const admission = new Admission({
+    db,
+    docker,
+    queues,
+    events: new LifecycleEvents({ publish() {} } as unknown as SharedState),
+    log,
+    signal: stopping.signal,
+    now: () => new Date(),
+    wakeOutbox() {},
+    states: { docker: part, database: part },
+    config: { containerMaxPerUser: 1, hostMaxContainers: 5 },
+  } as unknown as LifecycleParts);
+  const ann = await threadOf('ann@example.com');
+  await openSession(
+    db,
+    { ...ann, containerId: 'a', containerName: 'a', volumeName: 'a', image: 'i' },
+    { endReason: '', now: new Date() },
+  );
+  const newcomer = admission.admit('next', () =>
+    Promise.resolve({ userId: ann.userId, onWait: () => Promise.resolve() }),
+  );
+  newcomer.catch(() => undefined);
+  await until(() => tries === 1);
+  await until(async () => {
+    admission.lookAgain();
+    return (await db('container_sessions').where({ thread_id: ann.threadId }).first()).save_failures === 1;
+  });
+  admission.lookAgain();
+  assert.equal(tries, 1);
+  isAway = false;
+  await until(() => {
+    admission.lookAgain();
+    return tries === 2;
+  });
 });

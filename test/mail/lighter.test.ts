@@ -4,13 +4,17 @@ import { renderAnswer } from '../../src/mail/answer.ts';
 import { composeMail } from '../../src/mail/compose.ts';
 import { lighterMail } from '../../src/mail/lighter.ts';
 import { readMime } from '../../src/mail/mime.ts';
+import { renderLifecycleNotice } from '../../src/mail/lifecycle-notices.ts';
+import { outboxFiles } from '../../src/mail/outbox-files.ts';
 import { parseMessage } from '../../src/mail/parse.ts';
+import { samples } from './lifecycle-samples.ts';
 
 const written = Buffer.from(Array.from({ length: 5000 }, (_, at) => `line ${at} überall\n`).join(''));
 
 async function answer(
   output: Buffer,
   files: { fileName: string; contentType: string; content: Buffer }[] = [],
+  notes: string[] = [],
 ): Promise<Buffer> {
   const content = renderAnswer({
     command: 'seq 5000',
@@ -26,9 +30,15 @@ async function answer(
     backgroundProcesses: 0,
     shortages: null,
     timeAllowed: { timeoutMs: 1_800_000, mostMs: 14_400_000, keepsBackground: true },
-    notes: [],
+    notes,
     files,
   });
+  return composed(content);
+}
+
+function composed(
+  content: Pick<Parameters<typeof composeMail>[0], 'text' | 'html' | 'attachments'>,
+): Promise<Buffer> {
   return composeMail({
     ...content,
     from: { name: 'Threadbox', address: 'bot@example.com' },
@@ -60,7 +70,8 @@ test('without its attachment a mail is the same in its conversation, and says wh
     /^output\.log\.gz \([\d.]+ KB\) is not attached: with it, a mail server refused this mail for its size\./m;
   assert.match(after.text, note);
   assert.equal(after.text.split('\n')[0], 'Exit code 0 after 1.2 s');
-  assert.equal(after.text.replace(/output\.log\.gz \([^\n]*\n\n/, ''), before.text);
+  const gap = '; all of the output is attached as output.log.gz';
+  assert.equal(after.text.replace(/output\.log\.gz \([^\n]*\n\n/, ''), before.text.replace(gap, ''));
   assert.match((await readMime(lighter)).html, /<tr><td [^>]*>output\.log\.gz [^<]* is not attached/);
 });
 
@@ -80,6 +91,44 @@ test('what is said of the missing fits what it was: files of a command still lie
   assert.match(both, /^output\.log\.gz \([^)]*\), a\.pdf \([^)]*\) are not attached: with them, /);
   assert.match(both, /tail -n 200[^]*\/workspace\/\.outbox/);
   assert.doesNotMatch(await note(await answer(written)), /outbox/);
+});
+
+test('nothing in it says any more that something is attached, but for what a command printed', async () => {
+  const file = { fileName: 'report.pdf', contentType: 'application/pdf', content: Buffer.alloc(1000, 'x') };
+  const { notes } = outboxFiles({
+    files: [{ name: file.fileName, content: file.content }],
+    left: [],
+    oddCount: 0,
+    isWhole: true,
+    path: '/workspace/.outbox/1',
+  });
+  const output = Buffer.concat([Buffer.from('Attached: my soul.\n'), written]);
+  const binary = Buffer.from(Array.from({ length: 9000 }, (_, at) => (at * 37) % 256));
+  const parts = [await answer(output, [file], notes), await answer(binary, [file], notes)];
+  for (const [at, raw] of parts.entries()) {
+    const before = await readMime(raw);
+    assert.match(before.text, /\nAttached: report\.pdf \(1000 bytes\)\.\n/);
+    assert.match(before.text, at === 0 ? /all of the output is attached as/ : /all of it attached as/);
+    const after = await readMime((await lighterMail(raw, '<second@example.com>')) as Buffer);
+    for (const content of [after.text, after.html]) {
+      assert.match(content, /Not attached: report\.pdf \(1000 bytes\)\./);
+      assert.doesNotMatch(content, /is attached as|it attached as|\bAttached: report/);
+      assert.equal(content.includes('Attached: my soul.'), at === 0);
+    }
+    assert.match(after.text, at === 0 ? /KB left out here \.\.\.\]/ : /KB of binary data[;:]/);
+  }
+});
+
+test('nor in the answer to diff', async () => {
+  for (const isCut of [false, true]) {
+    const { attachments = [], ...content } = renderLifecycleNotice({ ...samples.diff, isCut });
+    const raw = await composed({ ...content, attachments });
+    const after = await readMime((await lighterMail(raw, '<second@example.com>')) as Buffer);
+    for (const words of [after.text, after.html]) {
+      assert.match(words, /The patch is too large for a mail\./);
+      assert.doesNotMatch(words, /The patch is attached|has only the beginning/);
+    }
+  }
 });
 
 test('a mail without an attachment cannot be made lighter', async () => {

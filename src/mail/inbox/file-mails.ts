@@ -122,8 +122,8 @@ async function fileGroup(
 
 /**
  * By MOVE (RFC 6851); without it by COPY, and the mail is taken away from here only where the server can expunge just
- * that one (RFC 4315: UID EXPUNGE). A plain EXPUNGE would delete what others have marked. So without either, a copy is
- * all, and a crash between the steps leaves two.
+ * that one (RFC 4315: UID EXPUNGE) and lets us (RFC 4314: the rights t and e). A plain EXPUNGE would delete what others have
+ * marked. So without either, a copy is all, and a crash between the steps leaves two.
  *
  * @returns false when the server refuses
  */
@@ -142,8 +142,17 @@ async function fileAll(
     return Boolean(await within(client, fetchMs, client.messageMove(range, path, byUid)));
   }
   if (!(await within(client, fetchMs, client.messageCopy(range, path, byUid)))) return false;
-  if (!client.capabilities.has('UIDPLUS')) return true;
-  return within(client, fetchMs, client.messageDelete(range, byUid));
+  if (client.capabilities.has('UIDPLUS')) await takeAway(client, range, fetchMs);
+  return true;
+}
+
+/** What may not be taken away stays, beside its copy: to try again would make another one. */
+async function takeAway(client: ImapFlow, range: string, timeoutMs: number): Promise<void> {
+  try {
+    await within(client, timeoutMs, client.messageDelete(range, { uid: true }));
+  } catch (error) {
+    if (!client.usable) throw error;
+  }
 }
 
 const foldersOf = new WeakMap<ImapFlow, Map<string, string>>();

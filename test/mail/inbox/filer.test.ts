@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test, type TestContext } from 'node:test';
-import type { MailToFile } from '../../../src/mail/inbox/file-mails.ts';
+import { DEADLINES, openMailbox } from '../../../src/mail/inbox/connect.ts';
+import { fileMails, type MailToFile } from '../../../src/mail/inbox/file-mails.ts';
 import { startFiler, type Filer } from '../../../src/mail/inbox/filer.ts';
 import { collectedLog, type LogLine } from '../../support/collected-log.ts';
 import { startDovecot, type Dovecot } from '../../support/dovecot.ts';
@@ -137,6 +138,21 @@ test('a server that cannot expunge a single mail keeps all of them: a copy is fi
     INBOX.map(({ flags }) => flags),
     [['\\Seen'], ['\\Seen']],
   );
+});
+
+test('the same where a server refuses to expunge: nothing piles up', async (context) => {
+  const server = await startDovecot({ capabilities: 'IMAP4rev1 NAMESPACE UIDPLUS' });
+  context.after(() => server.close());
+  const user = newUser();
+  await server.append(user, [mail('one'), mail('two')]);
+  const client = await openMailbox(server.account(user), server.password, 'INBOX', { isReadOnly: false });
+  context.after(() => client.close());
+  // As the driver says it; Dovecot itself says OK and expunges nothing where it is not allowed to.
+  client.messageDelete = () => Promise.resolve(false);
+  const waiting = await handled(server, user);
+  const filed = await fileMails(client, waiting, { processed: 'Processed', refused: 'Refused' }, DEADLINES);
+  assert.deepEqual(filed, { done: [1, 2], refused: [], reason: null });
+  assert.deepEqual(await subjects(server, user), { INBOX: ['one', 'two'], Processed: ['one', 'two'] });
 });
 
 test('no wrong mail is ever moved: after a rebuild, or under a UID that names another mail, it stays', async (context) => {
