@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { Docker } from '../containers/client.ts';
 import { ensureContainer, hasVolume, type Container } from '../containers/container.ts';
+import { limitsFor } from '../containers/limits.ts';
 import { ensureMirror, mirrorPathOf } from '../containers/mirror.ts';
 import { volumeName } from '../containers/names.ts';
 import { restoreWorkspace } from '../containers/restore.ts';
@@ -37,7 +38,7 @@ export type ContainerParts = {
   installation: string;
   mirrorsDir: string;
   savesDir: string;
-  config: Pick<Config, 'containerImage' | 'savedStateDays'>;
+  config: Pick<Config, 'containerImage' | 'savedStateDays' | 'containerLimits' | 'containerRuntime'>;
   signal: AbortSignal;
   log: Log;
   now: () => Date;
@@ -198,7 +199,7 @@ export async function resumeContainer(
 export async function containerOf(
   parts: ContainerParts,
   owner: Pick<ThreadOwner, 'threadId' | 'userId'>,
-  repository: Pick<Repository, 'id' | 'name'>,
+  repository: Pick<Repository, 'id' | 'name' | 'memoryBytes' | 'cpus'>,
 ): Promise<Container> {
   await parts.imageReady();
   const spec = {
@@ -209,6 +210,8 @@ export async function containerOf(
     repositoryName: repository.name,
     image: parts.config.containerImage,
     mirrorPath: mirrorPathOf(parts.mirrorsDir, repository.id),
+    limits: limitsFor(repository, parts.config.containerLimits),
+    runtime: parts.config.containerRuntime,
   };
   try {
     return await ensureContainer(parts.docker, spec);
