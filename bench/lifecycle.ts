@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { loadConfig } from '../src/config.ts';
 import type { Closers } from '../src/closers.ts';
 import { DEFAULT_IMAGE } from '../src/config-schema.ts';
 import { connectDocker, type Docker } from '../src/containers/client.ts';
@@ -61,6 +62,8 @@ export async function openWorkshop(closers: Closers, signal: AbortSignal): Promi
     repositoryName: REPOSITORY,
     image,
     mirrorPath,
+    limits: loadConfig({}, { isForBot: false }).config.containerLimits,
+    runtime: null,
   };
   return {
     docker,

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { loadConfig } from '../src/config.ts';
 import type { Docker } from '../src/containers/client.ts';
 import { containerOptions } from '../src/containers/container-options.ts';
 import { ensureContainer } from '../src/containers/container.ts';
@@ -31,7 +32,8 @@ export async function openRawDocker(
 ): Promise<RawDocker> {
   const spec = (mirrorPath: string, name: string) => {
     const ids = { userId: 0, repositoryId: 0, threadId: name };
-    return { ...ids, instance, repositoryName: REPOSITORY, image, mirrorPath };
+    const limits = loadConfig({}, { isForBot: false }).config.containerLimits;
+    return { ...ids, instance, repositoryName: REPOSITORY, image, mirrorPath, limits, runtime: null };
   };
   async function cloneMirror(from: string, name: string): Promise<string> {
     const path = join(mirrorsDir, `${name}.git`);

@@ -4,8 +4,9 @@ import { Closers } from './closers.ts';
 import { Cancellations } from './commands/cancellations.ts';
 import { ThreadQueues } from './commands/queues.ts';
 import type { ImageReady } from './commands/open-container.ts';
-import type { Config, Secrets } from './config.ts';
+import { ConfigError, type Config, type Secrets } from './config.ts';
 import type { Docker } from './containers/client.ts';
+import { engineFacts, runtimeFault } from './containers/engine-facts.ts';
 import { ensureImage } from './containers/image.ts';
 import { NetworkGuard, type GuardSettings } from './containers/network-guard.ts';
 import { closeRunners } from './containers/runner.ts';
@@ -171,12 +172,18 @@ async function openEngine(
 ): Promise<Docker> {
   const { dockerHost, dataDir } = config;
   const lingerMs = overrides?.engineLingerMs ?? ENGINE_LINGER_MS;
+  const onFailure = (error: Error): void => part.isDown(error);
   const engine = await retryForEver(() => chooseEngine({ dockerHost, dataDir, lingerMs, log }), {
     signal,
-    onFailure: (error) => part.isDown(error),
+    onFailure,
   });
   closers.add('the Docker Engine', () => engine.close());
   closers.add('the runners', () => closeRunners(engine.docker));
+  if (config.containerRuntime !== null) {
+    const { runtimes } = await retryForEver(() => engineFacts(engine.docker), { signal, onFailure });
+    const fault = runtimeFault(config.containerRuntime, runtimes);
+    if (fault !== null) throw new ConfigError([fault]);
+  }
   return engine.docker;
 }
 

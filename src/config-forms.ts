@@ -14,6 +14,17 @@ export const wholeNumber = (least: number, most: number, unit: string, fallback:
       return z.NEVER;
     });
 
+export const decimal = (least: number, most: number, unit: string, fallback: number) =>
+  z
+    .string()
+    .default(String(fallback))
+    .transform((text, context) => {
+      const value = Number(text);
+      if (/^\d+(?:\.\d+)?$/.test(text) && value >= least && value <= most) return value;
+      context.addIssue(`expected a number of ${unit} from ${least} to ${most}, e.g. ${fallback} or 1.5`);
+      return z.NEVER;
+    });
+
 export const mailServer = (scheme: 'imap' | 'smtp') =>
   z
     .string()

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { listOf, mailServer, url, wholeNumber } from './config-forms.ts';
+import { decimal, listOf, mailServer, url, wholeNumber } from './config-forms.ts';
 import { OAUTH_PROVIDERS } from './config-oauth.ts';
 import { senderAuthModes } from './config-sender.ts';
 
@@ -81,6 +81,16 @@ export const schema = z.object({
   CONTAINER_CHECK_INTERVAL_MS: wholeNumber(100, DAY_MS, 'milliseconds', 60_000),
   CONTAINER_GRACE_PERIOD_MS: wholeNumber(0, 7 * DAY_MS, 'milliseconds', 300_000),
   CONTAINER_EXTEND_MAX_MS: wholeNumber(1000, 7 * DAY_MS, 'milliseconds', 43_200_000),
+  CONTAINER_MEMORY_BYTES: wholeNumber(64 * 2 ** 20, 2 ** 40, 'bytes', 2 * 2 ** 30),
+  CONTAINER_CPUS: decimal(0.1, 512, 'processors', 1),
+  CONTAINER_PIDS_LIMIT: wholeNumber(64, 100_000, 'processes', 512),
+  CONTAINER_TMP_BYTES: wholeNumber(2 ** 20, 2 ** 40, 'bytes', 2 ** 30),
+  CONTAINER_SHM_BYTES: wholeNumber(2 ** 20, 2 ** 40, 'bytes', 64 * 2 ** 20),
+  CONTAINER_OPEN_FILES: wholeNumber(256, 1_000_000, 'files', 16_384),
+  CONTAINER_RUNTIME: z
+    .string()
+    .regex(/^[a-z0-9][\w.-]*$/i, 'expected the name of a runtime, e.g. runsc')
+    .optional(),
   CONTAINER_MAX_PER_USER: wholeNumber(1, 1000, 'containers', 5),
   HOST_MAX_CONTAINERS: wholeNumber(0, 100_000, 'containers', 0).transform((count) => count || null),
   SAVED_STATE_DAYS: wholeNumber(1, 365, 'days', 7),

@@ -60,6 +60,17 @@ export type Config = {
   containerGracePeriodMs: number;
   /** How far from the last command `extend` can keep a container. */
   containerExtendMaxMs: number;
+  /** A repository may have its own memory and CPUs. */
+  containerLimits: {
+    memoryBytes: number;
+    cpus: number;
+    pidsLimit: number;
+    tmpBytes: number;
+    shmBytes: number;
+    openFiles: number;
+  };
+  /** One of the engine's, such as runsc; `null`: its usual one. */
+  containerRuntime: string | null;
   containerMaxPerUser: number;
   /** `null`: as many as the memory of the engine's host allows. */
   hostMaxContainers: number | null;
@@ -247,6 +258,15 @@ function configOf(values: z.infer<typeof schema>): Omit<Config, 'oauth'> {
     containerCheckIntervalMs: values.CONTAINER_CHECK_INTERVAL_MS,
     containerGracePeriodMs: values.CONTAINER_GRACE_PERIOD_MS,
     containerExtendMaxMs: values.CONTAINER_EXTEND_MAX_MS,
+    containerLimits: {
+      memoryBytes: values.CONTAINER_MEMORY_BYTES,
+      cpus: values.CONTAINER_CPUS,
+      pidsLimit: values.CONTAINER_PIDS_LIMIT,
+      tmpBytes: values.CONTAINER_TMP_BYTES,
+      shmBytes: values.CONTAINER_SHM_BYTES,
+      openFiles: values.CONTAINER_OPEN_FILES,
+    },
+    containerRuntime: values.CONTAINER_RUNTIME ?? null,
     containerMaxPerUser: values.CONTAINER_MAX_PER_USER,
     hostMaxContainers: values.HOST_MAX_CONTAINERS,
     savedStateDays: values.SAVED_STATE_DAYS,

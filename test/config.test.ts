@@ -39,7 +39,20 @@ test('an empty environment is the embedded default, with the timings of the guid
   assert.equal(config.workspaceMinFreeBytes, 5 * 2 ** 30);
   assert.deepEqual(config.adminAddresses, []);
   assert.equal(config.commandTimeoutMs, 30 * 60_000);
+  assert.equal(config.commandTimeoutMaxMs, 4 * 3_600_000);
+  const { memoryBytes, cpus, pidsLimit } = config.containerLimits;
+  assert.deepEqual([memoryBytes, cpus, pidsLimit], [2 * 2 ** 30, 1, 512]);
   assert.ok(Object.values(secrets).every((secret) => secret === null));
+});
+
+test('processors may be a part of one', () => {
+  assert.equal(loadConfig({ CONTAINER_CPUS: '0.5' }).config.containerLimits.cpus, 0.5);
+  for (const CONTAINER_CPUS of ['0', '-1', 'two', '1e1']) {
+    assert.throws(
+      () => loadConfig({ CONTAINER_CPUS }),
+      /CONTAINER_CPUS: expected a number of processors from 0\.1/,
+    );
+  }
 });
 
 test('mail servers are read from their URLs, the password apart', () => {

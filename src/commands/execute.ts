@@ -141,8 +141,9 @@ export async function execute(
 
   function execution() {
     const executionId = `${command.id}-${attempt}`;
-    const { timeoutMs } = timeAllowed(command, repository, config);
-    return { executionId, repositoryName: repository.name, timeoutMs, cancelled, signal };
+    const { timeoutMs, keepsBackground } = timeAllowed(command, repository, config);
+    const leftProcesses = keepsBackground ? ('keep' as const) : ('end' as const);
+    return { executionId, repositoryName: repository.name, timeoutMs, leftProcesses, cancelled, signal };
   }
 }
 

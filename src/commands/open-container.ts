@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { Docker } from '../containers/client.ts';
 import { ensureContainer, hasVolume, type Container } from '../containers/container.ts';
+import { limitsFor } from '../containers/limits.ts';
 import type { NetworkGuard } from '../containers/network-guard.ts';
 import { ensureMirror, mirrorPathOf } from '../containers/mirror.ts';
 import { volumeName } from '../containers/names.ts';
@@ -40,7 +41,10 @@ export type ContainerParts = {
   installation: string;
   mirrorsDir: string;
   savesDir: string;
-  config: Pick<Config, 'containerImage' | 'containerDns' | 'savedStateDays'>;
+  config: Pick<
+    Config,
+    'containerImage' | 'containerDns' | 'savedStateDays' | 'containerLimits' | 'containerRuntime'
+  >;
   signal: AbortSignal;
   log: Log;
   now: () => Date;
@@ -209,7 +213,7 @@ export async function resumeContainer(
 export async function containerOf(
   parts: ContainerParts,
   owner: Pick<ThreadOwner, 'threadId' | 'userId'>,
-  repository: Pick<Repository, 'id' | 'name' | 'network'>,
+  repository: Pick<Repository, 'id' | 'name' | 'network' | 'memoryBytes' | 'cpus'>,
 ): Promise<Container> {
   await parts.imageReady();
   const spec = {
@@ -222,6 +226,8 @@ export async function containerOf(
     mirrorPath: mirrorPathOf(parts.mirrorsDir, repository.id),
     network: repository.network,
     nameservers: parts.config.containerDns,
+    limits: limitsFor(repository, parts.config.containerLimits),
+    runtime: parts.config.containerRuntime,
   };
   const guarded = async (): Promise<void> => {
     if (repository.network !== 'none') await parts.guard?.ensure();

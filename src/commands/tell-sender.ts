@@ -30,7 +30,8 @@ export async function tellResult(
   repository: Repository,
   { session, notes, result, outbox }: Executed,
 ): Promise<void> {
-  const { durationMs, branch, changes, output, backgroundProcesses, shortages } = result;
+  const { durationMs, branch, changes, output, shortages } = result;
+  const { backgroundProcesses, backgroundNames, droppedProcesses, droppedNames } = result;
   const files = outbox === null ? null : outboxFiles(outbox);
   const { cancelRequestedAt } = await commandById(parts.db, command.id);
   // Where a command had to be killed with all of its container, and the bot with it, nothing else tells why.
@@ -47,6 +48,9 @@ export async function tellResult(
     changes,
     output,
     backgroundProcesses,
+    backgroundNames,
+    droppedProcesses,
+    droppedNames,
     shortages,
     containerName: session.containerName,
     notes: [
@@ -159,6 +163,9 @@ const nothingKnown = (parts: TellParts, command: Command, repository: Repository
   changes: { files: [], isComplete: false, reason: 'it could not be looked up' },
   output: NOTHING,
   backgroundProcesses: 0,
+  backgroundNames: [],
+  droppedProcesses: 0,
+  droppedNames: [],
   shortages: null,
   containerName: '',
   notes: [],

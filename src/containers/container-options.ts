@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import type Docker from 'dockerode';
-import { CPUS, MEMORY_BYTES, PIDS_LIMIT } from './limits.ts';
+import type { ContainerLimits } from './limits.ts';
 import { networkName, volumeName } from './names.ts';
 
 export type ContainerSpec = {
@@ -17,6 +17,9 @@ export type ContainerSpec = {
   network?: 'internet' | 'none';
   /** Whom it asks for names; empty: as the engine is set. */
   nameservers?: readonly string[];
+  limits: ContainerLimits;
+  /** One that the engine knows, such as runsc; `null`: its usual one. */
+  runtime: string | null;
 };
 
 /** Where TLS is taken apart on the way, the host's own authorities are the ones to trust. */
@@ -58,12 +61,13 @@ export function containerOptions(
     },
     HostConfig: {
       Init: true,
-      Memory: MEMORY_BYTES,
-      MemorySwap: MEMORY_BYTES,
-      NanoCpus: CPUS * 1e9,
-      PidsLimit: PIDS_LIMIT,
+      ...resources(spec.limits),
+      ...(spec.runtime === null ? {} : { Runtime: spec.runtime }),
       CapDrop: ['ALL'],
       SecurityOpt: ['no-new-privileges:true'],
+      // What is written is written to the workspace, whose size can be limited, or to memory.
+      ReadonlyRootfs: true,
+      IpcMode: 'private',
       NetworkMode: spec.network === 'none' ? 'none' : networkName(spec.instance),
       Dns: [...(spec.nameservers ?? [])],
       LogConfig: { Type: 'json-file', Config: { 'max-size': '1m', 'max-file': '2' } },
@@ -76,6 +80,32 @@ export function containerOptions(
     },
   };
 }
+
+function resources(limits: ContainerLimits): Docker.HostConfig {
+  const { memoryBytes, cpus, pidsLimit, tmpBytes, shmBytes, openFiles } = limits;
+  const inMemory = (sizeBytes: number, more: string) => `rw,nosuid,nodev,${more},size=${sizeBytes}`;
+  return {
+    Memory: memoryBytes,
+    MemorySwap: memoryBytes,
+    NanoCpus: Math.round(cpus * 1e9),
+    PidsLimit: pidsLimit,
+    ShmSize: shmBytes,
+    Ulimits: [
+      { Name: 'nofile', Soft: openFiles, Hard: openFiles },
+      // A core file of a large process would fill the workspace.
+      { Name: 'core', Soft: 0, Hard: 0 },
+    ],
+    Tmpfs: {
+      // Many builds run what they have made there.
+      '/tmp': inMemory(tmpBytes, 'exec,mode=1777'),
+      '/var/tmp': inMemory(Math.min(tmpBytes, SMALL_BYTES), 'exec,mode=1777'),
+      // The engine gives a place the mode that it has in the image: there it is root's.
+      '/run': inMemory(Math.min(tmpBytes, SMALL_BYTES), 'noexec,uid=1000,gid=1000'),
+    },
+  };
+}
+
+const SMALL_BYTES = 64 * 1024 ** 2;
 
 function environment(hasCaBundle: boolean): string[] {
   return [

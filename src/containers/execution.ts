@@ -17,6 +17,8 @@ export type ExecutionRequest = {
   /** For this command only: goes before what was exported earlier, and is not kept. */
   env: Readonly<Record<string, string>>;
   timeoutMs: number;
+  /** What becomes of processes that it leaves in the background: without, they go on. */
+  leftProcesses?: 'keep' | 'end';
   /** Ends the command. Given before it has begun, it never does. */
   cancelled?: AbortSignal | undefined;
   /** Stops the waiting, not the command: `recoverExecution` takes it up again. */
@@ -41,6 +43,11 @@ export type ExecutionResult = {
   output: CapturedOutput;
   /** Processes that go on in the container. */
   backgroundProcesses: number;
+  /** The first of them, as in `sleep 100 (pid 42)`. */
+  backgroundNames: string[];
+  /** Those that were ended with it, as `leftProcesses` wanted it. */
+  droppedProcesses: number;
+  droppedNames: string[];
   /** What ran short while it ran; `null` where that cannot be known. */
   shortages: Shortages | null;
   /** False when all that a save carries is as the last save left it. */
@@ -64,7 +71,8 @@ export async function runExecution(
   containerId: string,
   request: ExecutionRequest,
 ): Promise<ExecutionResult | { ending: 'already-started' }> {
-  const variables = { ...executionEnv(request), ...scriptEnv(request) };
+  const background = { _THREADBOX_BACKGROUND: request.leftProcesses ?? 'keep' };
+  const variables = { ...executionEnv(request), ...scriptEnv(request), ...background };
   const runners = runnersOf(docker);
   const nonce = newNonce();
   const runner = await takeRunner(docker, containerId, request.signal);
@@ -275,6 +283,9 @@ function toResult(
     changes: facts?.changes ?? { files: [], isComplete: false, reason: 'nothing was said about it' },
     output,
     backgroundProcesses: facts?.backgroundProcesses ?? 0,
+    backgroundNames: facts?.backgroundNames ?? [],
+    droppedProcesses: facts?.droppedProcesses ?? 0,
+    droppedNames: facts?.droppedNames ?? [],
     shortages: facts?.shortages ?? null,
     isUnsaved: facts?.isUnsaved ?? true,
     hasOutbox: facts?.hasOutbox ?? false,

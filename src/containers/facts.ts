@@ -40,6 +40,11 @@ export type Facts = {
   branch: string | null;
   changes: Changes;
   backgroundProcesses: number;
+  /** The first of them, as in `sleep 100 (pid 42)`. */
+  backgroundNames: string[];
+  /** Those that were ended with the command. */
+  droppedProcesses: number;
+  droppedNames: string[];
   /** So many bytes of the output are missing after the first so many. */
   gap: { afterBytes: number; missingBytes: number };
   wasStopped: boolean;
@@ -56,6 +61,8 @@ export type Facts = {
 const MOST_FILES = 1000;
 /** More than any command gets to, and little enough to be added up, stored and shown. */
 const MOST_PROCESSES = 100_000;
+const MOST_NAMED = 5;
+const LONGEST_NAME = 60;
 const MOST_GAP_BYTES = 2 ** 50;
 const LONGEST_MS = 365 * 24 * 3600_000;
 const LONGEST_BRANCH = 255;
@@ -87,6 +94,9 @@ export function parseFacts(bytes: Buffer, isCut: boolean): Facts | null {
     branch: branchName(values.get('branch')),
     changes: changes(values.get('changes') ?? 'partial nothing was said about it', numstat, isCut),
     backgroundProcesses: Math.min(wholeNumber(values.get('background')) ?? 0, MOST_PROCESSES),
+    backgroundNames: processNames(lines, 'process'),
+    droppedProcesses: Math.min(wholeNumber(values.get('dropped')) ?? 0, MOST_PROCESSES),
+    droppedNames: processNames(lines, 'dropped-process'),
     gap: { afterBytes, missingBytes },
     wasStopped: values.has('stopped'),
     wasCancelled: values.get('stopped') === 'cancelled',
@@ -95,6 +105,17 @@ export function parseFacts(bytes: Buffer, isCut: boolean): Facts | null {
     isUnsaved: !values.has('saved'),
     hasOutbox: values.has('outbox'),
   };
+}
+
+function processNames(lines: readonly string[], key: string): string[] {
+  const found = lines.flatMap((line) => {
+    const [name, rest] = splitLine(line);
+    const [pid, words] = splitLine(rest);
+    return name === key && /^\d{1,10}$/.test(pid)
+      ? [`${words.length > LONGEST_NAME ? `${words.slice(0, LONGEST_NAME)}…` : words} (pid ${pid})`]
+      : [];
+  });
+  return found.slice(0, MOST_NAMED);
 }
 
 /** @returns `null` where the kernel's counts could not be seen, or not all the time */

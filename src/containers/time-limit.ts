@@ -3,7 +3,6 @@ import type Docker from 'dockerode';
 import { execText, startExec, type ExecRequest } from './exec.ts';
 import { ContainersError, statusOf } from './errors.ts';
 import { RUN_FROM_ENVIRONMENT, scripts } from './inside.ts';
-import { PIDS_LIMIT } from './limits.ts';
 
 /** From TERM to KILL. */
 const GRACE_MS = 5000;
@@ -181,11 +180,15 @@ export async function killAll(docker: Docker, containerId: string, signal?: Abor
   } catch (error) {
     if (!(error instanceof ContainersError) || error.code !== 'DOCKER_REFUSED') throw error;
     const container = docker.getContainer(containerId);
-    await container.update({ PidsLimit: PIDS_LIMIT + 64 });
+    const { HostConfig } = await container.inspect();
+    const limit = HostConfig.PidsLimit ?? 0;
+    // Without a limit something else keeps it from beginning.
+    if (limit <= 0) throw error;
+    await container.update({ PidsLimit: limit + 64 });
     try {
       await execText(docker, containerId, { ...request, signal: soon(signal) });
     } finally {
-      await container.update({ PidsLimit: PIDS_LIMIT });
+      await container.update({ PidsLimit: limit });
     }
   }
 }

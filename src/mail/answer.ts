@@ -27,6 +27,10 @@ export type AnswerFacts = {
   repositoryName: string;
   containerName: string;
   backgroundProcesses: number;
+  /** The first of them by their names. */
+  backgroundNames: readonly string[];
+  droppedProcesses: number;
+  droppedNames: readonly string[];
   timeAllowed: TimeAllowed;
   shortages: ShortageFacts | null;
   notes: readonly string[];
@@ -40,6 +44,8 @@ export type RenderedAnswer = { text: string; html: string; attachments: Attachme
 
 /** All of the output, where the mail shows a part of it. */
 export const LOG_NAME = 'output.log.gz';
+/** Of a process, with its number. */
+const LONGEST_NAME = 100;
 const COMMAND_LINES = 6;
 const COMMAND_LINE_CHARACTERS = 160;
 
@@ -129,16 +135,32 @@ function outcomeOf(facts: AnswerFacts): Outcome {
   return { ...outcome, sign: SIGNS[outcome.tone], took };
 }
 
-function notesOf({ backgroundProcesses, result }: AnswerFacts, isLogCut: boolean): string[] {
+function notesOf(facts: AnswerFacts, isLogCut: boolean): string[] {
+  const { backgroundProcesses, backgroundNames, droppedProcesses, droppedNames, result } = facts;
   const notes = [];
   if (backgroundProcesses > 0) {
     const whose = result === 'timed_out' || result === 'cancelled' ? 'of earlier commands' : 'it started';
     const goes = backgroundProcesses === 1 ? 'goes' : 'go';
-    const count = `${backgroundProcesses} ${backgroundProcesses === 1 ? 'process' : 'processes'}`;
-    notes.push(`${count} ${whose} ${goes} on in the background.`);
+    notes.push(
+      `${processes(backgroundProcesses)} ${whose} ${goes} on in the background${named(backgroundNames, backgroundProcesses)}`,
+    );
+  }
+  if (droppedProcesses > 0) {
+    const were = droppedProcesses === 1 ? 'was' : 'were';
+    notes.push(
+      `${processes(droppedProcesses)} it left in the background ${were} ended with it, as this Threadbox is set${named(droppedNames, droppedProcesses)}`,
+    );
   }
   if (isLogCut) notes.push(logCutWords(LOG_NAME));
   return notes;
+}
+
+const processes = (count: number): string => `${count} ${count === 1 ? 'process' : 'processes'}`;
+
+function named(names: readonly string[], count: number): string {
+  if (names.length === 0) return '.';
+  const more = count > names.length ? `, and ${count - names.length} more` : '';
+  return `: ${names.map((name) => visibleLine(name, LONGEST_NAME)).join(', ')}${more}.`;
 }
 
 function commandLines(command: string): string[] {

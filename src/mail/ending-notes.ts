@@ -1,4 +1,4 @@
-import { plural, sizeInWords } from './amounts.ts';
+import { sizeInWords } from './amounts.ts';
 import { visibleLine } from './visible-text.ts';
 
 /** What ran short while a command ran, as it was measured in its container. */
@@ -73,7 +73,7 @@ function memoryNote({ oomKills, memoryLimitBytes }: ShortageFacts, repositoryNam
   const limit = memoryLimitBytes === null ? 'its limit' : `its limit of ${sizeInWords(memoryLimitBytes)}`;
   const more = memoryLimitBytes === null ? '4g' : sizeToType(2 * memoryLimitBytes);
   return (
-    `Out of memory: its container came to ${limit}, and ${plural(oomKills, 'process').replace(/processs$/, 'processes')} had to be ended for it. ` +
+    `Out of memory: its container came to ${limit}, and ${oomKills === 1 ? '1 process' : `${oomKills} processes`} had to be ended for it. ` +
     'Let it do less at a time (fewer workers, smaller pieces); what lies in /tmp counts, too. ' +
     `Whoever runs this Threadbox can allow more: threadbox repo set ${visibleLine(repositoryName, 80)} --memory ${more}`
   );

@@ -5,7 +5,7 @@ import { connectDocker, type Docker } from '../../src/containers/client.ts';
 import { ensureContainer } from '../../src/containers/container.ts';
 import { volumeName } from '../../src/containers/names.ts';
 import { removeInstallation } from '../../src/containers/remove-installation.ts';
-import { docker, dockerCli, dockerHost, startRig, text } from './rig.ts';
+import { docker, dockerCli, dockerHost, LIMITS, startRig, text } from './rig.ts';
 
 const spec = {
   instance: `test-${randomBytes(5).toString('hex')}`,
@@ -14,7 +14,9 @@ const spec = {
   repositoryId: 1,
   repositoryName: 'x',
   image: 'threadbox-no-such-image:1',
-  mirrorPath: '/tmp',
+  mirrorPath: '/opt',
+  limits: LIMITS,
+  runtime: null,
 };
 
 describe('the container of a thread', () => {
@@ -38,6 +40,7 @@ describe('the container of a thread', () => {
     assert.equal(HostConfig.NanoCpus, 1e9);
     assert.equal(HostConfig.PidsLimit, 512);
     assert.equal(HostConfig.Init, true);
+    assert.deepEqual([HostConfig.ReadonlyRootfs, HostConfig.IpcMode], [true, 'private']);
     assert.equal(HostConfig.Privileged, false);
     assert.deepEqual(HostConfig.CapDrop, ['ALL']);
     assert.deepEqual(HostConfig.SecurityOpt, ['no-new-privileges:true']);
@@ -136,6 +139,7 @@ describe('the container of a thread', () => {
     });
     const filling = await rig.run('head -c 10000000 /dev/zero > fill');
     assert.deepEqual([filling.ending, filling.exitCode], ['exited', 1]);
+    assert.ok((filling.shortages?.disks[0]?.freeBytes ?? 1e9) < 1_000_000);
     const removing = await rig.run('rm fill; echo removed; exit 4');
     assert.deepEqual([removing.ending, removing.exitCode, text(removing)], ['exited', 4, 'removed\n']);
     const printing = await rig.run('head -c 10000000 /dev/zero; exit 5');

@@ -6,7 +6,7 @@ import { connectDocker } from '../../src/containers/client.ts';
 import { ensureContainer } from '../../src/containers/container.ts';
 import { recoverExecution, runExecution } from '../../src/containers/execution.ts';
 import { runnersOf } from '../../src/containers/runner.ts';
-import { docker, dockerHost, request, startRig, text } from './rig.ts';
+import { docker, dockerHost, LIMITS, request, startRig, text } from './rig.ts';
 
 describe('an engine that is away', () => {
   it('is told apart from one that refuses', async () => {
@@ -32,7 +32,10 @@ describe('an engine that is away', () => {
     const away = { code: 'DOCKER_UNREACHABLE', mayHaveStarted: false, message: /no answer within 0.2 s/ };
     await assert.rejects(runExecution(frozen, 'x', request('true')), away);
     const spec = { threadId: 't', userId: 1, repositoryId: 1, repositoryName: 'x', image: 'x:1' };
-    await assert.rejects(ensureContainer(frozen, { instance: 'x', mirrorPath: '/tmp', ...spec }), away);
+    await assert.rejects(
+      ensureContainer(frozen, { ...spec, instance: 'x', mirrorPath: '/opt', limits: LIMITS, runtime: null }),
+      away,
+    );
     const recovering = recoverExecution(frozen, 'x', { ...request('true'), wasRunning: true });
     await assert.rejects(recovering, { code: 'DOCKER_UNREACHABLE', mayHaveStarted: true });
   });

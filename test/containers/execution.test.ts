@@ -129,9 +129,24 @@ describe('a command in its container', () => {
     const result = await rig.run('(sleep 0.4; echo late; echo alive > /tmp/late; sleep 30) & echo now');
     assert.equal(text(result), 'now\n');
     assert.ok(result.backgroundProcesses >= 1);
+    assert.match(result.backgroundNames.join('\n'), /\(pid \d+\)/);
     assert.equal(
       text(await rig.run('until [ -s /tmp/late ]; do sleep 0.1; done; cat /tmp/late; pkill -U 1000 sleep')),
       'alive\n',
+    );
+  });
+
+  it('where that is wanted, what it leaves in the background ends with it; what was there before goes on', async () => {
+    await rig.run('sleep 700 >/dev/null 2>&1 &');
+    const script = 'setsid sleep 701 & (trap "" TERM; sleep 702; sleep 703) & echo now';
+    const result = await rig.run(script, { leftProcesses: 'end' });
+    assert.deepEqual([result.ending, result.exitCode, text(result)], ['exited', 0, 'now\n']);
+    assert.ok(result.droppedProcesses >= 2);
+    assert.match(result.droppedNames.join('\n'), /^sleep 701 \(pid \d+\)$/m);
+    assert.deepEqual([result.backgroundProcesses, result.backgroundNames.length], [1, 1]);
+    assert.equal(
+      text(await rig.run('pgrep -axf "sleep [0-9]*" | cut -d" " -f2-; pkill sleep')),
+      'sleep 700\n',
     );
   });
 

@@ -6,9 +6,11 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { pino } from 'pino';
+import { loadConfig } from '../../src/config.ts';
 import { connectDocker, type Docker } from '../../src/containers/client.ts';
 import { ensureContainer, type Container } from '../../src/containers/container.ts';
 import { runExecution, type ExecutionRequest, type ExecutionResult } from '../../src/containers/execution.ts';
+import type { ContainerLimits } from '../../src/containers/limits.ts';
 import { ensureMirror } from '../../src/containers/mirror.ts';
 import { removeInstallation } from '../../src/containers/remove-installation.ts';
 import { prepareWorkspace } from '../../src/containers/workspace.ts';
@@ -18,6 +20,9 @@ const image = process.env['CONTAINER_IMAGE'] ?? 'threadbox-workspace:1';
 export const docker = connectDocker(dockerHost);
 export const silent = pino({ level: 'silent' });
 export const never = new AbortController().signal;
+
+/** As the settings have it. */
+export const LIMITS: ContainerLimits = loadConfig({}, { isForBot: false }).config.containerLimits;
 
 type Scope = Pick<TestContext, 'after'>;
 
@@ -77,9 +82,11 @@ export async function startRig(
     url,
     branch = null,
     beforeFirst,
+    limits = {},
   }: {
     url?: string;
     branch?: string | null;
+    limits?: Partial<ContainerLimits>;
     beforeFirst?: (instance: string, threadId: string) => Promise<void>;
   } = {},
 ): Promise<Rig> {
@@ -104,6 +111,8 @@ export async function startRig(
       repositoryName: 'my-app',
       image,
       mirrorPath: mirror.path,
+      limits: { ...LIMITS, ...limits },
+      runtime: null,
     });
   const rig: Rig = {
     instance,

@@ -15,7 +15,10 @@ const nextId = () => (lastId += 1);
 
 before(async () => {
   rig = await startSaveRig(scope, { url: await richUpstream(scope) });
-  [one, two] = await Promise.all([rig.open({ isEmpty: true }), rig.open({ isEmpty: true })]);
+  [one, two] = await Promise.all([
+    rig.open({ isEmpty: true, isWritable: true }),
+    rig.open({ isEmpty: true }),
+  ]);
 });
 beforeEach(async () => {
   await Promise.all([one.wipe().then(() => one.prepare()), two.wipe().then(() => two.prepare(true))]);

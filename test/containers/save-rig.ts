@@ -5,14 +5,14 @@ import { join } from 'node:path';
 import { restoreWorkspace, type RestoredWork } from '../../src/containers/restore.ts';
 import { saveWorkspace, type SavedWork, type SaveRequest } from '../../src/containers/save.ts';
 import { storePathOf } from '../../src/containers/saves-store.ts';
-import type { Docker } from '../../src/containers/client.ts';
+import { connectDocker, type Docker } from '../../src/containers/client.ts';
 import { ensureContainer, type Container } from '../../src/containers/container.ts';
 import { volumeName } from '../../src/containers/names.ts';
 import { readFrames, startExec } from '../../src/containers/exec.ts';
 import { ensureMirror } from '../../src/containers/mirror.ts';
 import { removeInstallation } from '../../src/containers/remove-installation.ts';
 import { prepareWorkspace } from '../../src/containers/workspace.ts';
-import { docker, never, silent, temporaryDir, upstream } from './rig.ts';
+import { docker, dockerHost, LIMITS, never, silent, temporaryDir, upstream } from './rig.ts';
 
 type Scope = Parameters<typeof temporaryDir>[0];
 
@@ -36,7 +36,7 @@ export type SaveRig = {
   mirrorPath: string;
   fetchMirror: () => Promise<void>;
   /** A container of its own, with a volume of its own. */
-  open: (options?: { isEmpty?: boolean; sizeBytes?: number }) => Promise<Workspace>;
+  open: (options?: { isEmpty?: boolean; sizeBytes?: number; isWritable?: boolean }) => Promise<Workspace>;
 };
 
 /** One repository with its mirror, one thread with its store; as many containers one after another as wanted. */
@@ -62,7 +62,7 @@ export async function startSaveRig(scope: Scope, { url }: { url?: string } = {})
     storePath,
     mirrorPath,
     fetchMirror: async () => void (await fetchMirror()),
-    async open({ isEmpty = false, sizeBytes } = {}) {
+    async open({ isEmpty = false, sizeBytes, isWritable = false } = {}) {
       count += 1;
       if (sizeBytes !== undefined) {
         await docker.createVolume({
@@ -71,7 +71,7 @@ export async function startSaveRig(scope: Scope, { url }: { url?: string } = {})
           DriverOpts: { type: 'tmpfs', device: 'tmpfs', o: `size=${sizeBytes},uid=1000,gid=1000` },
         });
       }
-      const container = await ensureContainer(docker, {
+      const container = await ensureContainer(isWritable ? withWritableRoot() : docker, {
         instance,
         threadId: `${THREAD_ID}-${count}`,
         userId: 3,
@@ -79,6 +79,8 @@ export async function startSaveRig(scope: Scope, { url }: { url?: string } = {})
         repositoryName: 'my-app',
         image,
         mirrorPath,
+        limits: LIMITS,
+        runtime: null,
       });
       const inside = (dir: string, script: string) => runInside(container.id, dir, script);
       const workspace: Workspace = {
@@ -177,4 +179,15 @@ echo '== fsck'; git fsck --no-dangling --no-progress --connectivity-only 2>&1 | 
 export async function leftovers(storePath: string): Promise<string[]> {
   const names = await readdir(storePath, { recursive: true });
   return names.filter((name) => /\.lock$|incoming-|export-|tmp_|\.part/.test(name));
+}
+
+/** For a test that replaces git in a container, as its commands cannot. */
+function withWritableRoot(): Docker {
+  const through = connectDocker(dockerHost);
+  const createContainer = through.createContainer.bind(through) as (
+    options: Docker.ContainerCreateOptions,
+  ) => Promise<Docker.Container>;
+  through.createContainer = (options: Docker.ContainerCreateOptions) =>
+    createContainer({ ...options, HostConfig: { ...options.HostConfig, ReadonlyRootfs: false } });
+  return through;
 }

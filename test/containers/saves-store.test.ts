@@ -150,7 +150,7 @@ describe('the store of a thread', () => {
     const one = await rig.open();
     await one.sh('echo 1 >x; git add x; git commit -qm X');
     const { snapshot, commit } = await one.save(1);
-    const other = await rig.open();
+    const other = await rig.open({ isWritable: true });
     // As a container would do it that is not to be trusted.
     const script = `#!/bin/bash
       [[ " $* " == *' pack-objects '*' --stdout '* ]] || exec /usr/bin/git "$@"

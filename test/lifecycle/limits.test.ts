@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { sendToBot } from '../../src/cli/write-to-bot.ts';
 import { ALICE, BOB } from '../support/app.ts';
+import { engine } from '../support/engine.ts';
 import { ranWith } from '../support/ran-with.ts';
 import { openStage, type Stage } from './stage.ts';
 
@@ -20,6 +21,7 @@ const isActive = async (label: string, from?: string) =>
   (await stage.session(threadOf(label, from)))?.is_active ?? false;
 
 test("one container too many makes the user's longest idle one go, with its work kept; its next answer says so", async () => {
+  await stage.bot.app.db('repositories').update({ memory_bytes: 2 ** 29, cpus: 0.5 });
   await stage.ask('echo one > one.txt', { subject: '[sample#one] Work' });
   await stage.ask('true', { subject: '[sample#two] Work' });
   await stage.ask('true', { subject: '[sample#three] Work' });
@@ -28,6 +30,10 @@ test("one container too many makes the user's longest idle one go, with its work
     [false, true, true],
   );
   assert.equal((await stage.session(threadOf('one')))?.end_reason, 'evicted');
+
+  const three = await stage.session(threadOf('three'));
+  const { HostConfig } = await engine.getContainer(three?.container_id ?? '').inspect();
+  assert.deepEqual([HostConfig.Memory, HostConfig.NanoCpus, HostConfig.PidsLimit], [2 ** 29, 5e8, 512]);
 
   const again = await stage.ask('cat one.txt', { subject: '[sample#one] Work' });
   ranWith(again.text, /^one$/m);

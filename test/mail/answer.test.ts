@@ -21,6 +21,9 @@ const ordinary: AnswerFacts = {
   repositoryName: 'my-react-app',
   containerName: 'ai-dev-john-3f9c1a',
   backgroundProcesses: 0,
+  backgroundNames: [],
+  droppedProcesses: 0,
+  droppedNames: [],
   shortages: null,
   timeAllowed: { timeoutMs: 1_800_000, mostMs: 14_400_000, keepsBackground: true },
   notes: [],
@@ -52,6 +55,20 @@ test('an answer says in this order what came of it, what was written, what chang
     ].join('\n'),
   );
   assert.deepEqual(attachments, []);
+});
+
+test('processes that go on, or were ended, are named', () => {
+  const backgroundNames = ['node server.js (pid 42)', 'sleep 9 (pid 43)'];
+  const of = (values: Partial<AnswerFacts>) => answer(values).text;
+  assert.match(
+    of({ backgroundProcesses: 4, backgroundNames }),
+    /\n4 processes it started go on in the background: node server\.js \(pid 42\), sleep 9 \(pid 43\), and 2 more\.\n/,
+  );
+  assert.match(of({ backgroundProcesses: 1 }), /\n1 process it started goes on in the background\.\n/);
+  assert.match(
+    of({ droppedProcesses: 1, droppedNames: ['sleep 9 (pid 43)'] }),
+    /\n1 process it left in the background was ended with it, as this Threadbox is set: sleep 9 \(pid 43\)\.\n/,
+  );
 });
 
 test('a command stopped at its time limit says what that was, and how the next one gets more', () => {

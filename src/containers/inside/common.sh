@@ -25,9 +25,9 @@ unset -v _THREADBOX_RUN
 # Which execution is meant from here on.
 take_execution() {
   export -n ${!_THREADBOX_@}
-  id=$_THREADBOX_ID repository=$_THREADBOX_REPOSITORY nonce=$_THREADBOX_NONCE
+  id=$_THREADBOX_ID repository=$_THREADBOX_REPOSITORY nonce=$_THREADBOX_NONCE background=$_THREADBOX_BACKGROUND
   spool=$base/executions/$id
-  unset -v _THREADBOX_ID _THREADBOX_REPOSITORY _THREADBOX_NONCE
+  unset -v _THREADBOX_ID _THREADBOX_REPOSITORY _THREADBOX_NONCE _THREADBOX_BACKGROUND
 }
 
 # Fields of /proc/PID/stat from the third on (proc(5)): the second may hold blanks and brackets.
@@ -81,10 +81,11 @@ one_line() {
   value=${value//[$'\n\r']/ }
 }
 
-# Processes of the user beside runners, these scripts and the pumps of all executions: all, or those started since.
+# Processes of the user beside runners, these scripts and the pumps of all executions: all, or those started since. The
+# first few by their names as well.
 find_others() {
-  local since=$1 proc words
-  others=()
+  local since=$1 proc words value
+  others=() named=()
   for proc in /proc/[0-9]*; do
     [[ -O $proc ]] || continue
     words=()
@@ -92,8 +93,12 @@ find_others() {
     [[ ${#words[@]} != 0 && ${words[0]} != threadbox-* && ${words[2]} != 'eval "$_THREADBOX_RUN"' ]] || continue
     [[ -z $since ]] || { stat_of "${proc#/proc/}" && ((stat[19] >= since)); } || continue
     others+=("${proc#/proc/}")
+    ((${#named[@]} < most_named)) || continue
+    one_line "${words[*]:0:20}"
+    named+=("${proc#/proc/} ${value:0:200}")
   done
 }
+most_named=5
 
 find_branch() {
   local head
@@ -129,11 +134,16 @@ find_outbox() {
 
 # Writes the facts down. What a full disk does not take is still in $facts.
 record_facts() {
-  local exit_status=$1 ended=$2 why
+  local exit_status=$1 ended=$2 why line
   find_branch
   one_line "$branch"
   find_others
   facts="threadbox 1"$'\n'"background ${#others[@]}"$'\n'"branch $value"$'\n'"changes $changes"$'\n'
+  for line in "${named[@]}"; do facts+="process $line"$'\n'; done
+  if ((${#dropped[@]} > 0)); then
+    facts+="dropped ${#dropped[@]}"$'\n'
+    for line in "${dropped_named[@]}"; do facts+="dropped-process $line"$'\n'; done
+  fi
   [[ -z $exit_status ]] || facts+="exit $exit_status"$'\n'
   [[ -z $started || -z $ended ]] || facts+="time $started $ended"$'\n'
   if [[ -e $spool.stop ]]; then

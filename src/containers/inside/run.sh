@@ -81,6 +81,15 @@ end_rest() {
   kill -KILL "${others[@]}"
 }
 
+# What it left in the background, where that is to end with it: asked, then made to.
+end_background() {
+  find_others "$own_start"
+  dropped=("${others[@]}") dropped_named=("${named[@]}")
+  ((${#others[@]} > 0)) || return
+  kill -TERM "${others[@]}"
+  end_rest
+}
+
 log() {
   one_line "$1"
   value=${value//[[:cntrl:]]/ }
@@ -121,6 +130,7 @@ forget_earlier() {
 run_claimed() {
   local own_start first more last since last_written status started ended forgets written lost
   local oom_kills refused oom_before refused_before shortages
+  local -a dropped=() dropped_named=()
   trap : TERM INT HUP QUIT USR1 USR2 PIPE
   stat_of "$BASHPID"
   own_start=${stat[19]}
@@ -150,7 +160,7 @@ run_claimed() {
   exec 9>&-
   plain "$spool.exit"
   printf '%s %s %s\n' "$status" "$started" "$ended" >"$spool.exit"
-  [[ ! -e $spool.stop ]] || end_rest
+  if [[ -e $spool.stop ]]; then end_rest; elif [[ $background == end ]]; then end_background; fi
   drain
   exec 8<&-
   remember_last
