@@ -1,5 +1,7 @@
+import type { Reader } from './admin/run-query.ts';
 import type { Closers } from './closers.ts';
 import { IntakeLoop } from './commands/intake-loop.ts';
+import { startQueryDesk } from './commands/query-desk.ts';
 import { runCommand, type CommandParts } from './commands/run-command.ts';
 import { giveUpMessage, takeMessage } from './commands/take-message.ts';
 import { tellOwedNotices } from './commands/tell-owed.ts';
@@ -37,6 +39,8 @@ export type MailLoopParts = LifecycleParts &
     config: Config;
     lock: MailboxLock;
     noteBounce: Outgoing['noteBounce'];
+    /** Runs the queries of admins. */
+    reader: Reader;
   };
 
 type Around = { account: Account; lifecycle: Lifecycle; closers: Closers; overrides: MailLoopOverrides };
@@ -61,6 +65,13 @@ export function startMailLoop(
   const checkSender = openSenderCheck(config, { resolve: overrides.resolve, now, log });
   const hourlyCaps = new HourlyCaps(config.caps);
   const taking = { db, config, maxMessageBytes, now, log, answerControl, checkSender, hourlyCaps };
+  const desk = startQueryDesk({
+    ...taking,
+    reader: parts.reader,
+    isOurs: () => lock.isHeld(),
+    onAnswered: parts.wakeOutbox,
+  });
+  closers.add('the queries of admins', () => desk.close());
   const intake = new IntakeLoop({
     db,
     take: async (message) => {
@@ -77,6 +88,7 @@ export function startMailLoop(
     },
     onTaken: (taken) => {
       if (taken.kind === 'command') queueCommand(taken.threadId, taken.commandId);
+      else if (taken.kind === 'queries') desk.wake();
       else if (taken.kind === 'answered' || taken.isTold) parts.wakeOutbox();
       filer?.wake();
     },
@@ -103,6 +115,7 @@ export function startMailLoop(
   return {
     wake() {
       intake.wake();
+      desk.wake();
       filer?.wake();
     },
   };

@@ -15,6 +15,8 @@ import { answerMessage, type AnswerContent, type Answering } from './answer-mess
 export type Taken =
   | { kind: 'command'; commandId: number; threadId: string }
   | { kind: 'answered'; reason: string }
+  /** Of an admin, for the database: answered when they are run. */
+  | { kind: 'queries' }
   | {
       kind: 'dropped' | 'failed';
       reason: string;

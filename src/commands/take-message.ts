@@ -5,7 +5,6 @@ import { stripReplyPrefixes } from '../mail/reply-prefixes.ts';
 import { readTyped } from '../mail/reply-text.ts';
 import { lastCommands, queueCommand, type Builtin } from '../store/commands.ts';
 import { isUniqueViolation } from '../store/database.ts';
-import type { HourlyCaps } from '../store/hourly.ts';
 import {
   answeredThread,
   conversationThread,
@@ -28,12 +27,13 @@ import { dropEcho, isEcho } from './echo.ts';
 import { dropOverCap } from './hold-caps.ts';
 import { refuse, settle, type Taken } from './settle.ts';
 import { takeControlWord, type ControlParts } from './take-control.ts';
+import { takeSql, type SqlParts } from './take-sql.ts';
 
 export type Intake = ControlParts &
   AdmitParts &
-  TokenParts & {
+  TokenParts &
+  SqlParts & {
     config: Pick<Config, 'maxMailAgeMs' | 'threadBy' | 'repliesToAll'>;
-    hourlyCaps: HourlyCaps;
     maxMessageBytes: number;
   };
 
@@ -68,6 +68,8 @@ export async function takeMessage(intake: Intake, received: ReceivedMessage): Pr
   const { obstacle } = message;
   if (obstacle !== null) return refuseWithinCaps(intake, received, facts, { kind: 'unreadable', obstacle });
 
+  const ofSql = await takeSql(intake, received, facts, message);
+  if (ofSql) return ofSql;
   const token = await checkToken(intake, sender, message.recipients);
   if (token.missing !== null) {
     return refuseWithinCaps(intake, received, facts, { kind: 'token-missing', problem: token.missing });
