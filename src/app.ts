@@ -23,6 +23,7 @@ import { wantsSentCopies } from './mail/sent-copies-wanted.ts';
 import { startOutgoing } from './outgoing.ts';
 import { watchPart, type PartState } from './part-state.ts';
 import { retryForEver } from './retry.ts';
+import { sqlReader } from './sql-reader.ts';
 import { installationId, isSchemaTooNew, migrate, openDatabase, type Db } from './store/database.ts';
 import { takeMailboxLock } from './store/mailbox-lock.ts';
 import { SharedState } from './store/shared-state.ts';
@@ -91,11 +92,8 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
   const now = overrides.now ?? (() => new Date());
   await mkdir(config.dataDir, { recursive: true, mode: 0o711 });
   const { usesEmbeddedPostgres: postgres, usesEmbeddedRedis: redis, dataDir } = config;
-  const embedded = await startEmbedded({
-    dataDir,
-    want: { postgres, redis, mail: config.imap === null },
-    log,
-  });
+  const want = { postgres, redis, mail: config.imap === null };
+  const embedded = await startEmbedded({ dataDir, want, log });
   closers.add('the embedded parts', () => embedded.close());
 
   const dockerPart = watchPart('Docker', log);
@@ -154,6 +152,7 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
     now,
     states: { docker: dockerPart, database: databasePart },
     delayToldAfterMs: overrides.delayToldAfterMs,
+    reader: sqlReader(settings, { db, databaseUrl, now }),
   };
   const lifecycle = startLifecycle(parts);
   closers.add('the sweep', () => lifecycle.close());

@@ -109,6 +109,12 @@ export const schema = z.object({
   OUTBOX_MAX_BYTES: wholeNumber(0, 2 ** 27, 'bytes', 15 * 2 ** 20),
   REPLY_ALL: z.enum(['yes', 'no'], 'expected yes or no').default('no'),
   ALLOWED_LISTS: listOf(/^[^\s<>,;@]+$/, 'List-Ids, e.g. dev.lists.example.com'),
+  SQL_BY_MAIL: z.enum(['on', 'off'], 'expected on or off').default('on'),
+  SQL_MAIL_BODIES: z.enum(['yes', 'no'], 'expected yes or no').default('no'),
+  SQL_DATABASE_URL: url(
+    ['postgres:', 'postgresql:'],
+    'e.g. postgres://threadbox_sql:password@db.example.com:5432/threadbox',
+  ),
   LOG_LEVEL: z.enum(logLevels, `expected one of ${logLevels.join(', ')}`).default('info'),
 });
 

@@ -100,6 +100,9 @@ export type Config = {
   repliesToAll: boolean;
   /** List-Ids of mailing lists whose mail is taken. Lower case. */
   allowedLists: string[];
+  /** Whether admins may mail queries, and whether they see whole mails by them. */
+  sqlByMail: boolean;
+  sqlShowsBodies: boolean;
   logLevel: LogLevel;
 };
 
@@ -112,6 +115,8 @@ export type Secrets = {
   oauthClientSecret: string | null;
   oauthRefreshToken: string | null;
   databaseUrl: string | null;
+  /** Of a role that reads for admins; `null`: Threadbox makes one. */
+  sqlDatabaseUrl: string | null;
   redisUrl: string | null;
 };
 
@@ -165,6 +170,10 @@ function faultsBetween(
       }),
     );
   }
+  if (given['SQL_DATABASE_URL'] && !given['DATABASE_URL'])
+    faults.push(
+      'SQL_DATABASE_URL: only with DATABASE_URL: on the embedded PostgreSQL Threadbox makes the role itself',
+    );
   for (const name of ['PROCESSED_MAILBOX', 'REFUSED_MAILBOX'] as const) {
     if (values && values[name].toLowerCase() === values.MAILBOX.toLowerCase())
       faults.push(`${name}: expected another mailbox than MAILBOX: handled mail is moved there`);
@@ -212,6 +221,7 @@ export function loadConfig(
       oauthClientSecret: values.OAUTH_CLIENT_SECRET ?? null,
       oauthRefreshToken: values.OAUTH_REFRESH_TOKEN ?? null,
       databaseUrl: values.DATABASE_URL,
+      sqlDatabaseUrl: values.SQL_DATABASE_URL,
       redisUrl: values.REDIS_URL,
     },
   };
@@ -285,6 +295,8 @@ function configOf(values: z.infer<typeof schema>): Omit<Config, 'oauth'> {
     outboxMaxBytes: values.OUTBOX_MAX_BYTES,
     repliesToAll: values.REPLY_ALL === 'yes',
     allowedLists: values.ALLOWED_LISTS,
+    sqlByMail: values.SQL_BY_MAIL === 'on',
+    sqlShowsBodies: values.SQL_MAIL_BODIES === 'yes',
     logLevel: values.LOG_LEVEL,
   };
 }

@@ -1,5 +1,7 @@
+import type { Reader } from './admin/run-query.ts';
 import type { Closers } from './closers.ts';
 import { IntakeLoop } from './commands/intake-loop.ts';
+import { startQueryDesk } from './commands/query-desk.ts';
 import { runCommand, type CommandParts } from './commands/run-command.ts';
 import { giveUpMessage, readMail, takeMessage } from './commands/take-message.ts';
 import { tellOwedNotices } from './commands/tell-owed.ts';
@@ -40,6 +42,8 @@ export type MailLoopParts = LifecycleParts &
     config: Config;
     lock: MailboxLock;
     noteBounce: Outgoing['noteBounce'];
+    /** Runs the queries of admins. */
+    reader: Reader;
   };
 
 type Around = {
@@ -72,6 +76,13 @@ export function startMailLoop(
   const hourlyCaps = new HourlyCaps(db, config.caps);
   const queries = shareQueries(db);
   const taking = { db, queries, config, maxMessageBytes, now, log, answerControl, checkSender, hourlyCaps };
+  const desk = startQueryDesk({
+    ...taking,
+    reader: parts.reader,
+    isOurs: () => lock.isHeld(),
+    onAnswered: parts.wakeOutbox,
+  });
+  closers.add('the queries of admins', () => desk.close());
   const intake = new IntakeLoop({
     db,
     read: readMail,
@@ -90,7 +101,8 @@ export function startMailLoop(
     },
     onTaken: (taken) => {
       if (taken.kind === 'command') queueCommand(taken.threadId, taken.commandId);
-      if (taken.kind === 'answered' || taken.isTold) parts.wakeOutbox();
+      if (taken.kind === 'queries') desk.wake();
+      else if (taken.kind === 'answered' || taken.isTold) parts.wakeOutbox();
     },
     onCaughtUp: async () => {
       // Filing has time: it does not compete with a backlog, and one move does for many mails.
@@ -120,6 +132,7 @@ export function startMailLoop(
   return {
     wake() {
       intake.wake();
+      desk.wake();
       filer?.wake();
     },
   };

@@ -20,7 +20,7 @@ export type Options = Readonly<Record<string, string | boolean | undefined>>;
 type CliOption = { value?: string; short?: string; summary: string };
 
 export type CliCommand = {
-  /** As it is typed, with its arguments: `repo add NAME URL`. Words in capitals are arguments. */
+  /** As it is typed, with its arguments: `repo add NAME URL`. Words in capitals are arguments; `[NAME]` may be left out. */
   usage: string;
   summary: string;
   options: Readonly<Record<string, CliOption>>;
@@ -32,11 +32,16 @@ export type CliCommand = {
 /** Every command that tells something has it. */
 export const JSON_OPTION = { json: { summary: 'print JSON, for programs' } } as const;
 
-const isArgument = (word: string): boolean => /^[A-Z]+$/.test(word);
+const isArgument = (word: string): boolean => /^(?:[A-Z]+|\[[A-Z]+(?:\.\.\.)?\])$/.test(word);
 
-/** The arguments of a command: `NAME` and `URL` of `repo add NAME URL`. */
+/** The arguments that a command must have: `NAME` and `URL` of `repo add NAME URL`. */
 export function argumentsOf(command: CliCommand): string[] {
-  return command.usage.split(' ').filter(isArgument);
+  return command.usage.split(' ').filter((word) => isArgument(word) && !word.startsWith('['));
+}
+
+/** How many it can have: `[VALUE...]` is any number. */
+export function mostArguments({ usage }: CliCommand): number {
+  return usage.includes('...]') ? Number.POSITIVE_INFINITY : usage.split(' ').filter(isArgument).length;
 }
 
 /** The words that name a command: `repo add` of `repo add NAME URL`. */

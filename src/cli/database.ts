@@ -14,7 +14,7 @@ import { withCauses } from './explain.ts';
  * @throws {CliError} in plain words when the database cannot be used
  */
 export async function withDatabase<T>(
-  work: (db: Db) => Promise<T>,
+  work: (db: Db, databaseUrl: string) => Promise<T>,
   { ifNew }: { ifNew?: T } = {},
 ): Promise<T> {
   // Only now, as for all that loads drivers: a wrong word on the command line is told at once.
@@ -58,12 +58,16 @@ async function startFor({ dataDir, logLevel }: Config): Promise<Embedded> {
   });
 }
 
-async function workOn<T>(databaseUrl: string, where: string, work: (db: Db) => Promise<T>): Promise<T> {
+async function workOn<T>(
+  databaseUrl: string,
+  where: string,
+  work: (db: Db, databaseUrl: string) => Promise<T>,
+): Promise<T> {
   const { isDatabaseAway, migrate, openDatabase } = await import('../store/database.ts');
   const db = openDatabase(databaseUrl, { poolSize: 2 });
   try {
     await migrate(db);
-    return await work(db);
+    return await work(db, databaseUrl);
   } catch (error) {
     // Told in plain words already, which may speak of a timeout themselves.
     if (error instanceof CliError) throw error;
@@ -76,7 +80,9 @@ async function workOn<T>(databaseUrl: string, where: string, work: (db: Db) => P
 
 /** What is wrong with the database and what to do, or null where it is about something else. */
 export function databaseTrouble(error: unknown, where: string, isAway: boolean): string | null {
-  const { code = '', message = '' } = (error ?? {}) as { code?: string; message?: string };
+  const { code: given, message = '' } = (error ?? {}) as { code?: unknown; message?: string };
+  // Of a program that failed it is a number.
+  const code = typeof given === 'string' ? given : '';
   const words = withCauses(error);
   // Appendix A of PostgreSQL's manual: 28 is about who one is, 3D000 a database that is not there.
   if (code.startsWith('28')) {

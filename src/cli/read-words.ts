@@ -1,6 +1,14 @@
 import { parseArgs, type ParseArgsOptionsConfig } from 'node:util';
 import { nearestName } from '../mail/nearest-name.ts';
-import { argumentsOf, nameOf, usageError, type CliCommand, type CliError, type Options } from './command.ts';
+import {
+  argumentsOf,
+  mostArguments,
+  nameOf,
+  usageError,
+  type CliCommand,
+  type CliError,
+  type Options,
+} from './command.ts';
 
 /** What the words of a command line ask for. */
 export type Request =
@@ -94,8 +102,9 @@ function readCommandLine(command: CliCommand, words: readonly string[]): Request
   if (args.length < wanted.length) {
     throw usageError(`${wanted.slice(args.length).join(' and ')} missing. ${howTo}`);
   }
-  if (args.length > wanted.length) {
-    throw usageError(`not understood: ${args.slice(wanted.length).join(' ')}. ${howTo}`);
+  const most = mostArguments(command);
+  if (args.length > most) {
+    throw usageError(`not understood: ${args.slice(most).join(' ')}. ${howTo}`);
   }
   return { kind: 'run', command, args, options };
 }

@@ -10,6 +10,7 @@ import {
   type Repository,
   type RepositoryChange,
 } from '../store/repositories.ts';
+import { SQL_NAME } from '../threads/identity.ts';
 import { checkUpstream } from './check-upstream.ts';
 import { CliError, JSON_OPTION, usageError, type CliCommand, type Options } from './command.ts';
 import { withDatabase } from './database.ts';
@@ -64,6 +65,11 @@ function repositoryOf([name = '', given = '']: readonly string[], options: Optio
   if (!REPOSITORY_NAME.test(name) || name.length > LONGEST_NAME) {
     throw usageError(
       `NAME: expected up to ${LONGEST_NAME} letters, digits and . _ - (not first), as in my-react-app; got ${name}`,
+    );
+  }
+  if (name.toLowerCase() === SQL_NAME) {
+    throw usageError(
+      `NAME: mails with [${SQL_NAME}] are queries of admins (docs/sql.md): give it another name`,
     );
   }
   const url = /^\.\.?(\/|$)/.test(given) ? resolve(given) : given;

@@ -1,5 +1,5 @@
 import { visibleLine } from '../mail/visible-text.ts';
-import { displayWidth } from './display-width.ts';
+import { displayWidth } from '../mail/display-width.ts';
 
 /** Rows as aligned columns under a heading, for people. What would command the terminal is made visible. */
 export function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {

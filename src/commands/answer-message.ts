@@ -20,6 +20,8 @@ export type AnswerContent = {
   /** Who else gets it: those alone whom it is meant for. Nobody, unless it is said. */
   copyTo?: readonly string[];
   attachments?: { fileName: string; contentType: string; content: Buffer }[];
+  /** What the token in Reply-To is made for, where that is no thread. */
+  tokenOf?: string;
 };
 
 /**
@@ -75,12 +77,12 @@ type Envelope = {
 async function queue(
   db: Db,
   { botAddress, replyToken }: Answering,
-  { kind = 'answer', text, html, copyTo = [], attachments = [] }: AnswerContent,
+  { kind = 'answer', text, html, copyTo = [], attachments = [], tokenOf }: AnswerContent,
   now: Date,
   { to, inReplyTo, references, ...stored }: Envelope,
 ): Promise<void> {
   const messageId = newMessageId(botAddress);
-  const of = { sender: to.address, threadId: stored.threadId ?? '' };
+  const of = { sender: to.address, threadId: tokenOf ?? stored.threadId ?? '' };
   // It shows that one can read the sender's mail: nobody else is to have it.
   const hasToken = replyToken && copyTo.length === 0;
   const token = hasToken ? mintToken(await tokenKey(db), of, now) : null;

@@ -23,6 +23,8 @@ export type Taken =
       isTold?: boolean;
     }
   | { kind: 'answered'; reason: string }
+  /** Of an admin, for the database: answered when they are run. */
+  | { kind: 'queries' }
   | {
       kind: 'dropped' | 'failed';
       reason: string;

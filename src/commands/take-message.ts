@@ -4,7 +4,6 @@ import { parseMessage, type ParsedMessage } from '../mail/parse.ts';
 import { stripReplyPrefixes } from '../mail/reply-prefixes.ts';
 import { readTyped } from '../mail/reply-text.ts';
 import { isUniqueViolation } from '../store/database.ts';
-import type { HourlyCaps } from '../store/hourly.ts';
 import { HandledByAnother, type MessageFacts, type ReceivedMessage } from '../store/messages.ts';
 import { listRepositories, type Repository } from '../store/repositories.ts';
 import type { SharedQueries } from '../store/shared-queries.ts';
@@ -21,14 +20,15 @@ import { dropEcho, isEcho } from './echo.ts';
 import { dropOverCap } from './hold-caps.ts';
 import { refuse, settle, type Taken } from './settle.ts';
 import { takeControlWord, type ControlParts } from './take-control.ts';
+import { takeSql, type SqlParts } from './take-sql.ts';
 import { mostAllowedMs, type TimeConfig } from './time-allowed.ts';
 
 export type Intake = ControlParts &
   AdmitParts &
-  TokenParts & {
+  TokenParts &
+  SqlParts & {
     config: Pick<Config, 'maxMailAgeMs' | 'threadBy' | 'repliesToAll'> & TimeConfig;
     queries: SharedQueries;
-    hourlyCaps: HourlyCaps;
     maxMessageBytes: number;
   };
 
@@ -75,6 +75,8 @@ export async function takeMessage(intake: Intake, { received, message }: ReadMai
   const { obstacle } = message;
   if (obstacle !== null) return refuseWithinCaps(intake, received, facts, { kind: 'unreadable', obstacle });
 
+  const ofSql = await takeSql(intake, received, facts, message);
+  if (ofSql) return ofSql;
   const token = await checkToken(intake, sender, message.recipients);
   if (token.missing !== null) {
     return refuseWithinCaps(intake, received, facts, { kind: 'token-missing', problem: token.missing });

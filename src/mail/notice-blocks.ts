@@ -16,7 +16,12 @@ export type Block =
   | { kind: 'mail'; subject: string; body: string }
   | { kind: 'facts'; rows: { label: string; value: string }[]; isCode: boolean }
   | { kind: 'entries'; items: { main: string; detail: string; tone: 'good' | 'bad' | 'dim' }[]; more: string }
-  | { kind: 'files'; files: ShownFile[]; more: string };
+  | { kind: 'files'; files: ShownFile[]; more: string }
+  | { kind: 'heading'; text: string }
+  /** Values. `isTable`: narrow enough to stand side by side, else each row is a card. `text`: the same for text. */
+  | { kind: 'rows'; isTable: boolean; columns: ShownColumn[]; rows: (string | null)[][]; text: string };
+
+type ShownColumn = { name: string; isNumber: boolean };
 
 type ShownFile = { path: string; added: string; removed: string; isBinary: boolean };
 

@@ -2,6 +2,7 @@ import knex, { type Knex } from 'knex';
 import { types } from 'pg';
 import { migrations } from '../../migrations/index.ts';
 import type { Migration } from '../../migrations/migration.ts';
+import { ADMIN_SCHEMA } from './admin-views.ts';
 
 /** A pool of connections, or one transaction: what every function of this room takes. */
 export type Db = Knex;
@@ -47,8 +48,17 @@ export async function migrate(db: Db): Promise<void> {
     await refuseNewer(db);
     // knex's own lock row outlives a killed process; ours does not, and while we hold it nobody else migrates.
     if (await db.schema.hasTable('knex_migrations_lock')) await db.migrate.forceFreeMigrationsLock();
+    await dropAdminViews(db);
     await db.migrate.latest({ migrationSource });
   });
+}
+
+/** A column that a view shows cannot be changed. They are made again with the next query of an admin. */
+async function dropAdminViews(db: Db): Promise<void> {
+  if (!(await db.schema.hasTable('knex_migrations'))) return;
+  const done = await db('knex_migrations').pluck<string[]>('name');
+  if (Object.keys(migrations).every((name) => done.includes(name))) return;
+  await db.raw(`drop schema if exists ${ADMIN_SCHEMA} cascade`);
 }
 
 async function refuseNewer(db: Db): Promise<void> {

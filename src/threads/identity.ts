@@ -9,6 +9,8 @@ const NAME = '[A-Za-z0-9][A-Za-z0-9._-]{0,99}';
 const LABEL = '[\\p{L}\\p{N}][\\p{L}\\p{N}._-]{0,63}';
 const TAG = new RegExp(`^(${NAME})(?:#(${LABEL})?)?$`, 'u');
 const BODY_LINE = new RegExp(`^repo:[ \\t]*(${NAME})(?:#(${LABEL})?)?[ \\t]*$`, 'iu');
+/** What stands in the place of a repository's name where an admin asks the database. */
+export const SQL_NAME = 'sql';
 /** What gateways put before the subjects of mail from outside. In small letters it can only be a repository's name. */
 const GATEWAY_TAG = /^ext(?:ern(?:al)?)?$/i;
 /** PostgreSQL indexes at most 2,700 bytes of a row. */

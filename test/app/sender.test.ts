@@ -192,3 +192,41 @@ test('an admin is asked to answer a mail of ours; the answer to that question is
   await stage.deliver(RESULTS + broken.raw);
   assert.match((await stage.answerTo(broken.messageId)).text, /made for somebody else/);
 });
+
+test('an admin asks the database by mail: confirmed once, then at once; who forges or is none learns nothing', async () => {
+  const asked = written("SELECT 40 + 2 AS answer, 'a=b' AS text", { subject: '[sql] Look' });
+  await stage.deliver(asked.raw);
+  assert.match(await dropped(asked), /^sender not verified/);
+  const again = { ...asked, messageId: newMessageId(ALICE) };
+  await stage.deliver(RESULTS + asked.raw.replace(asked.messageId, again.messageId));
+  const question = await stage.answerTo(again.messageId);
+  assert.match(question.text, /^Reply to this mail to confirm that you asked\n/);
+  const to = replyToOf(question);
+
+  const forged = written('yes', { to, subject: question.subject });
+  await stage.deliver(forged.raw);
+  assert.match(await dropped(forged), /^sender not verified/);
+  const stolen = written('yes', { from: BOB, to, subject: question.subject });
+  await stage.deliver(RESULTS + stolen.raw);
+  assert.match((await stage.answerTo(stolen.messageId)).text, /no repository called sql/i);
+
+  const yes = written('yes', { to, subject: question.subject });
+  await stage.deliver(RESULTS + yes.raw);
+  const answer = await stage.answerTo(yes.messageId);
+  assert.match(answer.text, /\nanswer {2}text\n-+ {2}-+\n {4}42 {2}a=b\n/);
+  assert.deepEqual(
+    answer.attachments.map(({ fileName }) => fileName),
+    ['result.csv'],
+  );
+  const next = written('SELECT count(*) FROM commands; active', {
+    to: replyToOf(answer),
+    subject: answer.subject,
+  });
+  await stage.deliver(RESULTS + next.raw);
+  assert.match((await stage.answerTo(next.messageId)).text, /^2 queries\n/);
+  const queries = await stage.app.db('sql_queries').select('state', 'outcome').where({ asked_by: ALICE });
+  assert.ok(
+    queries.every(({ state, outcome }) => state === 'ended' && outcome === 'rows'),
+    JSON.stringify(queries),
+  );
+});

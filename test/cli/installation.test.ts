@@ -250,6 +250,30 @@ test('the outbox lists what became of the mails of the bot', async () => {
   assert.deepEqual(JSON.parse((await run('outbox', '--failed', '--json')).out), []);
 });
 
+test('SQL reads the embedded database while the bot runs: a table, CSV or JSON, errors with their place', async () => {
+  const [json, table, wrong, named, reserved] = await Promise.all([
+    run('sql', 'SELECT 42 AS n, true AS b, NULL AS x; VALUES (9007199254740993)', '--format', 'json'),
+    run('sql', 'SELECT address FROM users WHERE address = ? AND is_registered', 'alice@example.com'),
+    run('sql', 'SELECT adress FROM users'),
+    run('sql', 'history', 'Alice@example.com', '--format=csv'),
+    run('repo', 'add', 'sql', upstream.url),
+  ]);
+  assert.equal(json.code, 0, json.err);
+  const [first = '', second = ''] = json.out.split(/(?<=^\])\n/m);
+  assert.deepEqual(JSON.parse(first), [{ n: 42, b: true, x: null }]);
+  assert.deepEqual(JSON.parse(second), [{ column1: '9007199254740993' }]);
+  assert.equal(table.out, 'address\n-----------------\nalice@example.com\n', table.err);
+  assert.match(table.err, /^\(1 row in 0\.\d\d s\)\n$/);
+  assert.equal(wrong.code, 1);
+  assert.match(
+    wrong.err,
+    /^threadbox: column "adress" does not exist\nLINE 1: SELECT adress FROM users\n {15}\^\nHint: Perhaps/,
+  );
+  assert.match(named.out, /^id,thread,made,ended,why\r\n\d+,alice@example\.com-sample,/, named.err);
+  assert.equal(reserved.code, 2);
+  assert.match(reserved.err, /NAME: mails with \[sql\] are queries of admins/);
+});
+
 test('without waiting, the mail is only sent', async () => {
   const { code, out } = await run('mail', '-s', '[sample] echo later', '--wait', '0', '--json');
   assert.equal(code, 0);

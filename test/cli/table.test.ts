@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { displayWidth } from '../../src/cli/display-width.ts';
+import { displayWidth } from '../../src/mail/display-width.ts';
 import { table } from '../../src/cli/table.ts';
 
 const widths: [text: string, columns: number][] = [

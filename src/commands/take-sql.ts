@@ -1,0 +1,233 @@
+import { askedQueries, asksSomething, type KnownQuery } from '../admin/asked-queries.ts';
+import { SHIPPED_QUERIES } from '../admin/shipped-queries.ts';
+import type { Config } from '../config.ts';
+import type { ParsedMessage } from '../mail/parse.ts';
+import { stripReplyPrefixes } from '../mail/reply-prefixes.ts';
+import { readTyped } from '../mail/reply-text.ts';
+import { renderSqlNotice, type SqlNotice } from '../mail/sql-notices.ts';
+import type { Db } from '../store/database.ts';
+import type { HourlyCaps } from '../store/hourly.ts';
+import { settleMessage, type MessageFacts, type ReceivedMessage } from '../store/messages.ts';
+import {
+  confirmSqlConversation,
+  listSavedQueries,
+  openSqlConversation,
+  recordQueries,
+  recordRefusedQuery,
+  refuseWaiting,
+  sqlConversationsOf,
+  type AskedQuery,
+  type SqlConversation,
+} from '../store/sql-queries.ts';
+import { tokenKey } from '../store/threads.ts';
+import { hasAdminRole } from '../store/users.ts';
+import { plusAddressName, replyToken, repositoryTag, SQL_NAME } from '../threads/identity.ts';
+import { matchToken } from '../threads/reply-token.ts';
+import { answerMessage } from './answer-message.ts';
+import { dropOverCap } from './hold-caps.ts';
+import { answerOnly, messageOf, type SettleParts, type Taken } from './settle.ts';
+
+export type SqlParts = SettleParts & {
+  config: Pick<Config, 'botAddress' | 'replyToken' | 'adminAddresses' | 'sqlByMail' | 'imap' | 'senderAuth'>;
+  hourlyCaps: HourlyCaps;
+};
+
+const HOUR_MS = 3_600_000;
+/** How long a question to confirm is good for, and how long a conversation is trusted from then on. */
+const CONFIRM_WITHIN_MS = HOUR_MS;
+const TRUSTED_MS = 12 * HOUR_MS;
+
+/** What a token is made for: no thread's id is like it, as all of those have an @. */
+export const sqlTokenOf = (conversationId: number): string => `sql:${conversationId}`;
+
+/**
+ * The way of a message with queries of an admin, whose sender is verified. The first one of a conversation is answered
+ * with a question that only the reader of the sender's mailbox can answer, as only there is the token.
+ *
+ * @returns null where it is none, also for who is no admin: to them there is no such thing
+ */
+export async function takeSql(
+  parts: SqlParts,
+  received: ReceivedMessage,
+  facts: MessageFacts,
+  message: ParsedMessage,
+): Promise<Taken | null> {
+  const { db, config, now } = parts;
+  const sender = facts.address as string;
+  const named = isNamed(message, config.botAddress);
+  // As with threads: another name in the subject goes before what is answered.
+  if (repositoryTag(message.subject) !== null && !named) return null;
+  const conversation = await conversationOf(parts, sender, message);
+  if (!conversation && !named) return null;
+  if (!config.sqlByMail) return null;
+  if (!config.adminAddresses.includes(sender) && !(await hasAdminRole(db, sender))) {
+    const refused = { query: message.text.slice(0, 2_000), reason: 'not an admin', messageId: received.id };
+    await recordRefusedQuery(db, { via: 'mail', askedBy: sender }, { ...refused, now: now() });
+    return null;
+  }
+  const overCap = await dropOverCap(parts, received, facts, { threadId: null, isControl: false });
+  if (overCap) return overCap;
+  const say = async (notice: SqlNotice, query = ''): Promise<Taken> => {
+    const refused = {
+      query: query || message.text.slice(0, 2_000),
+      reason: notice.kind,
+      messageId: received.id,
+    };
+    await recordRefusedQuery(db, { via: 'mail', askedBy: sender }, { ...refused, now: now() });
+    return answerOnly(parts, received, facts, { reason: notice.kind, content: renderSqlNotice(notice) });
+  };
+  if (config.imap !== null && config.senderAuth === 'none') return say({ kind: 'sql-no-sender-check' });
+  if (!config.replyToken) return say({ kind: 'sql-no-token' });
+
+  const known = [...SHIPPED_QUERIES, ...(await listSavedQueries(db))];
+  const state = stateOf(conversation, now());
+  const asked = readAsked(message, known, { isConfirming: state === 'waits' });
+  if ('notice' in asked) return say(asked.notice);
+  const { queries } = asked;
+  if (conversation && (state === 'trusted' || state === 'waits')) {
+    return queue(parts, received, facts, { conversation, queries, isConfirming: state === 'waits' });
+  }
+  if (queries.length === 0) return say({ kind: 'sql-empty' });
+  return ask(parts, received, facts, { conversation, queries, why: state });
+}
+
+type ConversationState = 'first' | 'waits' | 'late' | 'trusted' | 'over';
+
+/** `late`: what waits there was asked too long ago to be confirmed. `over`: it is trusted no longer. */
+function stateOf(conversation: SqlConversation | null, now: Date): ConversationState {
+  if (!conversation) return 'first';
+  const { trustedUntil, createdAt } = conversation;
+  if (trustedUntil !== null) return now < trustedUntil ? 'trusted' : 'over';
+  return now.getTime() - createdAt.getTime() <= CONFIRM_WITHIN_MS ? 'waits' : 'late';
+}
+
+function isNamed({ subject, recipients }: ParsedMessage, botAddress: string): boolean {
+  const tag = repositoryTag(subject);
+  const name = tag === null ? plusAddressName(recipients, botAddress) : tag.name;
+  return name?.toLowerCase() === SQL_NAME;
+}
+
+/** The conversation that the token of a mail is of. Nobody else's token is anything. */
+async function conversationOf(
+  { db, config, now }: SqlParts,
+  sender: string,
+  { recipients }: ParsedMessage,
+): Promise<SqlConversation | null> {
+  const token = config.replyToken ? replyToken(recipients, config.botAddress) : null;
+  if (token === null) return null;
+  const all = await sqlConversationsOf(db, sender);
+  if (all.length === 0) return null;
+  const threadIds = all.map(({ id }) => sqlTokenOf(id));
+  const match = matchToken(await tokenKey(db), token, { sender, threadIds }, now());
+  if (match.kind !== 'good') return null;
+  return all.find(({ id }) => sqlTokenOf(id) === match.threadId) ?? null;
+}
+
+function readAsked(
+  message: ParsedMessage,
+  known: readonly KnownQuery[],
+  { isConfirming }: { isConfirming: boolean },
+): { queries: AskedQuery[] } | { notice: SqlNotice } {
+  const { text, doubt } = readTyped(message.text);
+  // Whatever is answered to the question says yes.
+  if (isConfirming && !asksSomething(text, known)) return { queries: [] };
+  if (doubt !== null) return { notice: { kind: 'sql-unsure', understood: text, doubt } };
+  const withoutPrefixes = stripReplyPrefixes(message.subject);
+  const isReply = message.inReplyTo !== null || withoutPrefixes !== message.subject.trim();
+  const subjectRest = repositoryTag(message.subject)?.rest ?? withoutPrefixes;
+  const typed = text.trim() === '' && !isReply ? subjectRest : text;
+  const asked = askedQueries(typed, known);
+  if ('fault' in asked) return { notice: { kind: 'sql-fault', fault: asked.fault } };
+  return asked.queries.length === 0 ? { notice: { kind: 'sql-empty' } } : asked;
+}
+
+/** Stored with the mail's outcome, so that they are run once more after a crash, and never forgotten. */
+async function queue(
+  { db, now, log }: SqlParts,
+  received: ReceivedMessage,
+  facts: MessageFacts,
+  {
+    conversation,
+    queries,
+    isConfirming,
+  }: {
+    conversation: SqlConversation;
+    queries: readonly AskedQuery[];
+    isConfirming: boolean;
+  },
+): Promise<Taken> {
+  await db.transaction(async (transaction) => {
+    const settled = { outcome: 'answered', reason: 'sql', threadId: null } as const;
+    await settleMessage(transaction, received.id, settled, facts);
+    if (isConfirming) {
+      const until = new Date(now().getTime() + TRUSTED_MS);
+      await confirmSqlConversation(transaction, conversation.id, {
+        messageId: received.id,
+        until,
+        now: now(),
+      });
+    }
+    await record(transaction, queries, {
+      facts,
+      received,
+      conversationId: conversation.id,
+      state: 'queued',
+      now: now(),
+    });
+  });
+  log.info({ message: received.id, queries: queries.length, isConfirming }, 'queries of an admin queued');
+  return { kind: 'queries' };
+}
+
+async function ask(
+  { db, config, now, log }: SqlParts,
+  received: ReceivedMessage,
+  facts: MessageFacts,
+  {
+    conversation,
+    queries,
+    why,
+  }: {
+    conversation: SqlConversation | null;
+    queries: readonly AskedQuery[];
+    why: ConversationState;
+  },
+): Promise<Taken> {
+  await db.transaction(async (transaction) => {
+    const settled = { outcome: 'answered', reason: 'sql-confirm', threadId: null } as const;
+    await settleMessage(transaction, received.id, settled, facts);
+    if (conversation) await refuseWaiting(transaction, conversation.id, 'not confirmed in time', now());
+    const conversationId = await openSqlConversation(transaction, facts.address as string, now());
+    await record(transaction, queries, { facts, received, conversationId, state: 'waiting', now: now() });
+    const content = renderSqlNotice({
+      kind: 'sql-confirm',
+      queries: queries.map(({ query }) => query),
+      why: why === 'late' || why === 'over' ? why : 'first',
+    });
+    const told = { ...content, tokenOf: sqlTokenOf(conversationId) };
+    await answerMessage(transaction, config, messageOf(received, facts), told, null, now());
+  });
+  log.info({ message: received.id, queries: queries.length }, 'queries of an admin wait to be confirmed');
+  return { kind: 'answered', reason: 'sql-confirm' };
+}
+
+async function record(
+  db: Db,
+  queries: readonly AskedQuery[],
+  {
+    facts,
+    received,
+    conversationId,
+    state,
+    now,
+  }: {
+    facts: MessageFacts;
+    received: ReceivedMessage;
+    conversationId: number;
+    state: 'waiting' | 'queued';
+    now: Date;
+  },
+): Promise<void> {
+  const asker = { via: 'mail', askedBy: facts.address as string } as const;
+  await recordQueries(db, asker, queries, { state, messageId: received.id, conversationId, now });
+}

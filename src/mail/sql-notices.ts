@@ -1,0 +1,241 @@
+import { durationInWords, plural, sizeInWords } from './amounts.ts';
+import { momentInWords } from './moments.ts';
+import { DOUBTS } from './notice-reasons.ts';
+import {
+  fine,
+  quote,
+  renderTold,
+  reply,
+  words,
+  type Block,
+  type RenderedNotice,
+  type Tellers,
+  type Told,
+} from './notice-blocks.ts';
+import type { Doubt } from './reply-text.ts';
+import type { SqlFault, SqlResult, SqlRows } from './sql-results.ts';
+import { shownCell, tableWidth, textTable } from './text-table.ts';
+import { visibleLine, visibleText } from './visible-text.ts';
+
+/** What is answered to an admin who mails SQL. */
+export type SqlNotice =
+  | {
+      kind: 'sql-answer';
+      /** `csvName`: of the attached file with all rows. */
+      results: readonly (SqlResult & { csvName: string | null })[];
+      trustedUntil: Date;
+      limits: { rows: number; bytes: number };
+      now: Date;
+    }
+  | { kind: 'sql-confirm'; queries: readonly string[]; why: 'first' | 'over' | 'late' }
+  | { kind: 'sql-empty' }
+  | { kind: 'sql-unsure'; understood: string; doubt: Doubt }
+  | { kind: 'sql-fault'; fault: string }
+  | { kind: 'sql-no-sender-check' }
+  | { kind: 'sql-no-token' };
+
+export function renderSqlNotice(notice: SqlNotice): RenderedNotice {
+  const tell = TELLERS[notice.kind] as (notice: SqlNotice) => Told;
+  const isRefusal = notice.kind !== 'sql-answer' && notice.kind !== 'sql-confirm';
+  return renderTold(tell(notice), isRefusal ? 'refused' : 'notice');
+}
+
+const SHOWN_ROWS = 50;
+/** Wider, no window of a mail program shows a table whole. */
+const WIDEST_TABLE = 84;
+/** PostgreSQL's own types: int8, int2, int4, oid, float4, float8, numeric. */
+const NUMBERS: ReadonlySet<number> = new Set([20, 21, 23, 26, 700, 701, 1700]);
+
+const WHY = {
+  first: 'A query by mail is run when its sender has shown that they read their mail.',
+  over: 'This conversation was confirmed more than 12 hours ago.',
+  late: 'What you confirm here was asked more than an hour ago, and is not run.',
+};
+
+const TELLERS: Tellers<SqlNotice> = {
+  'sql-answer': answer,
+  'sql-confirm': ({ queries, why }) => ({
+    title: 'Reply to this mail to confirm that you asked',
+    blocks: [
+      words(`Nothing was run yet. ${WHY[why]} This is what would be run:`),
+      ...queries.slice(0, 5).map((query) => quote(query)),
+      ...(queries.length > 5 ? [fine(`and ${queries.length - 5} more`)] : []),
+      words(
+        'Within an hour, reply with this one word, and leave the address that your mail program fills in:',
+      ),
+      reply('yes'),
+      words(
+        'For 12 hours from then on, what you write in this conversation is run at once. If you did not ask this, do not reply: somebody writes in your name.',
+      ),
+    ],
+  }),
+  'sql-empty': () => ({
+    title: 'There was no query in this mail',
+    blocks: [
+      words('Nothing was run. Write one or more queries into the mail, with semicolons between them:'),
+      {
+        kind: 'mail',
+        subject: '[sql] Who is active',
+        body: 'SELECT * FROM container_sessions\nWHERE is_active = true;',
+      },
+      words('Or one word: queries lists those that have a name, such as active or failures.'),
+    ],
+  }),
+  'sql-unsure': ({ understood, doubt }) => ({
+    title: 'Which part of this mail is the query?',
+    blocks: [
+      words(`Nothing was run. ${DOUBTS[doubt]}`),
+      ...(understood.trim() === '' ? [] : [words('This is what was understood:'), quote(understood)]),
+      words('Write the query alone, above anything quoted, between two lines like these:'),
+      reply('```\nSELECT 42;\n```'),
+    ],
+  }),
+  'sql-fault': ({ fault }) => ({ title: 'No query was run', blocks: [words(visibleLine(fault, 500))] }),
+  'sql-no-sender-check': () => ({
+    title: 'No SQL by mail while nobody is verified',
+    blocks: [
+      words(
+        'Nothing was run. With SENDER_AUTH=none anybody can write in the name of an admin, and an admin can read everything.',
+      ),
+      words(
+        'Set SENDER_AUTH: npx threadbox doctor --mail proposes the lines. On the machine itself there is:',
+      ),
+      quote('npx threadbox sql'),
+    ],
+  }),
+  'sql-no-token': () => ({
+    title: 'SQL by mail needs REPLY_TOKEN=on',
+    blocks: [
+      words(
+        'Nothing was run. Queries are confirmed by the token in Reply-To, and REPLY_TOKEN=off leaves it out. On the machine itself there is:',
+      ),
+      quote('npx threadbox sql'),
+    ],
+  }),
+};
+
+function answer({ results, trustedUntil, limits, now }: Extract<SqlNotice, { kind: 'sql-answer' }>): Told {
+  const blocks = results.flatMap((result, index) => [
+    ...(results.length > 1 ? [heading(result, index)] : []),
+    ...blocksOf(result, limits, results.length > 1),
+  ]);
+  const [only] = results;
+  const failed = results.filter(({ kind }) => kind === 'fault').length;
+  const title =
+    results.length === 1 && only
+      ? titleOf(only)
+      : `${plural(results.length, 'query').replace('querys', 'queries')}${failed > 0 ? `, ${failed} with an error` : ''}`;
+  return {
+    title,
+    preheader: [title, ...results.map((result) => (results.length > 1 ? titleOf(result) : ''))]
+      .filter(Boolean)
+      .join(' · '),
+    blocks: [
+      ...blocks,
+      fine(
+        `Reply with your next query. This conversation is trusted until ${momentInWords(trustedUntil, now)}. The word queries lists those that have a name.`,
+      ),
+    ],
+  };
+}
+
+const heading = ({ name, query }: SqlResult, index: number): Block => ({
+  kind: 'heading',
+  text: `${index + 1}. ${name ?? visibleLine(query.replace(/\s+/g, ' '), 80)}`,
+});
+
+function titleOf(result: SqlResult): string {
+  const took = ` in ${durationInWords(result.durationMs)}`;
+  if (result.kind === 'saved') return `Saved as ${result.savedAs}`;
+  if (result.kind === 'fault') return faultTitle(result);
+  return `${result.cut === null ? '' : 'More than '}${plural(result.rows.length, 'row')}${took}`;
+}
+
+const faultTitle = ({ isTimeout, isRefused = false }: SqlFault): string =>
+  isTimeout ? 'Ended at the time limit' : `This query ${isRefused ? 'was not' : 'could not be'} run`;
+
+function blocksOf(
+  result: SqlResult & { csvName: string | null },
+  limits: { rows: number; bytes: number },
+  isOneOfSeveral: boolean,
+): Block[] {
+  if (result.kind === 'saved') {
+    return [
+      words(
+        `From now on, the word ${result.savedAs} asks it: as a mail in this conversation, or behind [sql] in a subject.`,
+      ),
+    ];
+  }
+  const told = isOneOfSeveral ? [fine(titleOf(result))] : [];
+  return result.kind === 'fault'
+    ? [...told, ...faultBlocks(result)]
+    : [...told, ...rowBlocks(result, limits)];
+}
+
+function rowBlocks(
+  result: SqlRows & { csvName: string | null },
+  limits: { rows: number; bytes: number },
+): Block[] {
+  const { rows, cut, csvName } = result;
+  const columns = result.columns.map(({ name, typeId }) => ({ name, isNumber: NUMBERS.has(typeId) }));
+  if (rows.length === 0) {
+    return cut === 'bytes'
+      ? [tooLarge(limits.bytes)]
+      : [words(`No rows. The columns: ${columns.map(({ name }) => name).join(', ')}`)];
+  }
+  const shown = rows.slice(0, SHOWN_ROWS);
+  const more = [
+    ...(rows.length > SHOWN_ROWS ? [`These are the first ${SHOWN_ROWS} of ${rows.length} rows.`] : []),
+    ...(cut === 'rows' ? [`No more than ${limits.rows} are read.`] : []),
+    ...(csvName === null
+      ? []
+      : [`${csvName} has ${rows.length > SHOWN_ROWS ? 'them all' : 'the same as a file'}.`]),
+  ].join(' ');
+  return [
+    {
+      kind: 'rows',
+      isTable: tableWidth(columns, shown) <= WIDEST_TABLE,
+      columns: columns.map(({ name, isNumber }) => ({ name: shownCell(name, 100), isNumber })),
+      rows: shown.map((row) => row.map((cell) => (cell === null ? null : shownCell(cell)))),
+      text: textTable(columns, shown),
+    },
+    ...(cut === 'bytes' ? [tooLarge(limits.bytes)] : []),
+    ...(more === '' ? [] : [fine(more)]),
+  ];
+}
+
+const tooLarge = (limitBytes: number): Block =>
+  words(
+    `There is more: no more than ${sizeInWords(limitBytes)} of a result is read. Ask for fewer columns, or cut long texts with left(text, 200).`,
+  );
+
+function faultBlocks(fault: SqlFault): Block[] {
+  const pointed = faultLine(fault);
+  return [
+    words(`${capital(visibleText(fault.message))}${/[.!?]$/.test(fault.message) ? '' : '.'}`),
+    ...(pointed === null ? [] : [quote(pointed)]),
+    ...(fault.hint === null ? [] : [words(visibleText(fault.hint))]),
+  ];
+}
+
+/** A phone shows so much beside the number of the line without breaking it, which would put the caret below another word. */
+const PHONE_LINE = 32;
+
+/**
+ * The line that an error is in, with a caret below the place; null where that is not known.
+ *
+ * @param longest of a longer line, so many characters around the place
+ */
+export function faultLine({ text, at }: Pick<SqlFault, 'text' | 'at'>, longest = PHONE_LINE): string | null {
+  if (at === null || at > text.length) return null;
+  const before = text.slice(0, at).split('\n');
+  const lineNumber = before.length;
+  const column = before.at(-1)?.length ?? 0;
+  const line = (text.split('\n')[lineNumber - 1] ?? '').replaceAll('\t', ' ');
+  const from = Math.max(0, column - Math.floor(longest / 2));
+  const shown = `${from > 0 ? '…' : ''}${line.slice(from, from + longest)}`;
+  const label = `LINE ${lineNumber}: `;
+  return `${label}${shown}\n${' '.repeat(label.length + column - from + (from > 0 ? 1 : 0))}^`;
+}
+
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
