@@ -50,7 +50,9 @@ export async function startScriptedSmtp(port = 0): Promise<ScriptedSmtp> {
     onData(stream, session, callback) {
       const behaviour = script.shift() ?? 'take';
       void (async () => {
-        const source = await text(stream);
+        // A client that is killed in the middle of its mail has sent none.
+        const source = await text(stream).catch(() => null);
+        if (source === null) return;
         if (behaviour === 'hang') return;
         if (behaviour === 'drop') {
           for (const connection of smtp.connections) connection._socket.destroy();
