@@ -42,7 +42,7 @@ const FORM: Record<Format, (rows: SqlRows) => string> = {
       isNumber: SMALL_NUMBERS.has(typeId) || LARGE_NUMBERS.has(typeId),
     }));
     // A file or a program is as wide as is wanted.
-    const width = process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY;
+    const width = (process.stdout.isTTY && process.stdout.columns) || Number.POSITIVE_INFINITY;
     return columns.length === 0 ? '' : `${textTable(shown, rows, width)}\n`;
   },
   csv: (result) => csvOf(result, { isForPeople: false }),

@@ -7,7 +7,7 @@ import { PATIENT, pauseMs } from '../retry.ts';
 import { isDatabaseAway } from '../store/database.ts';
 import { messageToAnswer } from '../store/messages.ts';
 import { endQuery, nextQueuedMail, sqlConversationById, type QueryEnd } from '../store/sql-queries.ts';
-import { answerMessage } from './answer-message.ts';
+import { answerMessage, type AnswerContent } from './answer-message.ts';
 import type { SettleParts } from './settle.ts';
 import { sqlTokenOf } from './take-sql.ts';
 
@@ -59,17 +59,38 @@ export function startQueryDesk(parts: QueryDeskParts): QueryDesk {
 
 /** @returns false when there is nothing to be run */
 async function answerNext(parts: QueryDeskParts): Promise<boolean> {
-  const { db, config, now, log } = parts;
-  const next = await nextQueuedMail(db);
+  const next = await nextQueuedMail(parts.db);
   if (!next) return false;
-  const message = await messageToAnswer(db, next.messageId);
-  const done: { id: number; result: SqlResult; end: QueryEnd }[] = [];
-  for (const { id, ...asked } of next.queries) {
-    done.push({ id, ...(await runOne(parts, asked, message.address)) });
+  try {
+    await answerMail(parts, next);
+  } catch (error) {
+    if (isDatabaseAway(error)) throw error;
+    // It must not hold up those that come after it.
+    parts.log.error({ err: error, message: next.messageId }, 'the queries of an admin cannot be answered');
+    const end = {
+      outcome: 'error',
+      error: (error as Error).message,
+      rowCount: null,
+      durationMs: null,
+    } as const;
+    const fault = `A fault of Threadbox kept this from being answered. Its log has more, under message ${next.messageId}.`;
+    const content = renderSqlNotice({ kind: 'sql-fault', fault });
+    await store(parts, next, { ends: next.queries.map(({ id }) => ({ id, end })), content });
   }
+  parts.onAnswered();
+  return true;
+}
+
+type QueuedMail = NonNullable<Awaited<ReturnType<typeof nextQueuedMail>>>;
+
+async function answerMail(parts: QueryDeskParts, mail: QueuedMail): Promise<void> {
+  const { db, now, log } = parts;
+  const { address } = await messageToAnswer(db, mail.messageId);
+  const done: { id: number; result: SqlResult; end: QueryEnd }[] = [];
+  for (const { id, ...asked } of mail.queries) done.push({ id, ...(await runOne(parts, asked, address)) });
   const named = withCsv(done.map(({ result }) => result));
-  const { trustedUntil } = await sqlConversationById(db, next.conversationId);
-  const content = renderSqlNotice({
+  const { trustedUntil } = await sqlConversationById(db, mail.conversationId);
+  const rendered = renderSqlNotice({
     kind: 'sql-answer',
     results: named.map(({ result, csvName }) => ({ ...result, csvName })),
     trustedUntil: trustedUntil ?? now(),
@@ -79,21 +100,34 @@ async function answerNext(parts: QueryDeskParts): Promise<boolean> {
   const attachments = named.flatMap(({ csvName, csv }) =>
     csvName === null ? [] : [{ fileName: csvName, contentType: 'text/csv; charset=utf-8', content: csv }],
   );
-  await db.transaction(async (transaction) => {
-    for (const { id, end } of done) await endQuery(transaction, id, end, now());
-    const told = { ...content, attachments, tokenOf: sqlTokenOf(next.conversationId) };
-    await answerMessage(transaction, config, message, told, null, now());
-  });
+  await store(parts, mail, { ends: done, content: { ...rendered, attachments } });
+  const outcomes = done.map(({ end }) => end.outcome);
   log.info(
-    {
-      message: next.messageId,
-      outcomes: done.map(({ end }) => end.outcome),
-      rows: done.map(({ end }) => end.rowCount),
-    },
+    { message: mail.messageId, outcomes, rows: done.map(({ end }) => end.rowCount) },
     'queries of an admin answered',
   );
-  parts.onAnswered();
-  return true;
+}
+
+/** The end of the queries and their answer, together; nothing where somebody else has answered meanwhile. */
+async function store(
+  { db, config, now }: QueryDeskParts,
+  { messageId, conversationId }: QueuedMail,
+  { ends, content }: { ends: readonly { id: number; end: QueryEnd }[]; content: AnswerContent },
+): Promise<void> {
+  await db.transaction(async (transaction) => {
+    const ended = [];
+    for (const { id, end } of ends) ended.push(await endQuery(transaction, id, end, now()));
+    if (!ended.includes(true)) return;
+    const told = { ...content, tokenOf: sqlTokenOf(conversationId) };
+    await answerMessage(
+      transaction,
+      config,
+      await messageToAnswer(transaction, messageId),
+      told,
+      null,
+      now(),
+    );
+  });
 }
 
 /** A fault of one query is told in its place; a database that is away is waited for. */

@@ -8,8 +8,10 @@ import { renderSqlNotice, type SqlNotice } from '../mail/sql-notices.ts';
 import type { Db } from '../store/database.ts';
 import type { HourlyCaps } from '../store/hourly.ts';
 import { settleMessage, type MessageFacts, type ReceivedMessage } from '../store/messages.ts';
+import { listRepositoriesFor } from '../store/repositories.ts';
 import {
   confirmSqlConversation,
+  declineSqlConversation,
   listSavedQueries,
   openSqlConversation,
   recordQueries,
@@ -61,8 +63,11 @@ export async function takeSql(
   if (!conversation && !named) return null;
   if (!config.sqlByMail) return null;
   if (!config.adminAddresses.includes(sender) && !(await hasAdminRole(db, sender))) {
-    const refused = { query: message.text.slice(0, 2_000), reason: 'not an admin', messageId: received.id };
-    await recordRefusedQuery(db, { via: 'mail', askedBy: sender }, { ...refused, now: now() });
+    // One that was registered before the name was taken is a repository to them.
+    if (!(await listRepositoriesFor(db, sender)).some(({ name }) => name.toLowerCase() === SQL_NAME)) {
+      const refused = { query: message.text.slice(0, 2_000), reason: 'not an admin', messageId: received.id };
+      await recordRefusedQuery(db, { via: 'mail', askedBy: sender }, { ...refused, now: now() });
+    }
     return null;
   }
   const overCap = await dropOverCap(parts, received, facts, { threadId: null, isControl: false });
@@ -81,6 +86,10 @@ export async function takeSql(
 
   const known = [...SHIPPED_QUERIES, ...(await listSavedQueries(db))];
   const state = stateOf(conversation, now());
+  if (conversation && state === 'waits' && saysNo(readTyped(message.text).text)) {
+    await declineSqlConversation(db, conversation.id, now());
+    return say({ kind: 'sql-declined' });
+  }
   const asked = readAsked(message, known, { isConfirming: state === 'waits' });
   if ('notice' in asked) return say(asked.notice);
   const { queries } = asked;
@@ -140,6 +149,10 @@ function readAsked(
   if ('fault' in asked) return { notice: { kind: 'sql-fault', fault: asked.fault } };
   return asked.queries.length === 0 ? { notice: { kind: 'sql-empty' } } : asked;
 }
+
+/** People answer before they have read that they need not. */
+const saysNo = (text: string): boolean =>
+  /^\W*(?:no|nope|not|never|stop|cancel|don['’]?t|do not|i did not|i did ?n['’]?t|nein)\b/i.test(text);
 
 /** Stored with the mail's outcome, so that they are run once more after a crash, and never forgotten. */
 async function queue(

@@ -28,6 +28,7 @@ export type SqlNotice =
       now: Date;
     }
   | { kind: 'sql-confirm'; queries: readonly string[]; why: 'first' | 'over' | 'late' }
+  | { kind: 'sql-declined' }
   | { kind: 'sql-empty' }
   | { kind: 'sql-unsure'; understood: string; doubt: Doubt }
   | { kind: 'sql-fault'; fault: string }
@@ -41,6 +42,9 @@ export function renderSqlNotice(notice: SqlNotice): RenderedNotice {
 }
 
 const SHOWN_ROWS = 50;
+/** Mail programs cut a mail that is longer than about 100 KB. */
+const SHOWN_CHARACTERS = 30_000;
+const SHOWN_CELL = 300;
 /** Wider, no window of a mail program shows a table whole. */
 const WIDEST_TABLE = 84;
 /** PostgreSQL's own types: int8, int2, int4, oid, float4, float8, numeric. */
@@ -66,6 +70,14 @@ const TELLERS: Tellers<SqlNotice> = {
       reply('yes'),
       words(
         'For 12 hours from then on, what you write in this conversation is run at once. If you did not ask this, do not reply: somebody writes in your name.',
+      ),
+    ],
+  }),
+  'sql-declined': () => ({
+    title: 'Nothing was run, and nothing waits any more',
+    blocks: [
+      words(
+        'If you did not ask it, somebody can write in your name: look at how senders are verified (docs/sender-verification.md), and at threadbox inbox.',
       ),
     ],
   }),
@@ -117,7 +129,7 @@ const TELLERS: Tellers<SqlNotice> = {
 function answer({ results, trustedUntil, limits, now }: Extract<SqlNotice, { kind: 'sql-answer' }>): Told {
   const blocks = results.flatMap((result, index) => [
     ...(results.length > 1 ? [heading(result, index)] : []),
-    ...blocksOf(result, limits, results.length > 1),
+    ...blocksOf(result, limits, results.length),
   ]);
   const [only] = results;
   const failed = results.filter(({ kind }) => kind === 'fault').length;
@@ -157,7 +169,7 @@ const faultTitle = ({ isTimeout, isRefused = false }: SqlFault): string =>
 function blocksOf(
   result: SqlResult & { csvName: string | null },
   limits: { rows: number; bytes: number },
-  isOneOfSeveral: boolean,
+  count: number,
 ): Block[] {
   if (result.kind === 'saved') {
     return [
@@ -166,15 +178,16 @@ function blocksOf(
       ),
     ];
   }
-  const told = isOneOfSeveral ? [fine(titleOf(result))] : [];
+  const told = count > 1 ? [fine(titleOf(result))] : [];
   return result.kind === 'fault'
     ? [...told, ...faultBlocks(result)]
-    : [...told, ...rowBlocks(result, limits)];
+    : [...told, ...rowBlocks(result, limits, SHOWN_CHARACTERS / count)];
 }
 
 function rowBlocks(
   result: SqlRows & { csvName: string | null },
   limits: { rows: number; bytes: number },
+  share: number,
 ): Block[] {
   const { rows, cut, csvName } = result;
   const columns = result.columns.map(({ name, typeId }) => ({ name, isNumber: NUMBERS.has(typeId) }));
@@ -183,25 +196,38 @@ function rowBlocks(
       ? [tooLarge(limits.bytes)]
       : [words(`No rows. The columns: ${columns.map(({ name }) => name).join(', ')}`)];
   }
-  const shown = rows.slice(0, SHOWN_ROWS);
+  const shown = firstRows(rows, share);
   const more = [
-    ...(rows.length > SHOWN_ROWS ? [`These are the first ${SHOWN_ROWS} of ${rows.length} rows.`] : []),
+    ...(rows.length > shown.length ? [`These are the first ${shown.length} of ${rows.length} rows.`] : []),
     ...(cut === 'rows' ? [`No more than ${limits.rows} are read.`] : []),
     ...(csvName === null
       ? []
-      : [`${csvName} has ${rows.length > SHOWN_ROWS ? 'them all' : 'the same as a file'}.`]),
+      : [`${csvName} has ${rows.length > shown.length ? 'them all' : 'the same as a file'}.`]),
   ].join(' ');
   return [
     {
       kind: 'rows',
       isTable: tableWidth(columns, shown) <= WIDEST_TABLE,
       columns: columns.map(({ name, isNumber }) => ({ name: shownCell(name, 100), isNumber })),
-      rows: shown.map((row) => row.map((cell) => (cell === null ? null : shownCell(cell)))),
+      rows: shown,
       text: textTable(columns, shown),
     },
     ...(cut === 'bytes' ? [tooLarge(limits.bytes)] : []),
     ...(more === '' ? [] : [fine(more)]),
   ];
+}
+
+/** Cut as they are shown, until there are enough of them for one mail; the first one in any case. */
+function firstRows(rows: SqlRows['rows'], mostCharacters: number): (string | null)[][] {
+  const shown: (string | null)[][] = [];
+  let characters = 0;
+  for (const row of rows.slice(0, SHOWN_ROWS)) {
+    const cut = row.map((cell) => (cell === null ? null : shownCell(cell, SHOWN_CELL)));
+    characters += cut.reduce((sum, cell) => sum + (cell ?? '').length + 4, 0);
+    if (characters > mostCharacters && shown.length > 0) break;
+    shown.push(cut);
+  }
+  return shown;
 }
 
 const tooLarge = (limitBytes: number): Block =>

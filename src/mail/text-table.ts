@@ -27,7 +27,8 @@ export function textTable(
   widest = MOST_WIDTH,
 ): string {
   const widths = widthsOf(columns, rows);
-  if (widths.reduce((sum, width) => sum + width + 2, -2) > widest) return textCards(columns, rows);
+  if (widths.reduce((sum, width) => sum + width + 2, -2) > widest && rows.length > 0)
+    return textCards(columns, rows);
   const line = (cells: readonly string[]): string =>
     cells
       .map((cell, at) => {

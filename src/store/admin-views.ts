@@ -72,10 +72,9 @@ export const MAKE_VIEWS = [
   `drop schema if exists ${ADMIN_SCHEMA} cascade`,
   `create schema ${ADMIN_SCHEMA}`,
   ...VIEWS.map(
-    ({ name, columns }) =>
-      `create view ${ADMIN_SCHEMA}.${name} with (security_barrier) as select ${columns} from ${name}`,
+    ({ name, columns }) => `create view ${ADMIN_SCHEMA}.${name} as select ${columns} from ${name}`,
   ),
-  `create view ${ADMIN_SCHEMA}.${BODIES_VIEW} with (security_barrier) as select id as message_id, raw as source from messages`,
+  `create view ${ADMIN_SCHEMA}.${BODIES_VIEW} as select id as message_id, raw as source from messages`,
 ].join(';\n');
 
 /**

@@ -94,14 +94,14 @@ function watch(client: Client, { bytes, timeoutMs }: QueryLimits) {
   const cut = Promise.withResolvers<'bytes' | 'time'>();
   let left = Number.POSITIVE_INFINITY;
   let timer: NodeJS.Timeout | undefined;
-  // pg has no other name for it. Errors after the cut are the cut.
-  const { stream } = (
-    client as unknown as { connection: { stream: NodeJS.ReadableStream & { destroy: () => void } } }
-  ).connection;
+  // pg has no other name for it, and with TLS it is another one once connected. Errors after the cut are the cut.
+  const stream = (): NodeJS.ReadableStream & { destroy: () => void } =>
+    (client as unknown as { connection: { stream: NodeJS.ReadableStream & { destroy: () => void } } })
+      .connection.stream;
   client.on('error', () => {});
   const stop = (why: 'bytes' | 'time'): void => {
     cut.resolve(why);
-    stream.destroy();
+    stream().destroy();
   };
   return {
     cut: cut.promise,
@@ -109,7 +109,7 @@ function watch(client: Client, { bytes, timeoutMs }: QueryLimits) {
     async within<T>(work: () => Promise<T>): Promise<T> {
       left = bytes + 2 * BATCH_BYTES;
       timer = setTimeout(() => stop('time'), timeoutMs + PATIENCE_MS);
-      stream.on('data', (chunk: Buffer) => {
+      stream().on('data', (chunk: Buffer) => {
         left -= chunk.length;
         if (left < 0) stop('bytes');
       });

@@ -70,9 +70,11 @@ export async function recordRefusedQuery(
   });
 }
 
-export async function endQuery(db: Db, id: number, end: QueryEnd, now: Date): Promise<void> {
-  await db('sql_queries')
+/** @returns false when it has ended already */
+export async function endQuery(db: Db, id: number, end: QueryEnd, now: Date): Promise<boolean> {
+  const ended = await db('sql_queries')
     .where({ id })
+    .whereNot({ state: 'ended' })
     .update({
       state: 'ended',
       outcome: end.outcome,
@@ -82,6 +84,7 @@ export async function endQuery(db: Db, id: number, end: QueryEnd, now: Date): Pr
       duration_ms: end.durationMs,
       ended_at: now,
     });
+  return ended > 0;
 }
 
 /** The queries of the oldest mail that has some to be run, with who asked them. */
@@ -149,6 +152,14 @@ export async function confirmSqlConversation(
     .where({ conversation_id: id, state: 'waiting' })
     .update({ state: 'queued', message_id: messageId });
   return true;
+}
+
+/** Its sender has not begun it. What waits in it is not run, and it cannot be confirmed any more. */
+export async function declineSqlConversation(db: Db, id: number, now: Date): Promise<void> {
+  await db.transaction(async (transaction) => {
+    await transaction('sql_conversations').where({ id }).update({ confirmed_at: now, trusted_until: now });
+    await refuseWaiting(transaction, id, 'declined by its sender', now);
+  });
 }
 
 /** What waits in a conversation for longer than may be is not run. */
