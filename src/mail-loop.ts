@@ -3,7 +3,7 @@ import type { Closers } from './closers.ts';
 import { IntakeLoop } from './commands/intake-loop.ts';
 import { startQueryDesk } from './commands/query-desk.ts';
 import { runCommand, type CommandParts } from './commands/run-command.ts';
-import { giveUpMessage, readMail, takeMessage } from './commands/take-message.ts';
+import { giveUpMessage, takeMessage } from './commands/take-message.ts';
 import { tellOwedNotices } from './commands/tell-owed.ts';
 import { untilResumed } from './commands/until-resumed.ts';
 import type { Config } from './config.ts';
@@ -15,6 +15,7 @@ import { DEADLINES } from './mail/inbox/connect.ts';
 import { startFiler, type Filer } from './mail/inbox/filer.ts';
 import { listenToMailbox } from './mail/inbox/listen.ts';
 import type { Resolve } from './mail/sender-auth/dns.ts';
+import { openParser } from './mail/parser.ts';
 import { openSenderCheck } from './mail/sender-auth/sender-check.ts';
 import type { Outgoing } from './outgoing.ts';
 import { listOpenCommands, type CommandState } from './store/commands.ts';
@@ -83,9 +84,11 @@ export function startMailLoop(
     onAnswered: parts.wakeOutbox,
   });
   closers.add('the queries of admins', () => desk.close());
+  const parser = openParser(log);
+  closers.add('the parser', () => parser.close());
   const intake = new IntakeLoop({
     db,
-    read: readMail,
+    parse: (raws) => parser.parse(raws),
     take: async (mail) => {
       await parts.noteBounce(mail.received.raw);
       return takeMessage(taking, mail);

@@ -16,7 +16,8 @@ const PORTION = { count: 64, bytes: 4 << 20 };
 
 export type IntakeParts = {
   db: Db;
-  read: (message: ReceivedMessage) => Promise<ReadMail>;
+  /** Each in its place. */
+  parse: (raws: readonly Buffer[]) => Promise<ReadMail['message'][]>;
   take: (mail: ReadMail) => Promise<Taken>;
   /** Sets aside a message that cannot be taken. */
   giveUp: (message: ReceivedMessage, fault: Error) => Promise<Taken>;
@@ -135,19 +136,16 @@ export class IntakeLoop {
     pass: { lanes: Lanes; isClean: boolean },
     messages: readonly ReceivedMessage[],
   ): Promise<void> {
-    const { read, mayShare } = this.#parts;
+    const { parse, mayShare } = this.#parts;
     const { lanes } = pass;
     let isSideBySide = await mayShare(messages.length, lanes.count);
     if (!isSideBySide) {
       await lanes.idle();
       isSideBySide = await mayShare(messages.length, 0);
     }
-    // All are read before the first is judged, while those before them wait for the database: then they ask together.
-    const mails: ReadMail[] = [];
-    for (const message of messages) {
-      if (!this.#goesOn(lanes)) return;
-      mails.push(await read(message));
-    }
+    // All of them before the first is judged, while those of the portion before wait for the database: so they ask together.
+    const parsed = await parse(messages.map(({ raw }) => raw));
+    const mails = messages.map((received, n) => ({ received, message: parsed[n] as ReadMail['message'] }));
     for (const mail of mails) {
       if (!isSideBySide) await lanes.idle();
       lanes.add(senderOf(mail), mail.received.raw.length, async () => {

@@ -35,14 +35,6 @@ export type Intake = ControlParts &
 /** A recorded message, read; or why it cannot be. */
 export type ReadMail = { received: ReceivedMessage; message: ParsedMessage | { unreadable: string } };
 
-export async function readMail(received: ReceivedMessage): Promise<ReadMail> {
-  try {
-    return { received, message: await parseMessage(received.raw) };
-  } catch (error) {
-    return { received, message: { unreadable: (error as Error).message } };
-  }
-}
-
 /** What one sender's mails come to can depend on those before them; it never depends on what others write. */
 export const senderOf = ({ message }: ReadMail): string => ('sender' in message && message.sender) || '';
 

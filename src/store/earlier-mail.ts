@@ -1,8 +1,9 @@
 import type { Db } from './database.ts';
 import { asNumberedRows, asRows, inPlaces } from './rows.ts';
 
-// What is known of earlier mail, asked for several mails at once. Each subquery has a limit of its own: so PostgreSQL
-// looks it up by its index for each mail, whatever it believes of the size of the table.
+// What is known of earlier mail, asked for several mails at once. Each subquery has a limit of its own, or an offset where
+// one condition is to be looked up before the others: so PostgreSQL goes by that index for each mail, whatever it believes
+// of the table. In a new database it knows nothing of it.
 
 /** The thread a message belongs to, with what is needed to speak of it. */
 export type MessageThread = {
@@ -12,9 +13,10 @@ export type MessageThread = {
   label: string;
 };
 
-const THREAD_OF = `select threads.id as "threadId", repositories.id as "repositoryId",
-    repositories.name as "repositoryName", threads.label
-  from messages join threads on threads.id = messages.thread_id
+const threadOf = (messages: string): string =>
+  `select threads.id as "threadId", repositories.id as "repositoryId", repositories.name as "repositoryName",
+    threads.label
+  from ${messages} messages join threads on threads.id = messages.thread_id
     join repositories on repositories.id = threads.repository_id
   where messages.address = asked.address and repositories.removed_at is null`;
 
@@ -34,7 +36,8 @@ export async function answeredThreads(
     `select distinct on (asked.n) asked.n, thread.*
      from jsonb_to_recordset(?::jsonb) as asked (n int, place int, address text, message_id text)
      cross join lateral (
-       ${THREAD_OF} and messages.message_id = asked.message_id order by messages.id desc limit 1) thread
+       ${threadOf('(select * from messages where message_id = asked.message_id offset 0)')}
+       order by messages.id desc limit 1) thread
      order by asked.n, asked.place`,
     [asRows(ids)],
   );
@@ -50,7 +53,7 @@ export async function conversationThreads(
     `select asked.n, thread.*
      from jsonb_to_recordset(?::jsonb) as asked (n int, address text, "subjectKey" text)
      cross join lateral (
-       ${THREAD_OF} and messages.subject_key = asked."subjectKey" order by messages.id desc limit 1) thread
+       ${threadOf('messages')} and messages.subject_key = asked."subjectKey" order by messages.id desc limit 1) thread
      where asked."subjectKey" <> ''`,
     [asNumberedRows(asked)],
   );
@@ -61,8 +64,11 @@ export async function conversationThreads(
 const COPIES_WITHIN = "interval '10 minutes'";
 /** Others may have been forged, and must not keep the true one out. */
 const ACTED_ON = "copy.outcome in ('command', 'answered')";
-const COPY = `select true from messages copy
+const copyBy = (condition: string): string =>
+  `select true from (select * from messages where ${condition} offset 0) copy
   where copy.direction = 'in' and copy.state = 'handled' and copy.address = asked.address`;
+
+const SAME_BODY = `direction = 'in' and address = asked.address and body_hash = asked."bodyHash"`;
 
 /** A mail that is about to be taken. */
 export type MailToTake = {
@@ -87,13 +93,13 @@ export async function areRepeated(db: Db, mails: readonly MailToTake[]): Promise
        "signatureIds" text[], "isVerified" boolean)
      where
        -- What was never taken, as when it could not be verified, may be put back to be taken.
-       (${COPY} and copy.body_hash = asked."bodyHash" and (${ACTED_ON} or copy.signature_ids is not null)
+       (${copyBy(SAME_BODY)} and (${ACTED_ON} or copy.signature_ids is not null)
           and copy.raw = (select raw from messages where id = asked.id) limit 1)
-       or (${COPY} and copy.message_id = asked."messageId"
+       or (${copyBy('message_id = asked."messageId"')}
           and (asked."isVerified" and ${ACTED_ON} or copy.body_hash = asked."bodyHash" and (copy.outcome = 'command'
             or copy.outcome = 'answered' and copy.handled_at > now() - ${COPIES_WITHIN})) limit 1)
        or asked."signatureIds" <> '{}'
-          and (${COPY} and copy.signature_ids && asked."signatureIds" and ${ACTED_ON} limit 1)`,
+          and (${copyBy('signature_ids && asked."signatureIds"')} and ${ACTED_ON} limit 1)`,
     [asNumberedRows(mails)],
   );
   const repeated = new Set(rows.map(({ n }) => n));

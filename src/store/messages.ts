@@ -141,6 +141,7 @@ export async function settleMessage(
 ): Promise<void> {
   const { rows } = await db.raw<{ rows: unknown[] }>(`with ${SETTLED} select from settled`, [
     asRows([{ id, ...settled, ...facts }]),
+    [id],
   ]);
   if (rows.length === 0) throw new HandledByAnother(id);
 }
@@ -155,7 +156,8 @@ export class HandledByAnother extends Error {
 
 /**
  * Settles what is `asked`, rows of {@link Settled} and {@link MessageFacts}: those are `settled` that nobody has handled.
- * The columns of `asked` that are of no message are what {@link storeTaken} goes on with.
+ * The columns of `asked` that are of no message are what {@link storeTaken} goes on with. A second parameter has the ids
+ * alone: by them PostgreSQL finds the rows, and not by looking through all that is received.
  */
 export const SETTLED = `asked as (
     select * from jsonb_to_recordset(?::jsonb) as asked (n int, id bigint, outcome text, reason text, "threadId" text,
@@ -168,7 +170,8 @@ export const SETTLED = `asked as (
       sender_name = asked."senderName", message_id = asked."messageId", reference_ids = asked."references",
       subject = asked.subject, subject_key = asked."subjectKey", body_hash = asked."bodyHash",
       signature_ids = asked."signatureIds", copy_to = coalesce(asked."copyTo", '{}')
-    from asked where messages.id = asked.id and messages.state = 'received' returning messages.id)`;
+    from asked where messages.id = asked.id and messages.id = any(?::bigint[]) and messages.state = 'received'
+    returning messages.id)`;
 
 /** What an answer to a message needs to know of it. */
 export type MessageToAnswer = {

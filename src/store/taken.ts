@@ -75,7 +75,7 @@ async function store(db: Db, messages: readonly TakenMessage[]): Promise<(Stored
        from asked join settled using (id) where asked.script is not null order by asked.n
        returning id, message_id)
      select settled.id, queued.id as "commandId" from settled left join queued on queued.message_id = settled.id`,
-    [asNumberedRows(asked)],
+    [asNumberedRows(asked), messages.map(({ id }) => id)],
   );
   const stored = new Map(rows.map(({ id, commandId }) => [id, commandId]));
   return messages.map(({ id, command }) => {

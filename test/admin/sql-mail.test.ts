@@ -3,7 +3,7 @@ import { after, before, beforeEach, test } from 'node:test';
 import { openReader, SQL_LIMITS } from '../../src/admin/run-query.ts';
 import { startQueryDesk, type QueryDesk } from '../../src/commands/query-desk.ts';
 import type { Taken } from '../../src/commands/settle.ts';
-import { readMail, takeMessage, type Intake } from '../../src/commands/take-message.ts';
+import { takeMessage, type Intake } from '../../src/commands/take-message.ts';
 import { loadConfig } from '../../src/config.ts';
 import { limitMemory } from '../../src/embedded/limit-memory.ts';
 import { parseMessage, type ParsedMessage } from '../../src/mail/parse.ts';
@@ -81,7 +81,7 @@ async function send(
   await recordIncoming(db, 'box', [mail], { uidValidity: 1, lastUid });
   const [received] = await nextReceived(db, 0, { count: 1, bytes: 0 });
   assert.ok(received);
-  const taken = await takeMessage(intake, await readMail(received));
+  const taken = await takeMessage(intake, { received, message: await parseMessage(received.raw) });
   if (taken.kind === 'queries') for (const desk of desks) desk.wake();
   return {
     taken,

@@ -3,7 +3,7 @@ import { after, before, beforeEach, test } from 'node:test';
 import { Cancellations } from '../../src/commands/cancellations.ts';
 import { endForbidden } from '../../src/commands/end-forbidden.ts';
 import type { Taken } from '../../src/commands/settle.ts';
-import { readMail, takeMessage, type Intake } from '../../src/commands/take-message.ts';
+import { takeMessage, type Intake } from '../../src/commands/take-message.ts';
 import { untilResumed } from '../../src/commands/until-resumed.ts';
 import { loadConfig } from '../../src/config.ts';
 import { cancel } from '../../src/lifecycle/cancel.ts';
@@ -65,7 +65,7 @@ async function take(subject: string, body: string, from = ALICE): Promise<Taken>
   await recordIncoming(database.db, 'box', [{ ...mail, receivedAt }], { uidValidity: 1, lastUid });
   const [received] = await nextReceived(database.db, 0, { count: 1, bytes: 0 });
   assert.ok(received);
-  return takeMessage(intake, await readMail(received));
+  return takeMessage(intake, { received, message: await parseMessage(received.raw) });
 }
 
 function commandOf(taken: Taken): number {

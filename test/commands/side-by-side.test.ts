@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Cancellations } from '../../src/commands/cancellations.ts';
 import { IntakeLoop } from '../../src/commands/intake-loop.ts';
-import { giveUpMessage, readMail, takeMessage, type Intake } from '../../src/commands/take-message.ts';
+import { giveUpMessage, takeMessage, type Intake } from '../../src/commands/take-message.ts';
 import { loadConfig } from '../../src/config.ts';
 import { cancel } from '../../src/lifecycle/cancel.ts';
 import type { LifecycleParts } from '../../src/lifecycle/parts.ts';
 import { parseMessage } from '../../src/mail/parse.ts';
+import { parseEach } from '../../src/mail/parser.ts';
 import { endCommand } from '../../src/store/commands.ts';
 import { HourlyCaps } from '../../src/store/hourly.ts';
 import { recordIncoming } from '../../src/store/messages.ts';
@@ -76,7 +77,7 @@ async function takeAll(intake: Intake, isSideBySide: boolean): Promise<number> {
   let most = 0;
   const loop = new IntakeLoop({
     db: intake.db,
-    read: readMail,
+    parse: parseEach,
     async take(mail) {
       atOnce += 1;
       most = Math.max(most, atOnce);
