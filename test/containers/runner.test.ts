@@ -97,7 +97,11 @@ describe('the runner of a container', () => {
       return Promise.reject(Object.assign(error, { statusCode: 500 }));
     };
     const full = {
-      getContainer: () => ({ exec, update: () => Promise.resolve() }),
+      getContainer: () => ({
+        exec,
+        inspect: () => Promise.resolve({ HostConfig: { PidsLimit: 512 } }),
+        update: () => Promise.resolve(),
+      }),
     } as unknown as typeof docker;
     runnersOf(full).warm('full', never);
     await assert.rejects(runnersOf(full).take('full', never), { code: 'DOCKER_REFUSED' });
