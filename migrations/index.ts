@@ -6,6 +6,7 @@ import { long } from './0005-long.ts';
 import { attachments } from './0006-attachments.ts';
 import { toldUntil } from './0007-told-until.ts';
 import { recipients } from './0008-recipients.ts';
+import { api } from './0012-api.ts';
 import type { Migration } from './migration.ts';
 
 /**
@@ -21,4 +22,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0006-attachments': attachments,
   '0007-told-until': toldUntil,
   '0008-recipients': recipients,
+  '0012-api': api,
 };

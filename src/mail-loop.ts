@@ -1,3 +1,4 @@
+import type { Activity } from './activity.ts';
 import type { Closers } from './closers.ts';
 import { IntakeLoop } from './commands/intake-loop.ts';
 import { runCommand, type CommandParts } from './commands/run-command.ts';
@@ -37,6 +38,9 @@ export type MailLoopParts = LifecycleParts &
     config: Config;
     lock: MailboxLock;
     noteBounce: Outgoing['noteBounce'];
+    activity: Activity;
+    /** The mailbox was looked at, or (with why) could not be. */
+    onMailbox: (error: Error | null) => void;
   };
 
 type Around = { account: Account; lifecycle: Lifecycle; closers: Closers; overrides: MailLoopOverrides };
@@ -78,6 +82,7 @@ export function startMailLoop(
     onTaken: (taken) => {
       if (taken.kind === 'command') queueCommand(taken.threadId, taken.commandId);
       else if (taken.kind === 'answered' || taken.isTold) parts.wakeOutbox();
+      parts.activity.tell('message:taken', { ...taken });
       filer?.wake();
     },
     onCaughtUp: () => tellOwedNotices({ ...taking, wakeOutbox: parts.wakeOutbox }),
@@ -96,6 +101,7 @@ export function startMailLoop(
       await recordIncoming(db, mailbox, batch, cursor);
       intake.wake();
     },
+    onState: (state, error) => parts.onMailbox(state === 'listening' ? null : (error ?? new Error(state))),
     log,
     signal,
   });
@@ -131,13 +137,15 @@ function startFiling(
 type QueueCommand = (threadId: string, commandId: number) => void;
 
 function queueInto(parts: MailLoopParts, lifecycle: Lifecycle): QueueCommand {
-  const { queues, lock, signal, log } = parts;
+  const { queues, lock, signal, log, activity } = parts;
   const known = new Set<number>();
   const { runControl, tellControlFailure } = lifecycle;
   const running = { ...parts, runControl, tellControlFailure };
   return (threadId, commandId) => {
     if (known.has(commandId)) return;
     known.add(commandId);
+    const of = { commandId, threadId };
+    activity.tell('command:queued', of);
     let lookedAtMs = Number.NEGATIVE_INFINITY;
     const mayStart = async (holds: readonly CommandState[]): Promise<void> => {
       await lock.held();
@@ -151,9 +159,11 @@ function queueInto(parts: MailLoopParts, lifecycle: Lifecycle): QueueCommand {
     const run = async () => {
       try {
         await mayStart(['queued']);
+        activity.tell('command:started', of);
         return await runCommand({ ...running, mayStart: mayBegin }, commandId);
       } finally {
         known.delete(commandId);
+        activity.tell('command:ended', of);
       }
     };
     const job = lifecycle.around(threadId, commandId, run);
