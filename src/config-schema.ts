@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { listOf, mailServer, url, wholeNumber } from './config-forms.ts';
+import { listenAddress, listOf, mailServer, url, wholeNumber } from './config-forms.ts';
 import { OAUTH_PROVIDERS } from './config-oauth.ts';
 import { senderAuthModes } from './config-sender.ts';
 
@@ -90,6 +90,8 @@ export const schema = z.object({
   OUTBOX_MAX_BYTES: wholeNumber(0, 2 ** 27, 'bytes', 15 * 2 ** 20),
   REPLY_ALL: z.enum(['yes', 'no'], 'expected yes or no').default('no'),
   ALLOWED_LISTS: listOf(/^[^\s<>,;@]+$/, 'List-Ids, e.g. dev.lists.example.com'),
+  HTTP_LISTEN: listenAddress('127.0.0.1:8330'),
+  METRICS_OPEN: z.enum(['yes', 'no'], 'expected yes or no').default('no'),
   LOG_LEVEL: z.enum(logLevels, `expected one of ${logLevels.join(', ')}`).default('info'),
 });
 

@@ -77,6 +77,10 @@ export type Config = {
   repliesToAll: boolean;
   /** List-Ids of mailing lists whose mail is taken. Lower case. */
   allowedLists: string[];
+  /** Where the API and the Container Monitor are served; `null`: nowhere. */
+  http: { host: string; port: number } | null;
+  /** /metrics asks for no token. */
+  hasOpenMetrics: boolean;
   logLevel: LogLevel;
 };
 
@@ -244,6 +248,8 @@ function configOf(values: z.infer<typeof schema>): Omit<Config, 'oauth'> {
     outboxMaxBytes: values.OUTBOX_MAX_BYTES,
     repliesToAll: values.REPLY_ALL === 'yes',
     allowedLists: values.ALLOWED_LISTS,
+    http: values.HTTP_LISTEN,
+    hasOpenMetrics: values.METRICS_OPEN === 'yes',
     logLevel: values.LOG_LEVEL,
   };
 }

@@ -12,6 +12,7 @@ import { outboxCommand } from './cli/outbox.ts';
 import { repoCommands } from './cli/repo.ts';
 import { savesCommands } from './cli/saves.ts';
 import { startCommand } from './cli/start.ts';
+import { tokenCommands } from './cli/token.ts';
 import { userCommands } from './cli/user.ts';
 import { allowCommand, denyCommand } from './cli/user-access.ts';
 
@@ -22,6 +23,7 @@ const commands: readonly CliCommand[] = [
   ...userCommands,
   allowCommand,
   denyCommand,
+  ...tokenCommands,
   ...savesCommands,
   inboxCommand,
   ...pauseCommands,

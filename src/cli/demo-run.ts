@@ -46,6 +46,7 @@ async function demonstrate(
     CONTAINER_IMAGE,
     LOG_LEVEL,
     CONTAINER_CHECK_INTERVAL_MS: '500',
+    HTTP_LISTEN: 'off',
   });
   const log = createLog(config.logLevel);
   const { signal } = stop;
