@@ -33,6 +33,7 @@ async function up(knex: Knex): Promise<void> {
     -- By whom, when not by its sender.
     alter table commands add column cancelled_by text;
     create index commands_created on commands (created_at);
+    create index messages_refused on messages (id) where outcome in ('dropped', 'failed');
     create index messages_answers on messages (in_reply_to_message, id) where in_reply_to_message is not null;
 
     -- Since when its container is to be saved and removed, whatever its idle time.
@@ -44,7 +45,7 @@ async function up(knex: Knex): Promise<void> {
 
 async function down(knex: Knex): Promise<void> {
   await knex.raw(`
-    drop index container_sessions_ended, container_sessions_container, messages_answers, commands_created;
+    drop index container_sessions_ended, container_sessions_container, messages_answers, messages_refused, commands_created;
     alter table container_sessions drop column removal_asked_at;
     alter table commands drop column cancelled_by;
     drop table command_outputs, api_tokens;

@@ -14,7 +14,7 @@ import { listenToMailbox } from './mail/inbox/listen.ts';
 import type { Resolve } from './mail/sender-auth/dns.ts';
 import { openSenderCheck } from './mail/sender-auth/sender-check.ts';
 import type { Outgoing } from './outgoing.ts';
-import { listOpenCommands, type CommandState } from './store/commands.ts';
+import { listOpenCommands, type Command, type CommandState } from './store/commands.ts';
 import { mailsToFile, markFiled } from './store/filing.ts';
 import { HourlyCaps } from './store/hourly.ts';
 import type { MailboxLock } from './store/mailbox-lock.ts';
@@ -140,7 +140,9 @@ function queueInto(parts: MailLoopParts, lifecycle: Lifecycle): QueueCommand {
   const { queues, lock, signal, log, activity } = parts;
   const known = new Set<number>();
   const { runControl, tellControlFailure } = lifecycle;
-  const running = { ...parts, runControl, tellControlFailure };
+  const onAttempt = ({ id, threadId }: Pick<Command, 'id' | 'threadId'>): void =>
+    activity.tell('command:started', { commandId: id, threadId });
+  const running = { ...parts, runControl, tellControlFailure, onAttempt };
   return (threadId, commandId) => {
     if (known.has(commandId)) return;
     known.add(commandId);
@@ -159,7 +161,6 @@ function queueInto(parts: MailLoopParts, lifecycle: Lifecycle): QueueCommand {
     const run = async () => {
       try {
         await mayStart(['queued']);
-        activity.tell('command:started', of);
         return await runCommand({ ...running, mayStart: mayBegin }, commandId);
       } finally {
         known.delete(commandId);

@@ -36,8 +36,7 @@ type NotThere = { kind: 'not-there' };
 /** `gone`: the container is about to go, or has gone. `at-limit`: it cannot be kept any longer. */
 type Extended = { kind: 'extended' | 'at-limit'; until: Date; isCapped: boolean } | { kind: 'gone' };
 /** `waiting`: for so many commands, and done after them. `kept`: its work could not be saved. */
-type CleanedUp =
-  { kind: 'removed' } | { kind: 'waiting'; ahead: number } | { kind: 'kept'; reason: string };
+type CleanedUp = { kind: 'removed' } | { kind: 'waiting'; ahead: number } | { kind: 'kept'; reason: string };
 type Saved =
   | { kind: 'saved'; savedAt: Date; filesModified: number; commit: string | null; leftOut: string[] }
   | { kind: 'waiting'; ahead: number }

@@ -109,9 +109,8 @@ export async function listThreads(
     .join('repositories', 'repositories.id', 'threads.repository_id')
     .joinRaw(
       `join lateral (
-         select max(id) as id, max(created_at) as created_at, count(*) as total
-         from commands where commands.thread_id = threads.id
-       ) last on last.id is not null`,
+         select id, created_at from commands where commands.thread_id = threads.id order by id desc limit 1
+       ) last on true`,
     )
     .select<ListedThread[]>({
       id: 'threads.id',
@@ -122,9 +121,10 @@ export async function listThreads(
       createdAt: 'threads.created_at',
       lastCommandId: 'last.id',
       lastCommandAt: 'last.created_at',
-      commandCount: 'last.total',
     })
     .select(
+      // After the portion is cut: of a thread with thousands it is a long count.
+      db.raw('(select count(*) from commands where thread_id = threads.id) as "commandCount"'),
       db.raw(
         'exists (select from container_sessions where thread_id = threads.id and is_active) as "hasContainer"',
       ),
