@@ -19,7 +19,7 @@ export type MetricFigures = {
 };
 
 export async function metricFigures(db: Db, boundsSeconds: readonly number[]): Promise<MetricFigures> {
-  const [messages, refusals, commands, sessions, savedStates, times, answers] = await Promise.all([
+  const [messages, refusals, commands, sessions, savedStates, output, run, wait, answer] = await Promise.all([
     rowsOf<MetricFigures['messages'][number]>(
       db,
       `select direction, coalesce(outcome, 'received') as outcome, count(*) as count,
@@ -39,20 +39,26 @@ export async function metricFigures(db: Db, boundsSeconds: readonly number[]): P
       db,
       'select state, count(*) as count from saved_states where snapshot is not null group by 1',
     ),
-    rowsOf<{ run: number[]; wait: number[]; bytes: number }>(
+    rowsOf<{ bytes: number }>(db, 'select coalesce(sum(output_bytes), 0)::bigint as bytes from commands'),
+    histogram(
       db,
-      `select ${histogramOf('duration_ms / 1000.0', boundsSeconds)} as run,
-         ${histogramOf('extract(epoch from started_at - created_at)', boundsSeconds)} as wait,
-         coalesce(sum(output_bytes), 0)::bigint as bytes
-       from commands where control is null`,
+      boundsSeconds,
+      'select duration_ms / 1000.0 as seconds from commands where control is null',
     ),
-    rowsOf<{ answer: number[] }>(
+    histogram(
       db,
-      `select ${histogramOf('extract(epoch from outbox.sent_at - commands.created_at)', boundsSeconds)} as answer
+      boundsSeconds,
+      'select extract(epoch from started_at - created_at) as seconds from commands where control is null',
+    ),
+    // An answer is stored in one transaction with the end of its command, which tells it from what was said before.
+    histogram(
+      db,
+      boundsSeconds,
+      `select extract(epoch from outbox.sent_at - commands.created_at) as seconds
        from commands
-       join lateral (select id from messages where in_reply_to_message = commands.message_id
-         order by id desc limit 1) answers on true
-       join outbox on outbox.message_id = answers.id and outbox.sent_at is not null`,
+       join messages on messages.in_reply_to_message = commands.message_id
+       join outbox on outbox.message_id = messages.id and outbox.created_at = commands.ended_at
+       where commands.control is null`,
     ),
   ]);
   return {
@@ -62,19 +68,38 @@ export async function metricFigures(db: Db, boundsSeconds: readonly number[]): P
     sessions,
     sessionsOpened: sessions.reduce((sum, { count }) => sum + count, 0),
     savedStates,
-    outputBytes: times[0]?.bytes ?? 0,
-    run: asHistogram(times[0]?.run),
-    wait: asHistogram(times[0]?.wait),
-    answer: asHistogram(answers[0]?.answer),
+    outputBytes: output[0]?.bytes ?? 0,
+    run,
+    wait,
+    answer,
   };
 }
 
-/** One array: a count for each bound, then of all, then the sum. */
-function histogramOf(seconds: string, boundsSeconds: readonly number[]): string {
-  const counts = boundsSeconds.map((bound) => `count(*) filter (where ${seconds} <= ${bound})`);
-  return `array[${counts.join(', ')}, count(${seconds}), coalesce(sum(${seconds}), 0)]::float8[]`;
+/** Half of what is counted in: a value that equals a bound lies at or below it. */
+const SLACK_SECONDS = 0.0005;
+
+/** @param values a query whose rows have `seconds`, or null */
+async function histogram(db: Db, boundsSeconds: readonly number[], values: string): Promise<Histogram> {
+  const above = boundsSeconds.map((bound) => bound + SLACK_SECONDS).join(', ');
+  const rows = await rowsOf<{ bucket: number; count: number; sum: number }>(
+    db,
+    `select width_bucket(seconds::float8, array[${above}]::float8[]) as bucket, count(*) as count,
+       sum(seconds)::float8 as sum
+     from (${values}) each where seconds is not null group by 1`,
+  );
+  return histogramOf(rows, boundsSeconds.length);
 }
 
-function asHistogram(values: readonly number[] = []): Histogram {
-  return { counts: values.slice(0, -2), total: values.at(-2) ?? 0, sumSeconds: values.at(-1) ?? 0 };
+/** @param buckets how many lie between a bound and the next, 0 for those below the first */
+export function histogramOf(
+  buckets: readonly { bucket: number; count: number; sum: number }[],
+  boundCount: number,
+): Histogram {
+  const upTo = (bound: number): number =>
+    buckets.reduce((total, { bucket, count }) => (bucket <= bound ? total + count : total), 0);
+  return {
+    counts: Array.from({ length: boundCount }, (_, bound) => upTo(bound)),
+    total: upTo(boundCount),
+    sumSeconds: buckets.reduce((total, { sum }) => total + sum, 0),
+  };
 }

@@ -1,3 +1,4 @@
+/* oxlint-disable no-control-regex -- takes away what commands a terminal */
 // Everything that is shown may have been mailed by anybody: it becomes text here, never markup.
 
 /**
@@ -36,7 +37,6 @@ export const byId = (id) => document.getElementById(id);
 
 /** What programs write to colour a terminal is left out. */
 export function plain(text) {
-  // oxlint-disable-next-line no-control-regex -- these are what is looked for
   return text
     .replace(/\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[@-Z\\^_])/g, '')
     .replace(/\r\n?/g, '\n');

@@ -243,6 +243,21 @@ test('pause and resume hold back commands, and may be said twice', async () => {
 
 hostileTests(() => ({ ...client, stage }), threadOf);
 
+test('metrics count what has happened', async () => {
+  const { body } = await ask('GET', '/metrics', { token: client.reader });
+  const valueOf = (name: string) => Number(new RegExp(`^threadbox_${name} (\\S+)$`, 'm').exec(body)?.[1]);
+  const finished = valueOf(String.raw`commands_total\{state="finished"\}`);
+  assert.ok(finished >= 4, String(finished));
+  assert.equal(
+    valueOf(String.raw`command_duration_seconds_bucket\{le="\+Inf"\}`),
+    valueOf('command_duration_seconds_count'),
+  );
+  assert.ok(valueOf('command_duration_seconds_count') >= finished);
+  assert.ok(valueOf('answer_seconds_count') >= finished && valueOf('answer_seconds_sum') > 0);
+  assert.ok(valueOf(String.raw`message_bytes_total\{direction="in"\}`) > 0);
+  assert.ok(valueOf('output_bytes_total') > 100_000);
+});
+
 test('all routes that answer with JSON were seen to answer as their schemas say', async () => {
   await ask('GET', '/api/v1/threads');
   const json = allRoutes

@@ -12,6 +12,7 @@ import { RateLimit, take } from '../../src/http/rate-limit.ts';
 import { cookieIn, IDLE_MS, isFromThePage, LONGEST_MS, WebSessions } from '../../src/http/web-sessions.ts';
 import { PartBook } from '../../src/part-book.ts';
 import { clockReport, diskReport, imapReport, smtpReport } from '../../src/readiness.ts';
+import { histogramOf } from '../../src/store/metric-figures.ts';
 import { containing } from '../../src/store/pages.ts';
 
 const NOON = new Date('2026-11-23T12:00:00Z');
@@ -203,4 +204,14 @@ test("a container's share of a CPU is what it spent between two looks", () => {
   assert.deepEqual([first?.memoryBytes, first?.cpus, first?.processes], [200, null, 3]);
   assert.equal(usageFrom(stats, at, { cpuNs: 1.5e9, atMs: 1000 })?.cpus, 0.5);
   assert.equal(usageFrom({}, at, null), null);
+});
+
+test('a histogram counts what lies at or below each bound', () => {
+  const buckets = [
+    { bucket: 3, count: 1, sum: 90 },
+    { bucket: 0, count: 2, sum: 0.1 },
+    { bucket: 2, count: 4, sum: 6 },
+  ];
+  assert.deepEqual(histogramOf(buckets, 3), { counts: [2, 2, 6], total: 7, sumSeconds: 96.1 });
+  assert.deepEqual(histogramOf([], 2), { counts: [0, 0], total: 0, sumSeconds: 0 });
 });
