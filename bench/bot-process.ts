@@ -23,7 +23,7 @@ export async function startBot(env: Readonly<Record<string, string>>, logFile: s
   // It stops when this process dies; Ctrl-C in a terminal reaches it only through us.
   const bot = spawn('setpriv', ['--pdeathsig', 'TERM', '--', ...node, 'src/main.ts', 'start'], {
     cwd: projectRoot,
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env },
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], HTTP_LISTEN: 'off', ...env },
     stdio: ['ignore', log.fd, log.fd],
     detached: true,
   });

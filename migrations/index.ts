@@ -9,6 +9,7 @@ import { recipients } from './0008-recipients.ts';
 import { network } from './0009-network.ts';
 import { limits } from './0010-limits.ts';
 import { sql } from './0011-sql.ts';
+import { api } from './0012-api.ts';
 import type { Migration } from './migration.ts';
 
 /**
@@ -27,4 +28,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0009-network': network,
   '0010-limits': limits,
   '0011-sql': sql,
+  '0012-api': api,
 };

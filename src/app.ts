@@ -1,5 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Activity } from './activity.ts';
 import { Closers } from './closers.ts';
 import { Cancellations } from './commands/cancellations.ts';
 import { ThreadQueues } from './commands/queues.ts';
@@ -13,15 +15,19 @@ import { closeRunners } from './containers/runner.ts';
 import { startEmbedded, type EmbeddedMail } from './embedded/embedded.ts';
 import { defaultEngineDir } from './embedded/engine.ts';
 import { chooseEngine } from './engine-choice.ts';
+import { startHttp, type HttpParts, type HttpServer } from './http/server.ts';
 import { LifecycleEvents } from './lifecycle/events.ts';
 import { startLifecycle, type Lifecycle } from './lifecycle/lifecycle.ts';
+import { createOperator, type OperateParts } from './lifecycle/operate.ts';
 import type { Log } from './log.ts';
 import { mailAccounts } from './mail-accounts.ts';
 import { startMailLoop, type MailLoopOverrides } from './mail-loop.ts';
 import type { TransportLimits } from './mail/transport.ts';
 import { wantsSentCopies } from './mail/sent-copies-wanted.ts';
 import { startOutgoing } from './outgoing.ts';
+import { PartBook } from './part-book.ts';
 import { watchPart, type PartState } from './part-state.ts';
+import { createReadiness, type ListenedPart, type ReadinessParts } from './readiness.ts';
 import { retryForEver } from './retry.ts';
 import { sqlReader } from './sql-reader.ts';
 import { installationId, isSchemaTooNew, migrate, openDatabase, type Db } from './store/database.ts';
@@ -59,6 +65,8 @@ export type App = {
   /** Resolves when the workspace image is there: from then on commands run at once. */
   imageReady: ImageReady;
   lifecycle: Lifecycle;
+  /** null where it is off. */
+  http: HttpServer | null;
   close: () => Promise<void>;
 };
 
@@ -90,6 +98,9 @@ export async function startApp(settings: AppSettings): Promise<App> {
 async function build(settings: AppSettings, closers: Closers): Promise<Omit<App, 'close'>> {
   const { config, secrets, log, signal, overrides = {}, takesMailbox = false } = settings;
   const now = overrides.now ?? (() => new Date());
+  const http = config.http && startHttp({ listen: config.http, log, now, signal });
+  // Also when the bot is stopped while it still waits for a part.
+  if (http) closers.add('the API', () => http.close());
   await mkdir(config.dataDir, { recursive: true, mode: 0o711 });
   const { usesEmbeddedPostgres: postgres, usesEmbeddedRedis: redis, dataDir } = config;
   const want = { postgres, redis, mail: config.imap === null };
@@ -114,6 +125,7 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
   const sharedState = new SharedState(secrets.redisUrl ?? (embedded.redisUrl as string), log);
   closers.add('Redis', () => sharedState.close());
 
+  const book = new PartBook<ListenedPart>(now);
   const accounts = mailAccounts(config, secrets, embedded.mail, { now, log });
   const outbox = startOutgoing({
     db,
@@ -125,17 +137,21 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
     log,
     now,
     smtpLimits: overrides.smtpLimits,
+    onServer: (error) => noteIn(book, 'smtp', error),
   });
   closers.add('the outbox', () => outbox.close());
 
   const guard = startGuard(settings, { docker, instance: installation, imageReady }, closers);
+  const activity = new Activity(randomBytes(6).toString('hex'));
   const queues = new ThreadQueues(config.commandConcurrency);
   closers.add('the queues', () => queues.close());
   const parts = {
     db,
     docker,
     sharedState,
-    events: new LifecycleEvents(sharedState),
+    events: new LifecycleEvents(sharedState, (name, data) => activity.tell(name, data)),
+    activity,
+    onMailbox: (error: Error | null) => noteIn(book, 'imap', error),
     queues,
     lock,
     cancellations: new Cancellations(),
@@ -161,7 +177,31 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
     loop.wake();
     outbox.wake();
   };
-  return { mail: embedded.mail ?? null, db, docker, installation, imageReady, lifecycle };
+  if (http) serve(http, { ...parts, book, dataDir }, closers);
+  return { mail: embedded.mail ?? null, db, docker, installation, imageReady, lifecycle, http };
+}
+
+function serve(
+  http: HttpServer,
+  parts: OperateParts &
+    Pick<HttpParts, 'config' | 'activity'> &
+    Pick<ReadinessParts, 'sharedState' | 'book' | 'dataDir'>,
+  closers: Closers,
+): void {
+  const { book } = parts;
+  http.attach({
+    ...parts,
+    operator: createOperator(parts),
+    readiness: createReadiness(parts),
+    losses: () => ({ imap: book.of('imap').losses, smtp: book.of('smtp').losses }),
+  });
+  // Before all that it speaks of.
+  closers.add('the API', () => http.close());
+}
+
+function noteIn(book: PartBook<ListenedPart>, part: ListenedPart, error: Error | null): void {
+  if (error) book.lost(part, error);
+  else book.heard(part);
 }
 
 async function openEngine(

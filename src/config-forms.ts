@@ -63,3 +63,18 @@ export const listOf = (form: RegExp, expected: string) =>
       context.addIssue(`expected ${expected}, separated by commas; not understood: ${strange.join(' ')}`);
       return z.NEVER;
     });
+
+/** `host:port`, `[::1]:port`, `:port` for all addresses of the machine; `off` for none. */
+export const listenAddress = (fallback: string) =>
+  z
+    .string()
+    .default(fallback)
+    .transform((text, context) => {
+      if (text.toLowerCase() === 'off') return null;
+      const [, bracketed, plain = '', written] =
+        /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/@[\]]*)):(\d{1,5})$/.exec(text) ?? [];
+      const port = Number(written);
+      if (written !== undefined && port <= 65_535) return { host: bracketed ?? (plain || '0.0.0.0'), port };
+      context.addIssue(`expected host:port, e.g. ${fallback}, or off`);
+      return z.NEVER;
+    });

@@ -1,3 +1,4 @@
+import type { Activity } from './activity.ts';
 import type { Reader } from './admin/run-query.ts';
 import type { Closers } from './closers.ts';
 import { IntakeLoop } from './commands/intake-loop.ts';
@@ -18,7 +19,7 @@ import type { Resolve } from './mail/sender-auth/dns.ts';
 import { openParser } from './mail/parser.ts';
 import { openSenderCheck } from './mail/sender-auth/sender-check.ts';
 import type { Outgoing } from './outgoing.ts';
-import { listOpenCommands, type CommandState } from './store/commands.ts';
+import { listOpenCommands, type Command, type CommandState } from './store/commands.ts';
 import { mailsToFile, markFiled } from './store/filing.ts';
 import { HourlyCaps } from './store/hourly.ts';
 import type { MailboxLock } from './store/mailbox-lock.ts';
@@ -45,6 +46,9 @@ export type MailLoopParts = LifecycleParts &
     noteBounce: Outgoing['noteBounce'];
     /** Runs the queries of admins. */
     reader: Reader;
+    activity: Activity;
+    /** The mailbox was looked at, or (with why) could not be. */
+    onMailbox: (error: Error | null) => void;
   };
 
 type Around = {
@@ -106,6 +110,7 @@ export function startMailLoop(
       if (taken.kind === 'command') queueCommand(taken.threadId, taken.commandId);
       if (taken.kind === 'queries') desk.wake();
       else if (taken.kind === 'answered' || taken.isTold) parts.wakeOutbox();
+      parts.activity.tell('message:taken', { ...taken });
     },
     onCaughtUp: async () => {
       // Filing has time: it does not compete with a backlog, and one move does for many mails.
@@ -128,6 +133,7 @@ export function startMailLoop(
       await recordIncoming(db, mailbox, batch, cursor);
       intake.wake();
     },
+    onState: (state, error) => parts.onMailbox(state === 'listening' ? null : (error ?? new Error(state))),
     log,
     signal,
   });
@@ -171,13 +177,17 @@ function startFiling(
 type QueueCommand = (threadId: string, commandId: number) => void;
 
 function queueInto(parts: MailLoopParts, lifecycle: Lifecycle): QueueCommand {
-  const { queues, lock, signal, log } = parts;
+  const { queues, lock, signal, log, activity } = parts;
   const known = new Set<number>();
   const { runControl, tellControlFailure } = lifecycle;
-  const running = { ...parts, runControl, tellControlFailure };
+  const onAttempt = ({ id, threadId }: Pick<Command, 'id' | 'threadId'>): void =>
+    activity.tell('command:started', { commandId: id, threadId });
+  const running = { ...parts, runControl, tellControlFailure, onAttempt };
   return (threadId, commandId) => {
     if (known.has(commandId)) return;
     known.add(commandId);
+    const of = { commandId, threadId };
+    activity.tell('command:queued', of);
     let lookedAtMs = Number.NEGATIVE_INFINITY;
     const mayStart = async (holds: readonly CommandState[]): Promise<void> => {
       await lock.held();
@@ -194,6 +204,7 @@ function queueInto(parts: MailLoopParts, lifecycle: Lifecycle): QueueCommand {
         return await runCommand({ ...running, mayStart: mayBegin }, commandId);
       } finally {
         known.delete(commandId);
+        activity.tell('command:ended', of);
       }
     };
     const job = lifecycle.around(threadId, commandId, run);

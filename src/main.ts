@@ -13,6 +13,7 @@ import { repoCommands } from './cli/repo.ts';
 import { savesCommands } from './cli/saves.ts';
 import { sqlCommand } from './cli/sql.ts';
 import { startCommand } from './cli/start.ts';
+import { tokenCommands } from './cli/token.ts';
 import { userCommands } from './cli/user.ts';
 import { allowCommand, denyCommand } from './cli/user-access.ts';
 
@@ -23,6 +24,7 @@ const commands: readonly CliCommand[] = [
   ...userCommands,
   allowCommand,
   denyCommand,
+  ...tokenCommands,
   ...savesCommands,
   inboxCommand,
   ...pauseCommands,

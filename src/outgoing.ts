@@ -25,6 +25,8 @@ export type OutgoingParts = {
   log: Log;
   now: () => Date;
   smtpLimits: TransportLimits | undefined;
+  /** The server has answered, or (with why) has not. */
+  onServer: (error: Error | null) => void;
 };
 
 export type Outgoing = {
@@ -61,6 +63,7 @@ export function startOutgoing(parts: OutgoingParts): Outgoing {
       await giveUp(parts, mail, 'failed', refusal);
       outbox.wake();
     },
+    onServer: parts.onServer,
     now,
     log,
   });

@@ -257,3 +257,15 @@ test('the defaults that .env.example shows are the real ones', () => {
   const env = Object.fromEntries(shown.map(([, name, value]) => [name as string, value as string]));
   assert.deepEqual(loadConfig(env).config, loadConfig({}).config);
 });
+
+test('where the API listens is host and port, or off', () => {
+  const httpOf = (written: string) => loadConfig({ HTTP_LISTEN: written }).config.http;
+  assert.deepEqual(loadConfig({}).config.http, { host: '127.0.0.1', port: 8330 });
+  assert.deepEqual(httpOf(':80'), { host: '0.0.0.0', port: 80 });
+  assert.deepEqual(httpOf('[::1]:8330'), { host: '::1', port: 8330 });
+  assert.deepEqual(httpOf('bot.internal:8330'), { host: 'bot.internal', port: 8330 });
+  assert.equal(httpOf('off'), null);
+  for (const odd of ['8330', '127.0.0.1', 'host:99999', 'http://host:80', '::1:80']) {
+    assert.match(faultsOf({ HTTP_LISTEN: odd })[0] ?? '', /^HTTP_LISTEN: expected host:port, .*or off/, odd);
+  }
+});

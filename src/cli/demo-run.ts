@@ -49,6 +49,7 @@ async function demonstrate(
     GUARD_IMAGE: environment['GUARD_IMAGE'],
     CONTAINER_DNS: environment['CONTAINER_DNS'],
     CONTAINER_CHECK_INTERVAL_MS: '500',
+    HTTP_LISTEN: 'off',
   });
   const log = createLog(config.logLevel);
   const { signal } = stop;

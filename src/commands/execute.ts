@@ -23,6 +23,8 @@ export type ExecuteParts = ContainerParts &
     cancellations: Cancellations;
     /** Resolves when nothing holds back the start of a command: asked right before each, as it may have waited long. */
     mayStart: () => Promise<void>;
+    /** An attempt is recorded: it runs from here on, for all who look. */
+    onAttempt?: (command: Pick<Command, 'id' | 'threadId'>) => void;
   };
 
 export type Executed = OpenedContainer & { result: ExecutionResult; outbox: OutboxFacts | null };
@@ -77,6 +79,7 @@ export async function execute(
   await mayStart();
   if (cancelled.aborted) return null;
   if (attempt !== tries.notBegun) attempt = await recordAttempt(db, command.id, attempt);
+  parts.onAttempt?.(command);
 
   for (let reopenings = 0; !cancelled.aborted; reopenings += 1) {
     Object.assign(tries, { notBegun: null, hasBegun: true });

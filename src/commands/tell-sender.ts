@@ -1,7 +1,9 @@
 import { renderAnswer, type AnswerFacts } from '../mail/answer.ts';
 import { renderNotice } from '../mail/notices.ts';
 import { outboxFiles } from '../mail/outbox-files.ts';
-import { commandById, endCommand, type Command } from '../store/commands.ts';
+import { recordCancel } from '../store/cancelling.ts';
+import { recordOutput } from '../store/command-outputs.ts';
+import { commandById, CommandTaken, endCommand, type Command } from '../store/commands.ts';
 import type { Db } from '../store/database.ts';
 import { messageToAnswer } from '../store/messages.ts';
 import type { Repository } from '../store/repositories.ts';
@@ -33,7 +35,7 @@ export async function tellResult(
   const { durationMs, branch, changes, output, shortages } = result;
   const { backgroundProcesses, backgroundNames, droppedProcesses, droppedNames } = result;
   const files = outbox === null ? null : outboxFiles(outbox);
-  const { cancelRequestedAt } = await commandById(parts.db, command.id);
+  const { cancelRequestedAt, cancelledBy } = await commandById(parts.db, command.id);
   // Where a command had to be killed with all of its container, and the bot with it, nothing else tells why.
   const wasCancelled = cancelRequestedAt !== null && result.ending === 'interrupted';
   const ending = wasCancelled ? 'cancelled' : result.ending;
@@ -57,7 +59,10 @@ export async function tellResult(
       ...notes,
       ...(result.note === undefined ? [] : [result.note]),
       ...networkNotes(parts, repository, command.id, result),
-      ...(isTooLate ? ['Your "cancel" came too late: the command had ended by itself.'] : []),
+      ...(isTooLate && cancelledBy === null
+        ? ['Your "cancel" came too late: the command had ended by itself.']
+        : []),
+      ...(ending === 'cancelled' && cancelledBy !== null ? ['An operator of Threadbox has ended it.'] : []),
       ...(files?.notes ?? []),
     ],
     files: files?.attachments ?? [],
@@ -68,6 +73,29 @@ export async function tellResult(
     const outputBytes = output.totalBytes;
     const end = { state, sessionId: session.id, exitCode, durationMs, branch, outputBytes } as const;
     await endCommand(transaction, command.id, end);
+    await recordOutput(transaction, command.id, output);
+  });
+}
+
+/**
+ * A command that waits is taken out by an operator: its sender is told in its place.
+ *
+ * @throws {CommandTaken} when it does not wait any more
+ */
+export async function tellWithdrawn(
+  parts: TellParts,
+  command: Command,
+  repository: Repository,
+  by: string,
+): Promise<void> {
+  const facts: AnswerFacts = {
+    ...nothingKnown(parts, command, repository),
+    result: 'not_begun',
+    error: 'An operator of Threadbox has cancelled it. Nothing was run.',
+  };
+  await tell(parts, command, { facts, withCopies: false }, async (transaction) => {
+    const isRecorded = await recordCancel(transaction, { running: [], queued: [command.id] }, by);
+    if (!isRecorded) throw new CommandTaken(command.id);
   });
 }
 

@@ -21,15 +21,19 @@ type Signatures = { [Name in keyof Payloads]: [data: Payloads[Name]] };
 /** Tells this process, and through Redis every other one. */
 export class LifecycleEvents extends EventEmitter<Signatures> {
   readonly #sharedState: SharedState;
+  readonly #onEvery: (name: string, data: Of) => void;
 
-  constructor(sharedState: SharedState) {
+  /** @param onEvery hears of each, whatever its name */
+  constructor(sharedState: SharedState, onEvery: (name: string, data: Of) => void = () => {}) {
     super();
     this.#sharedState = sharedState;
+    this.#onEvery = onEvery;
   }
 
   tell<Name extends keyof Payloads>(name: Name, data: Payloads[Name]): void {
     this.#sharedState.publish(name, data);
     // The signatures of a mapped type are beyond what the emitter's own can be matched with.
     (this as EventEmitter).emit(name, data);
+    this.#onEvery(name, data);
   }
 }

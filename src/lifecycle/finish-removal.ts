@@ -1,7 +1,8 @@
 import type { Docker } from '../containers/client.ts';
 import { removeContainer, removeVolume } from '../containers/container.ts';
 import type { Db } from '../store/database.ts';
-import { endSession, type Session } from '../store/sessions.ts';
+import { endSession } from '../store/session-ends.ts';
+import type { Session } from '../store/sessions.ts';
 
 /**
  * Removes the container of a session that is `removing`: all that is needed of it was recorded before. Called in the

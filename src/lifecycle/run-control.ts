@@ -56,7 +56,8 @@ async function effect(
   return (await effects[word]()) ?? { kind: 'nothing-there', word, repositoryName: repository.name };
 }
 
-async function save(parts: LifecycleParts, session: DueSession): Promise<LifecycleNotice | null> {
+/** In the thread's queue. @returns null when container and volume are gone */
+export async function save(parts: LifecycleParts, session: DueSession): Promise<LifecycleNotice | null> {
   const containerId = await runningAgain(parts, session);
   const saved = containerId && (await saveThread(parts, { ...session, containerId }, 'full'));
   if (!saved) return null;

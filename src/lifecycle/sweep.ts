@@ -9,6 +9,7 @@ import {
   sessionOfThread,
   type DueSession,
 } from '../store/sessions.ts';
+import { isRemovalAsked } from '../store/session-ends.ts';
 import { adoptStrays } from './adopt.ts';
 import { rebuildContainerStates } from './container-state.ts';
 import { expireSaves, makeDiskRoom } from './expire.ts';
@@ -155,8 +156,9 @@ async function leaveForNow(parts: LifecycleParts, { id, threadId, checkAt }: Due
 }
 
 async function attend(parts: LifecycleParts, session: DueSession): Promise<void> {
-  if (session.state !== 'active') {
-    await saveAndRemove(parts, session, 'idle');
+  const isAsked = await isRemovalAsked(parts.db, session.id);
+  if (isAsked || session.state !== 'active') {
+    await saveAndRemove(parts, session, isAsked ? 'stopped' : 'idle');
     return;
   }
   const verdict = idleVerdict(idleFacts(session, parts), parts.now());

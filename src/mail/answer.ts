@@ -107,7 +107,7 @@ const OUTCOMES: {
   cancelled: () => ({
     tone: 'calm',
     headline: 'Cancelled',
-    next: 'You have ended it, and everything it had started was ended too. Look at what it has done (git status), or reply with your next command.',
+    next: 'It was ended before its time, and everything it had started with it. Look at what it has done (git status), or reply with your next command.',
   }),
   not_begun: () => ({
     tone: 'calm',

@@ -24,6 +24,8 @@ export type OutboxParts = {
   retryLater(id: number, error: string, at: Date): Promise<void>;
   /** It is not tried again. */
   failed(mail: OutboxMail, refusal: Refusal): Promise<void>;
+  /** The server has answered, or (with why) has not. */
+  onServer?: ((error: Error | null) => void) | undefined;
   now: () => Date;
   log: Log;
 };
@@ -64,7 +66,7 @@ export function retryAt(attempts: number, createdAt: Date, now: Date, random = M
 export function startOutboxSender(parts: OutboxParts): OutboxSender {
   const { log } = parts;
   const bell = createBell();
-  const server = watchServer(log);
+  const server = watchServer(log, parts.onServer);
   const database = watchPart('PostgreSQL (outbox)', log);
   const sending = new Map<number, Promise<void>>();
   const closing = new AbortController();
@@ -180,7 +182,7 @@ function nextTry(error: SendError, mail: OutboxMail, now: Date): Date | null {
 type ServerState = ReturnType<typeof watchServer>;
 
 /** Whether the server answers, and how long to leave it alone. */
-function watchServer(log: Log) {
+function watchServer(log: Log, onServer: OutboxParts['onServer'] = () => {}) {
   const part = watchPart('SMTP', log);
   let failures = 0;
   let pausedUntilMs = 0;
@@ -194,12 +196,14 @@ function watchServer(log: Log) {
       pausedUntilMs = 0;
       isLockedOut = false;
       part.isUp();
+      onServer(null);
     },
     failed(error: SendError) {
       if (error.fault === 'login' && !isLockedOut)
         log.error({ reason: error.message }, 'no answer can be sent');
       isLockedOut = error.fault === 'login';
       part.isDown(error);
+      onServer(error);
       // Mails that were on their way together fail together: that is one failure.
       if (pauseLeftMs() > 0) return;
       failures += 1;

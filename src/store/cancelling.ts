@@ -7,9 +7,14 @@ export type Cancelled = { running: readonly number[]; queued: readonly number[] 
  * Records that running commands are to be ended, and that waiting ones have been. Run it in the transaction that says so
  * to the sender.
  *
+ * @param by whose wish it is, when not its sender's
  * @returns false when one of them has begun or ended since it was looked at; nothing is recorded then
  */
-export async function recordCancel(db: Db, { running, queued }: Cancelled): Promise<boolean> {
+export async function recordCancel(
+  db: Db,
+  { running, queued }: Cancelled,
+  by: string | null = null,
+): Promise<boolean> {
   const ids = [...running, ...queued];
   const rows = await db('commands')
     .select<{ id: number; state: string }[]>('id', 'state')
@@ -22,9 +27,15 @@ export async function recordCancel(db: Db, { running, queued }: Cancelled): Prom
   if (!isAsSeen) return false;
   await db('commands')
     .whereIn('id', [...running])
-    .update({ cancel_requested_at: db.raw('coalesce(cancel_requested_at, now())') });
+    .whereNull('cancel_requested_at')
+    .update({ cancel_requested_at: db.fn.now(), cancelled_by: by });
   await db('commands')
     .whereIn('id', [...queued])
-    .update({ state: 'cancelled', cancel_requested_at: db.fn.now(), ended_at: db.fn.now() });
+    .update({
+      state: 'cancelled',
+      cancel_requested_at: db.fn.now(),
+      cancelled_by: by,
+      ended_at: db.fn.now(),
+    });
   return true;
 }

@@ -42,6 +42,8 @@ export type Command = {
   startedAt: Date | null;
   /** Since when it is to be ended. */
   cancelRequestedAt: Date | null;
+  /** By whom, when not by its sender. */
+  cancelledBy: string | null;
   /** Its sender was told that it still runs, last when it had run for so long. */
   toldRunningMs: number;
   userId: number;
@@ -95,6 +97,7 @@ const openCommands = (db: Db) =>
       attempt: 'commands.attempt',
       startedAt: 'commands.started_at',
       cancelRequestedAt: 'commands.cancel_requested_at',
+      cancelledBy: 'commands.cancelled_by',
       toldRunningMs: 'commands.told_running_ms',
       userId: 'users.id',
       userAddress: 'users.address',
@@ -107,8 +110,13 @@ export async function listOpenCommands(db: Db): Promise<Command[]> {
   return openCommands(db).whereIn('commands.state', ['queued', 'running']).orderBy('commands.id');
 }
 
-export async function commandById(db: Db, id: number): Promise<Command> {
+export async function findCommand(db: Db, id: number): Promise<Command | null> {
   const [row] = await openCommands(db).where('commands.id', id);
+  return row ?? null;
+}
+
+export async function commandById(db: Db, id: number): Promise<Command> {
+  const row = await findCommand(db, id);
   if (!row) throw new Error(`No command has the id ${id}`);
   return row;
 }

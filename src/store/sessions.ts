@@ -80,6 +80,7 @@ export async function reopenSession(db: Db, id: number, now: Date): Promise<void
     end_reason: null,
     last_activity_at: now,
     warned_at: null,
+    removal_asked_at: null,
     check_at: now,
   });
 }
@@ -179,14 +180,6 @@ export async function markRemoving(
   }
   const change = { state: 'removing', end_reason: reason, drops_volume: dropsVolume };
   return (await session.update(change)) > 0;
-}
-
-/** Its container has gone; why was said before. */
-export async function endSession(db: Db, id: number, now: Date): Promise<void> {
-  await db('container_sessions')
-    .where({ id })
-    .whereIn('state', statesBefore('ended'))
-    .update({ is_active: false, state: 'ended', ended_at: now });
 }
 
 /**

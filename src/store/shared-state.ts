@@ -90,6 +90,11 @@ export class SharedState {
     void this.#attempt(() => this.#redis.publish(EVENTS_CHANNEL, JSON.stringify({ event, ...data })));
   }
 
+  /** @throws when it does not answer */
+  async ping(): Promise<void> {
+    await this.#redis.ping();
+  }
+
   close(): void {
     this.#redis.disconnect();
   }

@@ -76,6 +76,7 @@ async function startBot(
     CONTAINER_IMAGE: process.env['CONTAINER_IMAGE'],
     ALLOWED_SENDERS: '*@example.com, *@elsewhere.test',
     DATA_DIR: join(dir, 'data'),
+    HTTP_LISTEN: 'off',
     ...env,
   });
   const { log, lines } = collectedLog();

@@ -54,6 +54,7 @@ function start(t: TestContext, { makesCopies = false } = {}): Outgoing {
     log: collected.log,
     now: () => new Date(),
     smtpLimits: undefined,
+    onServer: () => undefined,
   });
   t.after(() => outgoing.close());
   return outgoing;

@@ -4,6 +4,7 @@ import type { Db } from '../../src/store/database.ts';
 import * as expiring from '../../src/store/expiring-saves.ts';
 import { addRepository, listRepositories } from '../../src/store/repositories.ts';
 import * as saves from '../../src/store/saved-states.ts';
+import { endSession } from '../../src/store/session-ends.ts';
 import * as sessions from '../../src/store/sessions.ts';
 import { ensureThread } from '../../src/store/threads.ts';
 import { ensureUser } from '../../src/store/users.ts';
@@ -101,7 +102,7 @@ test('the work of a thread with a session neither expires nor loses its volume',
   await saves.retireSave(db, id, { expiresAt: later(-60), volumeName: 'v', endReason: 'idle' });
   assert.deepEqual(await expiring.savesWithVolumes(db, { limit: 5 }), []);
   assert.deepEqual(await expiring.savesToAnnounce(db, NOON, { limit: 5, skip: 0 }), []);
-  await sessions.endSession(db, session.id, NOON);
+  await endSession(db, session.id, NOON);
   assert.equal((await expiring.savesWithVolumes(db, { limit: 5 })).length, 1);
   assert.equal((await expiring.savesToAnnounce(db, NOON, { limit: 5, skip: 0 })).length, 1);
 });

@@ -5,6 +5,7 @@ import type { Db } from '../../src/store/database.ts';
 import * as expiring from '../../src/store/expiring-saves.ts';
 import { addRepository, listRepositories, setRepository } from '../../src/store/repositories.ts';
 import * as saves from '../../src/store/saved-states.ts';
+import { endSession } from '../../src/store/session-ends.ts';
 import { NEXT_STATES } from '../../src/store/session-states.ts';
 import * as sessions from '../../src/store/sessions.ts';
 import { ensureThread, storedThread } from '../../src/store/threads.ts';
@@ -21,7 +22,7 @@ before(async () => {
 after(() => database.close());
 beforeEach(() =>
   db.raw(
-    'truncate user_repositories, outbox, saved_states, commands, container_sessions, messages, threads, repositories, users',
+    'truncate user_repositories, outbox, saved_states, command_outputs, commands, container_sessions, messages, threads, repositories, users',
   ),
 );
 
@@ -117,7 +118,7 @@ test('an extend that comes while the removal is being prepared wins', async () =
   const failure = { error: 'its container is gone', retryAt: later(50), isStopped: true };
   assert.equal(await sessions.markSaveFailed(db, seen.id, failure), false);
   assert.equal(await sessions.extendSession(db, seen.id, later(44), null), false);
-  await sessions.endSession(db, seen.id, later(130));
+  await endSession(db, seen.id, later(130));
   assert.equal(await sessions.activeSession(db, owned.threadId), null);
 });
 

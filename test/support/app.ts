@@ -40,6 +40,7 @@ export async function startTestApp({
     CONTAINER_IMAGE: process.env['CONTAINER_IMAGE'],
     ALLOWED_SENDERS: '*@example.com',
     DATA_DIR: dataDir,
+    HTTP_LISTEN: 'off',
     ...env,
   });
   const { log, lines } = collectedLog();

@@ -92,6 +92,7 @@ export async function startFaultStage({
       HOST_MAX_CONTAINERS: '50',
       ALLOWED_SENDERS: '*@example.com',
       DATA_DIR: join(dir, 'data'),
+      HTTP_LISTEN: 'off',
       ...env,
     });
     const app = await startApp({

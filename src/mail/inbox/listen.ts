@@ -5,7 +5,8 @@ import { DEADLINES } from './connect.ts';
 import { readMailbox, type Reader, type Timings } from './read-mailbox.ts';
 
 export type ListenOptions = Omit<Reader, 'timings' | 'obstacle'> & {
-  onState?: (state: 'listening' | 'away') => void;
+  /** Called for each look at the mailbox, so that silence can be told from quiet. */
+  onState?: (state: 'listening' | 'away', error?: Error) => void;
   /** Tests alone set these. */
   timings?: Partial<Timings>;
 };
@@ -65,7 +66,7 @@ async function keepReading(reader: Reader, onState: ListenOptions['onState'] = (
         part.isUp();
         ownership.isDown(error as Error);
       } else part.isDown(error as Error);
-      onState('away');
+      onState('away', error as Error);
       // Not at the first success: a server that accepts and drops would be asked without a pause.
       const hasHeld = performance.now() - startedAt > pauses.longestMs;
       failures = hasHeld ? 1 : failures + 1;

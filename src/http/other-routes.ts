@@ -1,0 +1,116 @@
+import { z } from 'zod';
+import { listMessages, listSaves } from '../store/message-lists.ts';
+import { endPause, readPause, startPause } from '../store/pause.ts';
+import { streamEvents } from './events.ts';
+import { route, type Route } from './route.ts';
+import {
+  count,
+  flag,
+  list,
+  listBody,
+  message,
+  pageOfQuery,
+  paging,
+  pauseState,
+  savedState,
+  text,
+} from './schemas.ts';
+import { shownMessage, shownPause, shownSave } from './shown.ts';
+
+export const otherRoutes: readonly Route[] = [
+  route({
+    method: 'get',
+    path: '/messages',
+    name: 'listMessages',
+    summary: 'Mail in and out and what became of it, the newest first. Not what it says',
+    role: 'read',
+    query: z.strictObject({
+      direction: z.enum(['in', 'out']).optional(),
+      outcome: z.enum(['command', 'answered', 'dropped', 'failed']).optional(),
+      refused: flag.optional().describe('true: those alone of which nothing was run or answered'),
+      thread: text(500).optional(),
+      q: text(200).optional().describe('Somewhere in address, subject, reason or thread'),
+      ...paging,
+    }),
+    answers: { 200: list(message) },
+    async handle({ parts: { db }, query }) {
+      const { direction, outcome, refused: isRefused, thread: threadId, q } = query;
+      const filter = { direction, outcome, isRefused, threadId, text: q };
+      return { body: listBody(await listMessages(db, filter, pageOfQuery(query)), shownMessage) };
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/saves',
+    name: 'listSaves',
+    summary: 'Saved states that are kept, the newest first',
+    role: 'read',
+    query: z.strictObject({
+      thread: text(500).optional(),
+      q: text(200).optional().describe('Somewhere in thread, user or repository'),
+      ...paging,
+    }),
+    answers: { 200: list(savedState) },
+    async handle({ parts: { db }, query }) {
+      const filter = { threadId: query.thread, text: query.q };
+      return { body: listBody(await listSaves(db, filter, pageOfQuery(query)), shownSave) };
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/events',
+    name: 'streamEvents',
+    summary: 'What happens, as it happens. Takes Last-Event-ID; without it a snapshot comes first',
+    role: 'read',
+    answers: {
+      200: { mediaType: 'text/event-stream', description: 'Server-sent events: docs/api.md lists them' },
+    },
+    refusals: { 429: 'Too many watch already' },
+    handle: (request) => Promise.resolve(streamEvents(request)),
+  }),
+  route({
+    method: 'get',
+    path: '/pause',
+    name: 'getPause',
+    summary: 'Whether commands are started',
+    role: 'read',
+    answers: { 200: pauseState },
+    handle: async ({ parts: { db } }) => ({ body: shownPause(await readPause(db)) }),
+  }),
+  route({
+    method: 'post',
+    path: '/pause',
+    name: 'pause',
+    summary: 'Has nothing started any more: mail is still taken, what runs goes on',
+    role: 'admin',
+    body: z.strictObject({
+      reason: text(500).optional().describe('Told to whoever sends a command meanwhile'),
+    }),
+    answers: { 200: pauseState },
+    async handle({ parts: { db, activity, log }, body, caller: { by } }) {
+      const pause = shownPause(await startPause(db, body.reason ?? ''));
+      log.info({ by, reason: pause.reason }, 'an operator has paused Threadbox');
+      activity.tell('pause', pause);
+      return { body: pause };
+    },
+  }),
+  route({
+    method: 'post',
+    path: '/resume',
+    name: 'resume',
+    summary: 'Ends a pause: all commands that wait are run, in their order',
+    role: 'admin',
+    answers: {
+      200: z.strictObject({ wasPaused: z.boolean(), waitingCommands: count }),
+    },
+    async handle({ parts: { db, activity, log }, caller: { by } }) {
+      const ended = await endPause(db);
+      const [row] = await db('commands').where({ state: 'queued' }).count<{ count: number }[]>('* as count');
+      if (ended) {
+        log.info({ by }, 'an operator has ended the pause');
+        activity.tell('pause', shownPause(null));
+      }
+      return { body: { wasPaused: ended !== null, waitingCommands: row?.count ?? 0 } };
+    },
+  }),
+];

@@ -1,0 +1,108 @@
+import { effectiveTimeoutMs, endsAt } from '../lifecycle/idle-policy.ts';
+import type { ListedCommand, ListedThread } from '../store/command-lists.ts';
+import type { ListedMessage } from '../store/message-lists.ts';
+import type { Pause } from '../store/pause.ts';
+import type { ListedSave } from '../store/saved-states.ts';
+import type { ListedSession } from '../store/session-lists.ts';
+import type { ApiParts } from './route.ts';
+
+// What is stored, as the API tells it. The names here are a promise: docs/api.md.
+
+type Timing = Pick<ApiParts['config'], 'containerIdleTimeoutMs' | 'containerGracePeriodMs'>;
+
+/** A script of any length is in its command's own answer; a list has the beginning. */
+const SHOWN_SCRIPT = 2_000;
+
+export function shownSession(listed: ListedSession, config: Timing, now: Date) {
+  const { repositoryTimeoutMs, userTimeoutMs, lastActivityAt, lastCommandAt, keepUntil, warnedAt } = listed;
+  const idleTimeoutMs = effectiveTimeoutMs(repositoryTimeoutMs, userTimeoutMs, config.containerIdleTimeoutMs);
+  const { containerGracePeriodMs: gracePeriodMs } = config;
+  const facts = { lastActivityAt, lastCommandAt, keepUntil, warnedAt, idleTimeoutMs, gracePeriodMs };
+  const cleanupAt = listed.state === 'active' && !listed.isBusy ? endsAt(facts) : null;
+  const { isActive, isBusy, endedAt } = listed;
+  const restsSince = isActive ? now : (endedAt ?? now);
+  return {
+    id: listed.id,
+    containerId: listed.containerId,
+    containerName: listed.containerName,
+    threadId: listed.threadId,
+    user: { address: listed.userAddress, name: listed.userName },
+    repository: listed.repositoryName,
+    state: listed.state,
+    isActive,
+    isBusy,
+    image: listed.image,
+    createdAt: listed.createdAt,
+    lastActivityAt,
+    lastCommandAt,
+    idleSeconds: isBusy ? 0 : seconds(restsSince.getTime() - lastActivityAt.getTime()),
+    idleTimeoutSeconds: seconds(idleTimeoutMs),
+    warnedAt,
+    keepUntil,
+    cleanupAt,
+    secondsUntilCleanup: cleanupAt && seconds(cleanupAt.getTime() - now.getTime()),
+    cleanupRequestedAt: isActive ? listed.removalAskedAt : null,
+    running:
+      listed.runningId === null
+        ? null
+        : {
+            commandId: listed.runningId,
+            script: shortened(listed.runningScript ?? ''),
+            startedAt: listed.runningSince,
+          },
+    waitingCommands: listed.waitingCount,
+    isSaved: listed.isSaved,
+    saveError: listed.saveError,
+    endedAt,
+    endReason: listed.endReason,
+  };
+}
+
+export function shownCommand(listed: ListedCommand, { isWhole = false } = {}) {
+  const { userAddress, repositoryName, script, outputBytes, durationMs, ...same } = listed;
+  return {
+    ...same,
+    script: isWhole ? script : shortened(script),
+    outputBytes,
+    durationMs: durationMs === null ? null : Math.round(durationMs),
+    user: { address: userAddress },
+    repository: repositoryName,
+  };
+}
+
+export function shownThread(listed: ListedThread) {
+  const { userAddress, userName, repositoryName, lastCommandId: _, ...same } = listed;
+  return { ...same, user: { address: userAddress, name: userName }, repository: repositoryName };
+}
+
+export const shownMessage = (listed: ListedMessage) => listed;
+
+export function shownSave(listed: ListedSave) {
+  return {
+    id: listed.id,
+    threadId: listed.threadId,
+    user: { address: listed.userAddress },
+    repository: listed.repositoryName,
+    state: listed.state,
+    commit: listed.commitHash,
+    branch: listed.branch,
+    filesModified: listed.filesModified,
+    unpushedCommits: listed.unpushedCommits,
+    leftOut: listed.leftOut,
+    hasVolume: listed.volumeName !== null,
+    savedAt: listed.savedAt,
+    expiresAt: listed.expiresAt,
+    endReason: listed.endReason,
+  };
+}
+
+export const shownPause = (pause: Pause | null) => ({
+  isPaused: pause !== null,
+  since: pause?.since ?? null,
+  reason: pause?.reason ?? null,
+});
+
+const seconds = (ms: number): number => Math.max(0, Math.round(ms / 1000));
+
+const shortened = (script: string): string =>
+  script.length > SHOWN_SCRIPT ? `${script.slice(0, SHOWN_SCRIPT).toWellFormed()}…` : script;

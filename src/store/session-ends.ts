@@ -1,0 +1,56 @@
+import type { Db } from './database.ts';
+import { statesBefore } from './session-states.ts';
+import type { Session } from './sessions.ts';
+
+/** Its container has gone; why was said before. */
+export async function endSession(db: Db, id: number, now: Date): Promise<void> {
+  await db('container_sessions')
+    .where({ id })
+    .whereIn('state', statesBefore('ended'))
+    .update({ is_active: false, state: 'ended', ended_at: now });
+}
+
+/** The session that a container has, or had. */
+export type NamedSession = Pick<Session, 'id' | 'containerId' | 'state'> & {
+  threadId: string;
+  repositoryName: string;
+  saveError: string | null;
+};
+
+const DOCKER_ID = /^[0-9a-f]{12,64}$/;
+
+const containerIs = (reference: string) =>
+  DOCKER_ID.test(reference)
+    ? (['container_id', 'like', `${reference}%`] as const)
+    : (['container_name', '=', reference] as const);
+
+/** @param reference Docker's id of it, its first twelve digits at least, or its name */
+export async function sessionOfContainer(db: Db, reference: string): Promise<NamedSession | null> {
+  const [column, operator, value] = containerIs(reference);
+  const [row] = await db('container_sessions')
+    .join('repositories', 'repositories.id', 'container_sessions.repository_id')
+    .select<NamedSession[]>({
+      id: 'container_sessions.id',
+      containerId: 'container_sessions.container_id',
+      state: 'container_sessions.state',
+      threadId: 'container_sessions.thread_id',
+      repositoryName: 'repositories.name',
+      saveError: 'container_sessions.save_error',
+    })
+    .where(column, operator, value)
+    .orderBy('container_sessions.id', 'desc')
+    .limit(1);
+  return row ?? null;
+}
+
+/** Says, before it is done, that a container is to be saved and removed: after a crash the sweep finds it. */
+export async function askRemoval(db: Db, id: number, now: Date): Promise<void> {
+  await db('container_sessions')
+    .where({ id, is_active: true })
+    .update({ removal_asked_at: db.raw('coalesce(removal_asked_at, ?)', [now]), check_at: now });
+}
+
+export async function isRemovalAsked(db: Db, id: number): Promise<boolean> {
+  const of = db('container_sessions').where({ id }).whereNotNull('removal_asked_at');
+  return (await of.first('id')) !== undefined;
+}

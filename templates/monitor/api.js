@@ -1,0 +1,106 @@
+// How the page speaks with the bot.
+
+let csrfToken = null;
+let onLoggedOut = () => {};
+
+/** What the bot said against it, in words to be shown. */
+export class Refused extends Error {}
+
+export function whenLoggedOut(listener) {
+  onLoggedOut = listener;
+}
+
+async function ask(method, path, body) {
+  let response;
+  try {
+    response = await fetch(`/api/v1${path}`, {
+      method,
+      headers: {
+        ...(body !== undefined && { 'Content-Type': 'application/json' }),
+        ...(csrfToken !== null && { 'X-CSRF-Token': csrfToken }),
+      },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    });
+  } catch (error) {
+    throw new Refused('The bot does not answer.', { cause: error });
+  }
+  const isJson = /json/.test(response.headers.get('content-type') ?? '');
+  const answer = isJson ? await response.json() : await response.text();
+  if (response.ok) return answer;
+  if (response.status === 401 && path !== '/login') onLoggedOut();
+  throw new Refused(isJson ? answer.detail : `The bot answers ${response.status}.`);
+}
+
+export const get = (path) => ask('GET', path);
+export const post = (path, body = {}) => ask('POST', path, body);
+
+/** Of a list, with what it is asked for. */
+export function listPath(path, wanted) {
+  const given = Object.entries(wanted).filter(
+    ([, value]) => value !== '' && value !== null && value !== undefined,
+  );
+  return given.length === 0 ? path : `${path}?${new URLSearchParams(given)}`;
+}
+
+/** @returns who is logged in, or null */
+export async function whoAmI() {
+  const response = await fetch('/api/v1/session');
+  if (!response.ok) return null;
+  return remember(await response.json());
+}
+
+export async function logIn(token) {
+  return remember(await post('/login', { token }));
+}
+
+export async function logOut() {
+  await post('/logout');
+  csrfToken = null;
+}
+
+function remember(who) {
+  ({ csrfToken } = who);
+  return who;
+}
+
+const EVENTS = [
+  'snapshot',
+  'pause',
+  'message:taken',
+  'command:queued',
+  'command:started',
+  'command:ended',
+  'command:cancelled',
+  'container:created',
+  'container:restored',
+  'container:idle-warning',
+  'container:extended',
+  'container:saved',
+  'container:cleaned',
+  'container:evicted',
+  'container:save-failed',
+];
+
+/**
+ * Hears what happens. The browser comes back by itself, and says what it saw last.
+ *
+ * @returns what ends it
+ */
+export function watch({ onEvent, onState }) {
+  const source = new EventSource('/api/v1/events');
+  source.addEventListener('open', () => onState('live'));
+  source.addEventListener('error', () => {
+    onState('away');
+    // Refused for good, as when the session is over: whoAmI tells.
+    if (source.readyState === EventSource.CLOSED) {
+      whoAmI().then(
+        (who) => (who ? setTimeout(() => onState('closed'), 3000) : onLoggedOut()),
+        () => setTimeout(() => onState('closed'), 3000),
+      );
+    }
+  });
+  for (const name of EVENTS) {
+    source.addEventListener(name, ({ data }) => onEvent(name, JSON.parse(data)));
+  }
+  return () => source.close();
+}

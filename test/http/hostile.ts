@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { revokeToken } from '../../src/store/api-tokens.ts';
+import type { Stage } from '../lifecycle/stage.ts';
+import { until } from '../support/until.ts';
+import type { Client, Json } from './client.ts';
+
+/** What strangers and clumsy programs send, to a bot that runs already. */
+export function hostileTests(
+  open: () => Client & { stage: Stage },
+  threadOf: (label: string) => string,
+): void {
+  test('lists go on where the cursor says, and find what is looked for; whatever is sent, nothing breaks', async () => {
+    const { ask, base, admin } = open();
+    const all = (await ask('GET', '/api/v1/commands?limit=200')).body as { items: { id: number }[] };
+    const seen: number[] = [];
+    for (let next: string | null = ''; next !== null;) {
+      const query: string = next === '' ? '' : `&cursor=${next}`;
+      const { body } = await ask('GET', `/api/v1/commands?limit=1${query}`);
+      const { items, nextCursor } = body as { items: { id: number }[]; nextCursor: string | null };
+      seen.push(...items.map(({ id }) => id));
+      next = nextCursor;
+    }
+    assert.deepEqual(
+      seen,
+      all.items.map(({ id }) => id),
+    );
+    const found = (await ask('GET', '/api/v1/threads?q=%23care')).body as { items: Json[] };
+    assert.deepEqual(
+      found.items.map(({ id }) => id),
+      [threadOf('care')],
+    );
+    assert.deepEqual(((await ask('GET', '/api/v1/threads?q=%25')).body as { items: Json[] }).items, []);
+    const mails = (await ask('GET', '/api/v1/messages?direction=in&limit=1')).body as { items: Json[] };
+    assert.equal(mails.items[0]?.['outcome'], 'command');
+    assert.equal((await ask('GET', '/api/v1/messages?refused=true')).status, 200);
+
+    for (const [path, status] of [
+      ['/api/v1/commands?limit=0', 400],
+      ['/api/v1/commands?limit=1&limit=2', 400],
+      ['/api/v1/commands?cursor=AAAA', 400],
+      ['/api/v1/commands?nonsense=1', 400],
+      ['/api/v1/threads?q=%00', 400],
+      ['/api/v1/commands/999999', 404],
+      ['/api/v1/commands/1;drop%20table%20commands', 404],
+      ['/api/v1/commands/99999999999999999999999', 404],
+      ['/api/v1/commands/%00', 404],
+      ['/api/v1/threads/..%2F..%2Fetc/commands', 404],
+      ['/api/v1/threads/%00/commands', 404],
+      ['/api/v1/threads/%ff/commands', 404],
+      ['/api/v1/containers/%27%20or%201=1/usage', 404],
+      ['/api/v1/containers/%00/usage', 404],
+      ['/api/v1/nothing', 404],
+      ['/%2e%2e/package.json', 404],
+    ] as const) {
+      assert.equal((await ask('GET', path)).status, status, path);
+    }
+    for (const [body, headers, status] of [
+      ['{}', { 'Content-Type': 'text/plain' }, 400],
+      ['[1]', { 'Content-Type': 'application/json' }, 400],
+      ['{"minutes":', { 'Content-Type': 'application/json' }, 400],
+      ['{"minutes":"1"}', { 'Content-Type': 'application/json' }, 400],
+      ['{"minutes":1,"more":1}', { 'Content-Type': 'application/json' }, 400],
+      [`"${'x'.repeat(20_000)}"`, { 'Content-Type': 'application/json' }, 413],
+    ] as const) {
+      const response = await fetch(`${base}/api/v1/containers/abc/extend`, {
+        method: 'POST',
+        body,
+        headers: { ...headers, Authorization: `Bearer ${admin}` },
+      });
+      assert.equal(response.status, status, body.slice(0, 40));
+      assert.equal(response.headers.get('content-type'), 'application/problem+json');
+    }
+  });
+
+  test('a page logs in with a token; its cookie changes nothing without the page, and goes with the token', async () => {
+    const { ask, base, admin, makeToken, stage } = open();
+    const temporary = await makeToken('temporary', 'admin');
+    const login = await ask('POST', '/api/v1/login', { token: null, body: { token: temporary } });
+    const setCookie = login.headers.get('set-cookie') ?? '';
+    assert.match(
+      setCookie,
+      /^threadbox_session=[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict; Max-Age=36000$/,
+    );
+    const Cookie = setCookie.split(';')[0] as string;
+    const csrf = (login.body as Json)['csrfToken'] as string;
+    const asPage = (headers: Record<string, string>) =>
+      ask('POST', '/api/v1/resume', { token: null, headers: { Cookie, ...headers } });
+    assert.equal(
+      ((await ask('GET', '/api/v1/session', { token: null, headers: { Cookie } })).body as Json)['name'],
+      'temporary',
+    );
+    assert.equal((await asPage({})).status, 403);
+    assert.equal((await asPage({ 'X-CSRF-Token': 'x'.repeat(43) })).status, 403);
+    assert.equal((await asPage({ 'X-CSRF-Token': csrf, Origin: 'https://evil.example' })).status, 403);
+    assert.equal((await asPage({ 'X-CSRF-Token': csrf, 'Sec-Fetch-Site': 'cross-site' })).status, 403);
+    assert.equal((await asPage({ 'X-CSRF-Token': csrf, Origin: base })).status, 200);
+    const fromElsewhere = { 'Sec-Fetch-Site': 'cross-site' };
+    assert.equal(
+      (
+        await ask('POST', '/api/v1/login', {
+          token: null,
+          body: { token: temporary },
+          headers: fromElsewhere,
+        })
+      ).status,
+      403,
+    );
+    await revokeToken(stage.bot.app.db, 'Temporary');
+    assert.equal((await asPage({ 'X-CSRF-Token': csrf })).status, 401);
+    assert.equal((await ask('GET', '/api/v1/session', { token: temporary })).status, 401);
+    const second = await ask('POST', '/api/v1/login', { token: null, body: { token: admin } });
+    const own = { Cookie: (second.headers.get('set-cookie') ?? '').split(';')[0] as string };
+    const ownCsrf = (second.body as Json)['csrfToken'] as string;
+    assert.equal(
+      (await ask('POST', '/api/v1/logout', { token: null, headers: { ...own, 'X-CSRF-Token': ownCsrf } }))
+        .status,
+      200,
+    );
+    assert.equal((await ask('GET', '/api/v1/session', { token: null, headers: own })).status, 401);
+  });
+
+  test('wrong tokens are slowed down, and the right one still is let in', async () => {
+    const { ask, admin } = open();
+    const wrong = `tbx_1_${'A'.repeat(43)}`;
+    for (const token of ['', 'x', wrong, `${admin}x`, admin.replace(/^tbx_\d+/, 'tbx_99')]) {
+      assert.ok([401, 429].includes((await ask('GET', '/api/v1/session', { token })).status), token);
+    }
+    const refused = await until(async () => {
+      const answer = await ask('GET', '/api/v1/session', { token: wrong });
+      return answer.status === 429 && answer;
+    });
+    assert.match(refused.headers.get('retry-after') ?? '', /^[1-9]$/);
+    assert.equal((await ask('GET', '/api/v1/session')).status, 200);
+  });
+}
