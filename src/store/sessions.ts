@@ -80,15 +80,17 @@ export async function openSession(
   });
 }
 
-/** Its container is used again: the removal that was under way, or the save that failed, is off for now. */
-export async function reopenSession(db: Db, id: number, now: Date): Promise<void> {
-  await db('container_sessions').where({ id, is_active: true }).update({
-    state: 'active',
-    end_reason: null,
-    last_activity_at: now,
-    warned_at: null,
-    check_at: now,
-  });
+/**
+ * Its container is used again: the removal that was under way, or the save that failed, is off for now.
+ *
+ * @returns false when it has ended meanwhile
+ */
+export async function reopenSession(db: Db, id: number, now: Date): Promise<boolean> {
+  const change = { state: 'active', end_reason: null, warned_at: null };
+  const changed = await db('container_sessions')
+    .where({ id, is_active: true })
+    .update({ ...change, last_activity_at: now, check_at: now });
+  return changed > 0;
 }
 
 /** What the next answer has to say besides, all of it. */
@@ -184,13 +186,6 @@ export async function markRemoving(
   }
   const change = { state: 'removing', end_reason: reason, drops_volume: dropsVolume };
   return (await session.update(change)) > 0;
-}
-
-/** Its container has gone; why was said before. */
-export async function endSession(db: Db, id: number, now: Date): Promise<void> {
-  await db('container_sessions')
-    .where({ id, is_active: true })
-    .update({ is_active: false, state: 'ended', ended_at: now });
 }
 
 /**

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import type { Db } from '../../src/store/database.ts';
+import { endSession } from '../../src/store/end-session.ts';
 import * as expiring from '../../src/store/expiring-saves.ts';
 import { addRepository, listRepositories } from '../../src/store/repositories.ts';
 import * as saves from '../../src/store/saved-states.ts';
@@ -101,7 +102,7 @@ test('the work of a thread with a session neither expires nor loses its volume',
   await saves.retireSave(db, id, { expiresAt: later(-60), volumeName: 'v', endReason: 'idle' });
   assert.deepEqual(await expiring.savesWithVolumes(db, { limit: 5 }), []);
   assert.deepEqual(await expiring.savesToAnnounce(db, NOON, { limit: 5, skip: 0 }), []);
-  await sessions.endSession(db, session.id, NOON);
+  await endSession(db, session.id, NOON);
   assert.equal((await expiring.savesWithVolumes(db, { limit: 5 })).length, 1);
   assert.equal((await expiring.savesToAnnounce(db, NOON, { limit: 5, skip: 0 })).length, 1);
 });

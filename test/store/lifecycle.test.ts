@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { lastCommands, listOpenCommands, planSwap, queueCommand } from '../../src/store/commands.ts';
 import type { Db } from '../../src/store/database.ts';
+import { endRemoving, endSession } from '../../src/store/end-session.ts';
 import * as expiring from '../../src/store/expiring-saves.ts';
 import { addRepository, listRepositories, setRepository } from '../../src/store/repositories.ts';
 import * as saves from '../../src/store/saved-states.ts';
@@ -71,6 +72,29 @@ test('a session is due when its time to be looked at has come, unless a command 
   assert.equal((await sessions.sessionOfThread(db, owned.threadId))?.isBusy, true);
 });
 
+test('of two who finish one removal one does it, and nobody uses the session meanwhile', async () => {
+  const { id } = await open(await ownedThread());
+  let removals = 0;
+  const begun = Promise.withResolvers<void>();
+  const gone = Promise.withResolvers<void>();
+  const remove = () => {
+    removals += 1;
+    begun.resolve();
+    return gone.promise;
+  };
+  const end = () => endRemoving(db, id, { now: () => NOON, remove });
+  assert.equal(await end(), false, 'it is in use');
+  await sessions.markRemoving(db, id, { reason: 'idle' });
+  const first = end();
+  await begun.promise;
+  const [second, reopened] = [end(), sessions.reopenSession(db, id, NOON)];
+  gone.resolve();
+  assert.deepEqual(await Promise.all([first, second, reopened]), [true, false, false]);
+  assert.equal(removals, 1);
+  const [row] = await db('container_sessions').where({ id });
+  assert.deepEqual([row.state, row.is_active], ['ended', false]);
+});
+
 test('a command that ends sets the idle time back, and what its answer told is told', async () => {
   const owned = await ownedThread();
   const { id } = await open(owned);
@@ -116,7 +140,7 @@ test('an extend that comes while the removal is being prepared wins', async () =
   const failure = { error: 'its container is gone', retryAt: later(50), isStopped: true };
   assert.equal(await sessions.markSaveFailed(db, seen.id, failure), false);
   assert.equal(await sessions.extendSession(db, seen.id, later(44), null), false);
-  await sessions.endSession(db, seen.id, later(130));
+  await endSession(db, seen.id, later(130));
   assert.equal(await sessions.activeSession(db, owned.threadId), null);
 });
 
