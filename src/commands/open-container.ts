@@ -248,8 +248,8 @@ async function sessionOf(
   container: Container,
 ): Promise<Session> {
   const known = await activeSession(db, threadId);
-  if (known?.containerId === container.id) {
-    if (known.state !== 'active') await reopenSession(db, known.id, now());
+  const isKnown = known?.containerId === container.id;
+  if (isKnown && (known.state === 'active' || (await reopenSession(db, known.id, now())))) {
     return { ...known, state: 'active' };
   }
   const session = await openSession(

@@ -28,7 +28,8 @@ export async function cleanSave(parts: CleanParts, saved: SavedState): Promise<v
   if (volumeName !== null) {
     const session = await activeSession(db, threadId);
     const isRemoving = session?.state === 'removing';
-    if (isRemoving) await finishRemoval(parts, session);
+    // Somebody else is at it: the next sweep looks at it anew.
+    if (isRemoving && !(await finishRemoval(parts, session))) return;
     // The volume of any other session is its own, whatever was noted of it before.
     if (!session || isRemoving) {
       // A crash may have left one that nobody knows of: with it there, the volume stays.

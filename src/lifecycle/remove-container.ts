@@ -67,7 +67,7 @@ export async function saveAndRemove(
 async function remove(parts: LifecycleParts, session: DueSession, reason: string): Promise<void> {
   const { events, log, now } = parts;
   const { threadId, containerId, containerName } = session;
-  await finishRemoval(parts, session);
+  if (!(await finishRemoval(parts, session))) return;
   await writeContainerState(parts, threadId);
   const minutes = idleMinutes(session, now());
   log.info({ thread: threadId, container: containerName, reason, idleMinutes: minutes }, 'container removed');

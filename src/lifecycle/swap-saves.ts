@@ -149,7 +149,7 @@ async function recordSwap(
 }
 
 async function removeNow(parts: LifecycleParts, session: DueSession): Promise<void> {
-  await finishRemoval(parts, session);
+  if (!(await finishRemoval(parts, session))) return;
   const { threadId, containerId } = session;
   parts.events.tell('container:cleaned', { threadId, containerId, idleMinutes: 0 });
 }

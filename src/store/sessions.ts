@@ -73,16 +73,18 @@ export async function openSession(
   });
 }
 
-/** Its container is used again: the removal that was under way, or the save that failed, is off for now. */
-export async function reopenSession(db: Db, id: number, now: Date): Promise<void> {
-  await db('container_sessions').where({ id }).whereIn('state', statesBefore('active')).update({
-    state: 'active',
-    end_reason: null,
-    last_activity_at: now,
-    warned_at: null,
-    removal_asked_at: null,
-    check_at: now,
-  });
+/**
+ * Its container is used again: the removal that was under way, or the save that failed, is off for now.
+ *
+ * @returns false when it has ended meanwhile
+ */
+export async function reopenSession(db: Db, id: number, now: Date): Promise<boolean> {
+  const change = { state: 'active', end_reason: null, warned_at: null, removal_asked_at: null };
+  const changed = await db('container_sessions')
+    .where({ id })
+    .whereIn('state', statesBefore('active'))
+    .update({ ...change, last_activity_at: now, check_at: now });
+  return changed > 0;
 }
 
 /** What the next answer has to say besides, all of it. */

@@ -5,7 +5,7 @@ import type { Db } from '../../src/store/database.ts';
 import * as expiring from '../../src/store/expiring-saves.ts';
 import { addRepository, listRepositories, setRepository } from '../../src/store/repositories.ts';
 import * as saves from '../../src/store/saved-states.ts';
-import { endSession } from '../../src/store/session-ends.ts';
+import { endRemoving, endSession } from '../../src/store/session-ends.ts';
 import { NEXT_STATES } from '../../src/store/session-states.ts';
 import * as sessions from '../../src/store/sessions.ts';
 import { ensureThread, storedThread } from '../../src/store/threads.ts';
@@ -71,6 +71,29 @@ test('a session is due when its time to be looked at has come, unless a command 
   await commandOf(owned);
   assert.deepEqual(await sessions.dueSessions(db, later(40), 10), []);
   assert.equal((await sessions.sessionOfThread(db, owned.threadId))?.isBusy, true);
+});
+
+test('of two who finish one removal one does it, and nobody uses the session meanwhile', async () => {
+  const { id } = await open(await ownedThread());
+  let removals = 0;
+  const begun = Promise.withResolvers<void>();
+  const gone = Promise.withResolvers<void>();
+  const remove = () => {
+    removals += 1;
+    begun.resolve();
+    return gone.promise;
+  };
+  const end = () => endRemoving(db, id, { now: () => NOON, remove });
+  assert.equal(await end(), false, 'it is in use');
+  await sessions.markRemoving(db, id, { reason: 'idle' });
+  const first = end();
+  await begun.promise;
+  const [second, reopened] = [end(), sessions.reopenSession(db, id, NOON)];
+  gone.resolve();
+  assert.deepEqual(await Promise.all([first, second, reopened]), [true, false, false]);
+  assert.equal(removals, 1);
+  const [row] = await db('container_sessions').where({ id });
+  assert.deepEqual([row.state, row.is_active], ['ended', false]);
 });
 
 test('a command that ends sets the idle time back, and what its answer told is told', async () => {
