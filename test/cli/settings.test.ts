@@ -64,6 +64,15 @@ test('what comes back after a removal is set, and the rest stays as it is', asyn
   assert.match(set.out, /idle timeout 0\.5 min, restore uncommitted, network internet, branch \(default\)/);
 });
 
+test('a repository can be left without a network; what runs already is said to keep it', async () => {
+  const set = await run('repo', 'set', 'away', '--network', 'none');
+  assert.match(
+    set.out,
+    /network none, .*\nContainers that are there keep the network they have until they are removed\.\n$/,
+  );
+  assert.match((await run('repo', 'list')).out, /^away .* none +\d{4}-/m);
+});
+
 test('a branch is looked for before it is set', async () => {
   const typo = await run('repo', 'set', 'critical-project', '--branch', 'mian');
   assert.equal(typo.code, 1);
