@@ -251,7 +251,7 @@ function startGuard(
   on: Pick<GuardSettings, 'docker' | 'instance' | 'imageReady'>,
   closers: Closers,
 ): NetworkGuard | null {
-  const { guardsNetwork, guardImage: image, containerDns } = config;
+  const { guardsNetwork, guardImage: image, containerDns, containerMayReach: mayReach } = config;
   if (!guardsNetwork) {
     log.warn(
       'CONTAINER_NETWORK_GUARD=off: commands reach this machine, its networks and cloud metadata. See docs/security.md',
@@ -260,7 +260,7 @@ function startGuard(
   }
   const nameservers = containerDns.length > 0 ? containerDns : null;
   const lookAgainMs = overrides?.guardLookAgainMs;
-  const guard = new NetworkGuard({ ...on, image, nameservers, log, lookAgainMs });
+  const guard = new NetworkGuard({ ...on, image, nameservers, mayReach, log, lookAgainMs });
   guard.begin();
   closers.add('the network guard', () => guard.close());
   return guard;

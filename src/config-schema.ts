@@ -22,6 +22,9 @@ const authservIds = listOf(
   'names as in mx.google.com, or *.example.com',
 );
 
+const byte = '(?:25[0-5]|2[0-4]\\d|1?\\d?\\d)';
+const ipv4 = `${byte}(?:\\.${byte}){3}`;
+
 /** Each setting as it is written, and what becomes of it. */
 export const schema = z.object({
   IMAP_URL: mailServer('imap'),
@@ -72,7 +75,11 @@ export const schema = z.object({
     .regex(/^[a-z0-9][\w./:@-]*$/i, 'expected the name of an image, e.g. node:24-bookworm')
     .default(DEFAULT_IMAGE),
   CONTAINER_NETWORK_GUARD: z.enum(['on', 'off'], 'expected on or off').default('on'),
-  CONTAINER_DNS: listOf(/^\d{1,3}(\.\d{1,3}){3}$/, 'IPv4 addresses of name servers'),
+  CONTAINER_DNS: listOf(new RegExp(`^${ipv4}$`), 'IPv4 addresses of name servers'),
+  CONTAINER_MAY_REACH: listOf(
+    new RegExp(`^${ipv4}(/(3[0-2]|[12]?\\d))?:[1-9]\\d{0,4}$`),
+    'IPv4 addresses and TCP ports, e.g. 10.1.2.3:4873 or 10.1.2.0/24:443',
+  ),
   GUARD_IMAGE: z
     .string()
     .regex(/^[a-z0-9][\w./:@-]*$/i, 'expected the name of an image that has iptables')

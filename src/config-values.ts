@@ -49,6 +49,8 @@ export type Config = {
   containerImage: string;
   /** Whether containers are kept from the host and its networks. */
   guardsNetwork: boolean;
+  /** What they reach all the same: `10.1.2.3:4873`, `10.1.2.0/24:443`. */
+  containerMayReach: string[];
   /** Whom containers ask for names, instead of whom the engine's host asks. */
   containerDns: string[];
   /** What a helper container that changes the firewall of the engine's host runs of. */
@@ -143,6 +145,7 @@ export function configOf(values: z.infer<typeof schema>): Omit<Config, 'oauth'> 
     dataDir: values.DATA_DIR,
     containerImage: values.CONTAINER_IMAGE,
     guardsNetwork: values.CONTAINER_NETWORK_GUARD === 'on',
+    containerMayReach: values.CONTAINER_MAY_REACH,
     containerDns: values.CONTAINER_DNS,
     guardImage: values.GUARD_IMAGE ?? values.CONTAINER_IMAGE,
     containerIdleTimeoutMs: values.CONTAINER_IDLE_TIMEOUT_MS,

@@ -269,3 +269,29 @@ test('where the API listens is host and port, or off', () => {
     assert.match(faultsOf({ HTTP_LISTEN: odd })[0] ?? '', /^HTTP_LISTEN: expected host:port, .*or off/, odd);
   }
 });
+
+test('what containers may reach is read as addresses with ports, and nothing else is taken for it', () => {
+  const { containerMayReach, containerDns } = loadConfig({
+    CONTAINER_MAY_REACH: '10.1.2.3:4873, 10.1.2.0/24:443',
+    CONTAINER_DNS: '192.168.1.1',
+  }).config;
+  assert.deepEqual(
+    [containerMayReach, containerDns],
+    [['10.1.2.3:4873', '10.1.2.0/24:443'], ['192.168.1.1']],
+  );
+  for (const wrong of [
+    '10.1.2.3',
+    '10.1.2:80',
+    '10.1.2.256:80',
+    'registry:80',
+    '10.0.0.0/33:80',
+    '10.1.2.3.4:80',
+  ]) {
+    assert.match(
+      faultsOf({ CONTAINER_MAY_REACH: wrong })[0] ?? '',
+      /^CONTAINER_MAY_REACH: expected IPv4/,
+      wrong,
+    );
+  }
+  assert.match(faultsOf({ CONTAINER_DNS: '1.1.1.1.' })[0] ?? '', /^CONTAINER_DNS: expected IPv4/);
+});

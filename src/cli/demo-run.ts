@@ -47,6 +47,7 @@ async function demonstrate(
     LOG_LEVEL,
     CONTAINER_NETWORK_GUARD: environment['CONTAINER_NETWORK_GUARD'],
     GUARD_IMAGE: environment['GUARD_IMAGE'],
+    CONTAINER_MAY_REACH: environment['CONTAINER_MAY_REACH'],
     CONTAINER_DNS: environment['CONTAINER_DNS'],
     CONTAINER_CHECK_INTERVAL_MS: '500',
     HTTP_LISTEN: 'off',

@@ -1,17 +1,20 @@
+import type { Config } from '../config.ts';
 import { closedAddresses, wantsNetwork } from '../containers/closed-network.ts';
 import type { ExecutionResult } from '../containers/execution.ts';
 import { closedNote, noNetworkNote } from '../mail/network-note.ts';
 import type { Repository } from '../store/repositories.ts';
 import type { ContainerParts } from './open-container.ts';
 
-export type NetworkNoteParts = Pick<ContainerParts, 'guard' | 'log'>;
+export type NetworkNoteParts = Pick<ContainerParts, 'guard' | 'log'> & {
+  config: Pick<Config, 'containerMayReach'>;
+};
 
 /** So much of the end of the output is looked through. */
 const LOOKED_AT_BYTES = 16 << 10;
 
 /** What the answer to a command that failed has to say of what its container does not reach; told in the log as well. */
 export function networkNotes(
-  { guard, log }: NetworkNoteParts,
+  { guard, config, log }: NetworkNoteParts,
   { name, network }: Repository,
   commandId: number,
   { exitCode, output }: ExecutionResult,
@@ -26,7 +29,7 @@ export function networkNotes(
     );
     return [noNetworkNote(name)];
   }
-  const addresses = guard ? closedAddresses(text) : [];
+  const addresses = guard ? closedAddresses(text, config.containerMayReach) : [];
   if (addresses.length === 0) return [];
   log.info(
     { command: commandId, repository: name, addresses },

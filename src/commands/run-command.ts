@@ -21,7 +21,7 @@ import { watchLong, type WatchParts } from './watch-long.ts';
 export type CommandParts = ExecuteParts &
   TellParts &
   WatchParts & {
-    config: Pick<Config, 'allowedSenders'>;
+    config: Pick<Config, 'allowedSenders' | 'containerMayReach'>;
     /** Does what a control word asks of the thread's container, and answers it. */
     runControl: (command: Command, repository: Repository) => Promise<void>;
     /** Answers one that could not be done. */

@@ -30,6 +30,8 @@ export type Guarded = {
   bridge: string;
   /** As resolv.conf has them: reached on port 53, wherever they are, since Docker asks them from within the container. */
   nameservers: readonly string[];
+  /** What is left open by TCP: `10.1.2.3:4873`, `10.1.2.0/24:443`. */
+  open: readonly string[];
 };
 
 /** A chain's rules as `iptables -S` prints them, without `-A` and its name. */
@@ -72,7 +74,7 @@ export function guardRemoval(bridge: string, listed: string): string | null {
   return jumps.length + chains.length === 0 ? null : restoreText([...jumps, ...dropChains(chains)]);
 }
 
-function chainsOf({ bridge, nameservers }: Guarded, family: Family): Chain[] {
+function chainsOf({ bridge, nameservers, open }: Guarded, family: Family): Chain[] {
   const refuse = [
     // Unlike the other kind of answer, of these there may be any number in a second.
     '-p tcp -j REJECT --reject-with tcp-reset',
@@ -87,10 +89,15 @@ function chainsOf({ bridge, nameservers }: Guarded, family: Family): Chain[] {
     .flatMap((address) =>
       ['udp', 'tcp'].map((protocol) => `-d ${address}/32 -p ${protocol} -m ${protocol} --dport 53 -j RETURN`),
     );
-  const toHost = named(bridge, 'in', [...asksNames, refused]);
+  const mayReach = [...new Set(open)].toSorted().map((one) => {
+    const [address = '', port] = one.split(':');
+    return `-d ${address} -p tcp -m tcp --dport ${port} -j RETURN`;
+  });
+  const toHost = named(bridge, 'in', [...asksNames, ...mayReach, refused]);
   const toOthers = named(bridge, 'fw', [
     ...asksNames,
     `-o ${bridge} ${refused}`,
+    ...mayReach,
     ...CLOSED_NETWORKS.map((network) => `-d ${network} ${refused}`),
   ]);
   return [no, toHost, toOthers];

@@ -17,6 +17,8 @@ export type GuardSettings = {
   imageReady: () => Promise<void>;
   /** Whom containers ask for names; null: whom the engine's host asks. */
   nameservers: readonly string[] | null;
+  /** What is left open: `10.1.2.3:4873`, `10.1.2.0/24:443`. */
+  mayReach: readonly string[];
   log: Log;
   /** Tests alone set this. */
   lookAgainMs?: number | undefined;
@@ -146,7 +148,8 @@ export class NetworkGuard {
   /** @returns whether anything had to be changed */
   async #put(host: GuardHost): Promise<boolean> {
     const nameservers = this.#settings.nameservers ?? (await host.nameservers());
-    const guarded = { bridge: bridgeName(this.#settings.instance), nameservers };
+    const { instance, mayReach: open } = this.#settings;
+    const guarded = { bridge: bridgeName(instance), nameservers, open };
     for (let tries = 1; ; tries += 1) {
       const found = await host.look();
       const change: Tables = {

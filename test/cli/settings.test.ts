@@ -108,6 +108,15 @@ test('limits of a repository are read, or it is said what was expected', () => {
   }
 });
 
+test('a repository can be left without a network; what runs already is said to keep it', async () => {
+  const set = await run('repo', 'set', 'away', '--network', 'none');
+  assert.match(
+    set.out,
+    /network none, .*\nContainers that are there keep the network they have until they are removed\.\n$/,
+  );
+  assert.match((await run('repo', 'list')).out, /^away .* none +\(default\)/m);
+});
+
 test('a branch is looked for before it is set', async () => {
   const typo = await run('repo', 'set', 'critical-project', '--branch', 'mian');
   assert.equal(typo.code, 1);

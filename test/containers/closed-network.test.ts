@@ -13,19 +13,24 @@ for (const [line, expected] of [
   ['Error: connect ECONNREFUSED 127.0.0.1:3000', []],
   ['connect to 0.0.0.0 port 80: Connection refused', []],
   ['curl: (7) Failed to connect to 93.184.216.34 port 81: Connection refused', []],
+  ['Error: connect ECONNREFUSED 10.4.5.6:443', []],
+  ['Error: connect ECONNREFUSED 10.5.5.5:4873', []],
   ['listening on 10.0.0.5:80', []],
   ['version 10.0.0.5.1 refused', []],
   ['Connection refused', []],
   [`${'x'.repeat(2_000)} 10.0.0.5 Connection refused`, []],
 ] as const) {
   test(`addresses out of reach in: ${line.slice(-90)}`, () => {
-    assert.deepEqual(closedAddresses(`first\n${line}\nlast\n`), expected);
+    assert.deepEqual(
+      closedAddresses(`first\n${line}\nlast\n`, ['10.4.0.0/16:443', '10.5.5.5:4873']),
+      expected,
+    );
   });
 }
 
 test('each is told once, and no more than three', () => {
   const output = ['1', '1', '2', '3', '4'].map((last) => `10.0.0.${last}: Connection refused`).join('\n');
-  assert.deepEqual(closedAddresses(output), ['10.0.0.1', '10.0.0.2', '10.0.0.3']);
+  assert.deepEqual(closedAddresses(output, []), ['10.0.0.1', '10.0.0.2', '10.0.0.3']);
 });
 
 for (const [line, expected] of [

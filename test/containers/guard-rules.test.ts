@@ -4,7 +4,7 @@ import { isBridgeHere } from '../../src/containers/guard-host.ts';
 import { guardChange, guardRemoval, nameserversOf, type Family } from '../../src/containers/guard-rules.ts';
 
 const bridge = 'tb-0123456789';
-const guarded = { bridge, nameservers: ['10.0.0.53'] };
+const guarded = { bridge, nameservers: ['10.0.0.53'], open: ['10.9.9.9:4873', '10.8.0.0/16:443'] };
 const DOCKER = `-P INPUT ACCEPT
 -P FORWARD DROP
 -N DOCKER-USER
@@ -77,6 +77,10 @@ describe('the rules of the network guard', () => {
     ['10.0.0.53', 53, 'ACCEPT'],
     ['10.0.0.53', 80, 'refused'],
     ['10.0.0.54', 53, 'refused'],
+    ['10.9.9.9', 4873, 'ACCEPT'],
+    ['10.9.9.9', 80, 'refused'],
+    ['10.8.7.6', 443, 'ACCEPT'],
+    ['10.7.7.6', 443, 'refused'],
     ['169.254.169.254', 80, 'refused'],
     ['100.100.100.200', 80, 'refused'],
     ['168.63.129.16', 80, 'refused'],
@@ -109,6 +113,10 @@ describe('the rules of the network guard', () => {
     assert.equal(fate(put(), 'INPUT', { to: '10.0.0.53', port: 53 }), 'goes on');
   });
 
+  it('another container is refused even where its network is open', () => {
+    assert.equal(fate(put(), 'FORWARD', { to: '10.8.7.6', port: 443, out: bridge }), 'refused');
+  });
+
   it('of IPv6 nothing goes through', () => {
     const listed = put('-P INPUT ACCEPT\n-P FORWARD ACCEPT\n', 'ipv6');
     assert.equal(fate(listed, 'FORWARD', { to: 'fd00:ec2::254', out: 'eth0' }), 'refused');
@@ -116,7 +124,10 @@ describe('the rules of the network guard', () => {
   });
 
   it('a name server of this machine alone is none for the containers', () => {
-    const listed = put(DOCKER, 'ipv4', { bridge, nameservers: ['127.0.0.53', '::1', 'fd00::53', '0.0.0.0'] });
+    const listed = put(DOCKER, 'ipv4', {
+      ...guarded,
+      nameservers: ['127.0.0.53', '::1', 'fd00::53', '0.0.0.0'],
+    });
     assert.doesNotMatch(listed, /--dport 53/);
   });
 });
@@ -152,13 +163,13 @@ describe('putting it in place', () => {
   }
 
   it('another name server replaces the rules, and leaves none of the old', () => {
-    const listed = put(put(), 'ipv4', { bridge, nameservers: ['192.168.1.1'] });
+    const listed = put(put(), 'ipv4', { ...guarded, nameservers: ['192.168.1.1'] });
     assert.doesNotMatch(listed, /10\.0\.0\.53/);
     assert.equal(fate(listed, 'FORWARD', { to: '192.168.1.1', port: 53, out: 'eth0' }), 'ACCEPT');
   });
 
   it('goes together with that of another installation', () => {
-    const other = { bridge: 'tb-abcdefabcd', nameservers: [] };
+    const other = { bridge: 'tb-abcdefabcd', nameservers: [], open: [] };
     const both = put(put(), 'ipv4', other);
     assert.equal(guardChange(guarded, 'ipv4', both), null);
     assert.equal(guardChange(other, 'ipv4', both), null);

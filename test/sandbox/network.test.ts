@@ -27,7 +27,10 @@ before(async () => {
   server = createServer((socket) => socket.on('error', () => {}).end('host\n')).listen(0, '::');
   await once(server, 'listening');
   closers.push(async () => server.close());
-  stage = await openStage({ CONTAINER_DNS: FAR.nameserver }, { guardLookAgainMs: 200 });
+  stage = await openStage(
+    { CONTAINER_DNS: FAR.nameserver, CONTAINER_MAY_REACH: `${FAR.open}:80` },
+    { guardLookAgainMs: 200 },
+  );
   closers.push(() => stage.close());
   const { installation } = stage.bot.app;
   bridge = bridgeName(installation);
@@ -57,6 +60,11 @@ const table = async (program = 'iptables'): Promise<string> => (await run(progra
 test('the internet is reached, and names are asked for', async () => {
   assert.equal(await reach(FAR.public, 80), 'far\n');
   assert.equal(await reach('shop.example', 80), 'far\n');
+});
+
+test('so is what the operator has left open', async () => {
+  assert.equal(await reach(FAR.open, 80), 'far\n');
+  assert.match(await reach(FAR.open, 53), isRefused);
 });
 
 test('the host is not, at none of its addresses', async () => {

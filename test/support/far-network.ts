@@ -14,6 +14,7 @@ export const FAR = {
   /** Where clouds have the credentials of their machines. */
   metadata: '169.254.169.254',
   nameserver: '10.213.7.53',
+  open: '10.213.7.8',
 } as const;
 
 /** On the router's side of the wire. */
