@@ -34,7 +34,7 @@ let lastUid = 0;
 const now = (): Date => new Date(Date.now() + aheadMs);
 before(async () => {
   database = await startPrivateDatabase();
-  const { db, url } = database;
+  const { db, url: databaseUrl } = database;
   const { config } = loadConfig({ ALLOWED_SENDERS: '*@example.com', ADMIN_ADDRESSES: ADMIN });
   intake = {
     db,
@@ -48,13 +48,9 @@ before(async () => {
       Promise.resolve({ kind: 'verified', how: 'not at all', signatureIds: [], hasLooseCc: false }),
     answerControl: () => Promise.reject(new Error('no control word is meant here')),
   };
-  await addRepository(db, {
-    name: 'web',
-    url: 'https://git.example.com/x.git',
-    branch: null,
-    threadBy: null,
-  });
-  const settings = { databaseUrl: url, readerUrl: null, showsBodies: false };
+  const url = 'https://git.example.com/x.git';
+  await addRepository(db, { name: 'web', url, branch: null, threadBy: null });
+  const settings = { databaseUrl, readerUrl: null, showsBodies: false };
   const reader = openReader({ db, settings, limits: SQL_LIMITS, limitMemory, now });
   startDesk = () => startQueryDesk({ ...intake, reader, isOurs: () => true, onAnswered: () => undefined });
   desks = [startDesk()];

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { connectDocker } from '../../src/containers/client.ts';
@@ -116,19 +115,6 @@ test('repositories are added, listed and removed, for people and for programs', 
   const typo = await run('repo', 'remove', 'smaple');
   assert.equal(typo.code, 1);
   assert.match(typo.err, /no repository is called smaple\. Did you mean sample\?/);
-});
-
-test('a directory without any commit can be a repository', async () => {
-  const empty = join(dir.path, 'empty.git');
-  await mkdir(empty);
-  execFileSync('git', ['init', '-q', '--bare', empty]);
-  const added = await threadbox(['repo', 'add', 'empty', './empty.git'], {
-    cwd: dir.path,
-    env: { DATA_DIR: dataDir() },
-  });
-  assert.equal(added.code, 0, added.err);
-  assert.match(added.out, /It has no commit yet/);
-  await run('repo', 'remove', 'empty');
 });
 
 test('users are let into single repositories, shut out and let in again; their roles are shown', async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { limitsOf } from '../../src/cli/repo-limits.ts';
@@ -115,6 +116,17 @@ test('a repository can be left without a network; what runs already is said to k
     /network none, .*\nContainers that are there keep the network they have until they are removed\.\n$/,
   );
   assert.match((await run('repo', 'list')).out, /^away .* none +\(default\)/m);
+});
+
+test('a directory without any commit can be a repository', async () => {
+  const empty = join(dir.path, 'empty.git');
+  await mkdir(empty);
+  execFileSync('git', ['init', '-q', '--bare', empty]);
+  const env = { DATABASE_URL: embedded.databaseUrl ?? '', DATA_DIR: join(dir.path, 'data') };
+  const added = await threadbox(['repo', 'add', 'empty', './empty.git'], { cwd: dir.path, env });
+  assert.equal(added.code, 0, added.err);
+  assert.match(added.out, /It has no commit yet/);
+  await run('repo', 'remove', 'empty');
 });
 
 test('a branch is looked for before it is set', async () => {
