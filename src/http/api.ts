@@ -84,7 +84,20 @@ async function handled(
     signal: AbortSignal.any([signal, context.req.raw.signal]),
     isStillLetIn: () => door.isStillLetIn(caller, headers),
   };
-  return route.handle(request);
+  const reply = await route.handle(request);
+  if (route.role === 'admin') note(parts, route, { by: caller.by, params, reply });
+  return reply;
+}
+
+/** Who has changed what, for the log: what was refused as well. */
+function note(
+  { log }: ApiParts,
+  { name }: Route,
+  { by, params, reply }: { by: string; params: Readonly<Record<string, string>>; reply: Reply },
+): void {
+  const problem = !(reply instanceof Response) && 'problem' in reply ? reply.problem : null;
+  const outcome = problem ? { refused: problem.name } : {};
+  log.info({ by, ...params, ...outcome }, `an operator has asked for ${name}`);
 }
 
 type Read = { value: Record<string, unknown> } | { problem: Problem };

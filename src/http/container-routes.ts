@@ -186,13 +186,9 @@ export const containerRoutes: readonly Route[] = [
       202: waiting,
     },
     refusals: { ...isAway, 409: 'Its work could not be saved: the container is kept' },
-    async handle({ parts: { operator, log }, params, caller: { by } }) {
+    async handle({ parts: { operator }, params }) {
       const done = await operator.cleanUp(params['containerId'] ?? '');
       if (done.kind === 'not-there') return { problem: NO_CONTAINER };
-      log.info(
-        { container: params['containerId'], by, outcome: done.kind },
-        'an operator has a container cleaned up',
-      );
       if (done.kind === 'kept') {
         const detail = `Its work could not be saved, so the container is stopped and kept: ${done.reason}. It is tried again by itself.`;
         return { problem: conflict('save-failed', detail) };

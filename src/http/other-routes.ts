@@ -87,9 +87,8 @@ export const otherRoutes: readonly Route[] = [
       reason: text(500).optional().describe('Told to whoever sends a command meanwhile'),
     }),
     answers: { 200: pauseState },
-    async handle({ parts: { db, activity, log }, body, caller: { by } }) {
+    async handle({ parts: { db, activity }, body }) {
       const pause = shownPause(await startPause(db, body.reason ?? ''));
-      log.info({ by, reason: pause.reason }, 'an operator has paused Threadbox');
       activity.tell('pause', pause);
       return { body: pause };
     },
@@ -103,11 +102,10 @@ export const otherRoutes: readonly Route[] = [
     answers: {
       200: z.strictObject({ wasPaused: z.boolean(), waitingCommands: count }),
     },
-    async handle({ parts: { db, activity, log }, caller: { by } }) {
+    async handle({ parts: { db, activity } }) {
       const ended = await endPause(db);
       const [row] = await db('commands').where({ state: 'queued' }).count<{ count: number }[]>('* as count');
       if (ended) {
-        log.info({ by }, 'an operator has ended the pause');
         activity.tell('pause', shownPause(null));
       }
       return { body: { wasPaused: ended !== null, waitingCommands: row?.count ?? 0 } };

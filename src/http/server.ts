@@ -101,7 +101,11 @@ export function startHttp({
     async close() {
       stopping.abort(new Error('the bot stops'));
       await address.catch(() => undefined);
-      if (!server.listening) return;
+      if (!server.listening) {
+        // It may be about to: the name of its host is looked up first.
+        server.once('listening', () => server.close());
+        return;
+      }
       const closed = once(server, 'close');
       server.close();
       server.closeIdleConnections();
@@ -118,6 +122,8 @@ async function listenFor(
   { host, port }: NonNullable<Config['http']>,
   { log, signal }: { log: Log; signal: AbortSignal },
 ): Promise<AddressInfo> {
+  // What it says while it is told to listen is told below, too.
+  server.on('error', (error) => log.debug({ err: error }, 'the server of the API has a fault'));
   const part = watchPart('the API', log, {
     up: 'listens',
     down: 'cannot listen; trying again until it can (HTTP_LISTEN sets another address, or off)',
@@ -130,7 +136,6 @@ async function listenFor(
     { signal, onFailure: (error) => part.isDown(error), pauses: { firstMs: 1_000, longestMs: 30_000 } },
   );
   part.isUp();
-  server.on('error', (error) => log.error({ err: error }, 'the server of the API has a fault'));
   const address = server.address() as AddressInfo;
   const shown = address.address.includes(':') ? `[${address.address}]` : address.address;
   log.info(`the API and the Container Monitor are at http://${shown}:${address.port}/`);

@@ -183,8 +183,8 @@ async function cancelAsSeen(
   command: Command,
   by: string,
 ): Promise<Cancelled | 'outdated'> {
-  const { db, cancellations, log } = parts;
-  const { id, state, threadId } = command;
+  const { db, cancellations } = parts;
+  const { id, state } = command;
   if (state !== 'queued' && state !== 'running') return { kind: 'ended', state };
   if (command.control) return { kind: 'control' };
   if (state === 'running') {
@@ -200,6 +200,5 @@ async function cancelAsSeen(
     }
   }
   cancellations.request(id);
-  log.info({ thread: threadId, command: id, by }, 'an operator has cancelled a command');
   return { kind: state === 'running' ? 'cancelling' : 'cancelled' };
 }

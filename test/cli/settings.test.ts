@@ -235,3 +235,25 @@ async function insertSaves(): Promise<void> {
       where t.id = s.thread_id;
   `);
 }
+
+test('a token is shown once, listed without its secret, and revoked by its name', async () => {
+  const made = await run('token', 'create', 'grafana', '--role', 'read');
+  assert.match(made.out, /^tbx_\d+_[\w-]{43}\n$/);
+  assert.match(made.err, /^Made the token grafana, with the role read\. It is shown this once\.\n/);
+  const again = await run('token', 'create', 'Grafana', '--role', 'admin');
+  assert.equal(again.code, 1);
+  assert.match(
+    again.err,
+    /There is a token Grafana already\. Take another name, or: threadbox token revoke Grafana/,
+  );
+  const { out } = await run('token', 'list');
+  assert.match(out, /^NAME +ROLE +SINCE +LAST USED\ngrafana +read +\d{4}-\d\d-\d\d +never\n$/);
+  const [{ hash }] = (await db('api_tokens').select('hash')) as [{ hash: Buffer }];
+  assert.ok(!made.out.includes(hash.toString('base64url')));
+  assert.match((await run('token', 'revoke', 'grafanna')).err, /Did you mean grafana\?/);
+  assert.equal(
+    (await run('token', 'revoke', 'grafana')).out,
+    'Revoked grafana. Whoever has it is let in no longer.\n',
+  );
+  assert.match((await run('token', 'list')).out, /^There is no token yet/);
+});

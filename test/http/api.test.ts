@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { sendToBot } from '../../src/cli/write-to-bot.ts';
 import { isMedia } from '../../src/http/openapi.ts';
+import { askRemoval } from '../../src/store/session-ends.ts';
 import { openStage, type Stage } from '../lifecycle/stage.ts';
 import { ALICE } from '../support/app.ts';
 import { until } from '../support/until.ts';
@@ -224,6 +225,15 @@ test('events come as they happen, and from where one has left off', async () => 
   const stale = await watch(client.reader, 'of-another-start-7');
   assert.equal((await until(() => heard[0])).event, 'snapshot');
   stale();
+});
+
+test('a cleanup that was written down and never done, as by a killed bot, is done by the next sweep', async () => {
+  const { id } = (await stage.session(threadOf('events'))) as { id: number };
+  await askRemoval(stage.bot.app.db, id, stage.now());
+  await stage.sweep();
+  assert.equal((await stage.session(threadOf('events')))?.end_reason, 'stopped');
+  const asked = stage.bot.lines.filter(({ msg }) => msg === 'an operator has asked for cleanUpContainer');
+  assert.ok(asked.some((line) => line['by'] === 'boss' && typeof line['containerId'] === 'string'));
 });
 
 test('pause and resume hold back commands, and may be said twice', async () => {
