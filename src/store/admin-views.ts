@@ -16,7 +16,7 @@ const VIEWS: readonly View[] = [
     columns:
       'id, container_id, container_name, volume_name, image, thread_id, user_id, repository_id, is_active, state, ' +
       'last_activity_at, last_command_at, created_at, warned_at, keep_until, check_at, ended_at, end_reason, is_saved, ' +
-      'save_failures, save_error, notes',
+      'save_failures, save_error, removal_asked_at, notes',
   },
   {
     name: 'users',
@@ -25,14 +25,17 @@ const VIEWS: readonly View[] = [
   { name: 'user_repositories', columns: 'user_id, repository_id, created_at' },
   {
     name: 'repositories',
-    columns: `id, name, ${PLAIN_URL}, branch, thread_by, idle_timeout_ms, restore, created_at, removed_at`,
+    columns:
+      `id, name, ${PLAIN_URL}, branch, thread_by, idle_timeout_ms, restore, network, command_timeout_ms, ` +
+      'memory_bytes, cpus, background_processes, created_at, removed_at',
   },
   { name: 'threads', columns: 'id, user_id, repository_id, label, created_at' },
   {
     name: 'commands',
     columns:
       'id, thread_id, message_id, container_session_id, script, control, state, attempt, exit_code, error, branch, ' +
-      'output_bytes, duration_ms, has_files, builtin, created_at, started_at, ended_at, cancel_requested_at',
+      'output_bytes, duration_ms, has_files, builtin, timeout_ms, created_at, started_at, ended_at, ' +
+      'cancel_requested_at, cancelled_by',
   },
   {
     name: 'messages',
@@ -61,6 +64,7 @@ const VIEWS: readonly View[] = [
       'id, via, asked_by, conversation_id, message_id, name, query, parameters, state, outcome, error, row_count, ' +
       'duration_ms, asked_at, ended_at',
   },
+  { name: 'api_tokens', columns: 'id, name, role, created_at, last_used_at, revoked_at' },
   { name: 'saved_queries', columns: 'name, query, saved_by, saved_at' },
 ];
 
