@@ -99,7 +99,7 @@ test('repositories are added, listed and removed, for people and for programs', 
 
   await run('repo', 'add', 'private', 'https://me:geheim@127.0.0.1/private.git', '--no-check');
   const listed = await run('repo', 'list');
-  assert.match(listed.out, /^NAME +URL +BRANCH +THREAD BY +IDLE TIMEOUT +RESTORE +NETWORK +SINCE\n/);
+  assert.match(listed.out, /^NAME +URL +BRANCH +LIMITS +NETWORK +THREAD BY +IDLE TIMEOUT +RESTORE +SINCE\n/);
   assert.match(listed.out, /^private +https:\/\/127\.0\.0\.1\/private\.git +\(default\)/m);
   const records = JSON.parse((await run('repo', 'list', '--json')).out) as { name: string; url: string }[];
   assert.deepEqual(

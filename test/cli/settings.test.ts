@@ -8,6 +8,7 @@ import { limitsOf } from '../../src/cli/repo-limits.ts';
 import { startEmbedded, type Embedded } from '../../src/embedded/embedded.ts';
 import { createLog } from '../../src/log.ts';
 import { migrate, openDatabase, type Db } from '../../src/store/database.ts';
+import type { Repository } from '../../src/store/repositories.ts';
 import { startGitUpstream, type GitUpstream } from '../support/git-upstream.ts';
 import { privateDir, threadbox, type Finished } from './threadbox.ts';
 
@@ -51,7 +52,7 @@ test('the idle timeout of a repository is set, shown and unset', async () => {
   );
   assert.match(
     (await run('repo', 'list')).out,
-    /^critical-project .*\(default\) +180 min +commit +internet +\d{4}-/m,
+    /^critical-project .* internet +\(default\) +180 min +commit +\d{4}-/m,
   );
   const { out } = await run('repo', 'set', 'critical-project', '--timeout', 'default', '--json');
   const record = JSON.parse(out) as { name: string; idleTimeoutMs: number | null };
@@ -72,16 +73,13 @@ test('what the commands of a repository may use is set, shown and unset', async 
   assert.match(set.out, /\nIts commands: 2 h 30 min, 4 GB, 1\.5 CPUs, background: end\.\n/, set.err);
   assert.match(set.out, /\nMemory and CPUs are those of a thread's next container; one that is there keeps/);
   assert.match((await run('repo', 'list')).out, /^critical-project .* 2 h 30 min, 4 GB, 1\.5 CPUs, backg/m);
-  const usual = ['--command-timeout', 'default', '--cpus', 'default', '--background', 'default', '--json'];
-  const record = JSON.parse((await run('repo', 'set', 'critical-project', ...usual)).out) as object;
-  assert.ok(
-    Object.entries({
-      commandTimeoutMs: null,
-      memoryBytes: null,
-      cpus: null,
-      backgroundProcesses: null,
-    }).every(([name, value]) => (record as Record<string, unknown>)[name] === value),
-  );
+  const usual = ['--command-timeout', '--memory', '--cpus', '--background'].flatMap((one) => [
+    one,
+    'default',
+  ]);
+  const { out } = await run('repo', 'set', 'critical-project', ...usual, '--json');
+  const { commandTimeoutMs, memoryBytes, cpus, backgroundProcesses } = JSON.parse(out) as Repository;
+  assert.deepEqual([commandTimeoutMs, memoryBytes, cpus, backgroundProcesses], [null, null, null, null]);
 });
 
 test('limits of a repository are read, or it is said what was expected', () => {
