@@ -13,7 +13,7 @@ let one: Workspace;
 
 before(async () => {
   rig = await startSaveRig(scope, { url: await richUpstream(scope) });
-  one = await rig.open();
+  one = await rig.open({ isWritable: true });
 });
 after(async () => {
   for (const close of closers) await close();

@@ -16,11 +16,7 @@ before(async () => {
   ({ db } = database);
 });
 after(() => database.close());
-beforeEach(() =>
-  db.raw(
-    'truncate user_repositories, outbox, saved_states, commands, container_sessions, messages, mailboxes, threads, repositories, users restart identity',
-  ),
-);
+beforeEach(() => db.raw('truncate users, repositories, mailboxes, messages restart identity cascade'));
 
 const mail = (uid: number, raw = `mail ${uid}`): messages.IncomingMessage => ({
   uid,

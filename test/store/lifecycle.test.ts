@@ -20,11 +20,7 @@ before(async () => {
   ({ db } = database);
 });
 after(() => database.close());
-beforeEach(() =>
-  db.raw(
-    'truncate user_repositories, outbox, saved_states, command_outputs, commands, container_sessions, messages, threads, repositories, users',
-  ),
-);
+beforeEach(() => db.raw('truncate users, repositories, mailboxes, messages cascade'));
 
 const NOON = new Date('2026-11-22T12:00:00Z');
 const later = (minutes: number): Date => new Date(NOON.getTime() + minutes * 60_000);
