@@ -8,6 +8,7 @@ import { toldUntil } from './0007-told-until.ts';
 import { recipients } from './0008-recipients.ts';
 import { network } from './0009-network.ts';
 import { limits } from './0010-limits.ts';
+import { secrets } from './0015-secrets.ts';
 import type { Migration } from './migration.ts';
 
 /**
@@ -25,4 +26,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0008-recipients': recipients,
   '0009-network': network,
   '0010-limits': limits,
+  '0015-secrets': secrets,
 };

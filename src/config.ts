@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { z } from 'zod';
 import type { MailServer } from './config-mail-url.ts';
 import { oauthConfig, type OauthConfig } from './config-oauth.ts';
@@ -48,6 +49,8 @@ export type Config = {
   /** As Docker's own tools take it: `unix:///...`, `tcp://...`. `null`: the local engine, or one of our own. */
   dockerHost: string | null;
   dataDir: string;
+  /** Where the key that seals repositories' secrets is, if SECRETS_KEY does not give it. */
+  secretsKeyFile: string;
   containerImage: string;
   /** Whether containers are kept from the host and its networks. */
   guardsNetwork: boolean;
@@ -102,6 +105,8 @@ export type Secrets = {
   oauthRefreshToken: string | null;
   databaseUrl: string | null;
   redisUrl: string | null;
+  /** base64 of 32 bytes. */
+  secretsKey: string | null;
 };
 
 /** The settings are wrong: `faults` holds one line for each, all found in one reading. */
@@ -202,6 +207,7 @@ export function loadConfig(
       oauthRefreshToken: values.OAUTH_REFRESH_TOKEN ?? null,
       databaseUrl: values.DATABASE_URL,
       redisUrl: values.REDIS_URL,
+      secretsKey: values.SECRETS_KEY ?? null,
     },
   };
 }
@@ -239,6 +245,7 @@ function configOf(values: z.infer<typeof schema>): Omit<Config, 'oauth'> {
     usesEmbeddedRedis: values.REDIS_URL === null,
     dockerHost: values.DOCKER_HOST,
     dataDir: values.DATA_DIR,
+    secretsKeyFile: values.SECRETS_KEY_FILE ?? join(values.DATA_DIR, 'secrets.key'),
     containerImage: values.CONTAINER_IMAGE,
     guardsNetwork: values.CONTAINER_NETWORK_GUARD === 'on',
     containerDns: values.CONTAINER_DNS,

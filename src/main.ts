@@ -11,6 +11,7 @@ import { readWords, type Request } from './cli/read-words.ts';
 import { outboxCommand } from './cli/outbox.ts';
 import { repoCommands } from './cli/repo.ts';
 import { savesCommands } from './cli/saves.ts';
+import { secretCommands } from './cli/secret.ts';
 import { startCommand } from './cli/start.ts';
 import { userCommands } from './cli/user.ts';
 import { allowCommand, denyCommand } from './cli/user-access.ts';
@@ -22,6 +23,7 @@ const commands: readonly CliCommand[] = [
   ...userCommands,
   allowCommand,
   denyCommand,
+  ...secretCommands,
   ...savesCommands,
   inboxCommand,
   ...pauseCommands,

@@ -95,6 +95,7 @@ function readCommandLine(command: CliCommand, words: readonly string[]): Request
     throw usageError(`${wanted.slice(args.length).join(' and ')} missing. ${howTo}`);
   }
   if (args.length > wanted.length) {
+    if (command.tooMuch) throw usageError(command.tooMuch);
     throw usageError(`not understood: ${args.slice(wanted.length).join(' ')}. ${howTo}`);
   }
   return { kind: 'run', command, args, options };
