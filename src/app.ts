@@ -4,6 +4,7 @@ import { Closers } from './closers.ts';
 import { Cancellations } from './commands/cancellations.ts';
 import { ThreadQueues } from './commands/queues.ts';
 import type { ImageReady } from './commands/open-container.ts';
+import { secretsFrom } from './commands/repository-secrets.ts';
 import type { Config, Secrets } from './config.ts';
 import type { Docker } from './containers/client.ts';
 import { ensureImage } from './containers/image.ts';
@@ -141,6 +142,7 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
     lock,
     cancellations: new Cancellations(),
     imageReady,
+    secretsOf: secretsFrom(db, { given: secrets.secretsKey, file: config.secretsKeyFile }),
     guard,
     installation,
     mirrorsDir: join(dataDir, 'mirrors', installation),

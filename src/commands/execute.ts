@@ -4,10 +4,12 @@ import { inboxOf, outboxOf, type FileParts } from './command-files.ts';
 import { ContainersError } from '../containers/errors.ts';
 import { recoverExecution, runExecution, type ExecutionResult } from '../containers/execution.ts';
 import type { Config } from '../config.ts';
+import type { Masks } from '../secrets/masks.ts';
 import { recordAttempt, type Command } from '../store/commands.ts';
 import type { Repository } from '../store/repositories.ts';
 import { activeSession } from '../store/sessions.ts';
 import type { Cancellations } from './cancellations.ts';
+import { withTokens } from './repository-secrets.ts';
 import {
   openContainer,
   resumeContainer,
@@ -25,7 +27,11 @@ export type ExecuteParts = ContainerParts &
     mayStart: () => Promise<void>;
   };
 
-export type Executed = OpenedContainer & { result: ExecutionResult; outbox: OutboxFacts | null };
+export type Executed = OpenedContainer & {
+  result: ExecutionResult;
+  outbox: OutboxFacts | null;
+  masks: Masks;
+};
 
 /** What this process knows of its own tries of one command. */
 export type Tries = {
@@ -62,6 +68,7 @@ export async function execute(
 ): Promise<Executed | null> {
   const { db, docker, config, signal } = parts;
   const cancelled = parts.cancellations.signalOf(command.id);
+  const { env: secrets, masks } = withTokens(await parts.secretsOf(repository.id), command.script);
   const inbox = await inboxOf(parts, command);
   const mayStart = (): Promise<void> => untilMayStart(parts, repository);
   let attempt = command.attempt;
@@ -83,8 +90,8 @@ export async function execute(
     let result: Awaited<ReturnType<typeof runExecution>> | null = null;
     try {
       await inbox.place(opened.session.containerId, cancelled);
-      const { script, env } = scriptOf(command, repository, inbox.env);
-      result = await runExecution(docker, opened.session.containerId, { ...execution(), script, env });
+      const request = scriptOf(command, repository, { inboxEnv: inbox.env, secrets });
+      result = await runExecution(docker, opened.session.containerId, { ...execution(), ...request });
     } catch (error) {
       if (error === cancelled.reason && cancelled.aborted) {
         Object.assign(tries, { notBegun: attempt, hasBegun: false });
@@ -134,15 +141,15 @@ export async function execute(
   }
 
   async function executed(container: OpenedContainer, result: ExecutionResult): Promise<Executed> {
-    const { containerId } = container.session;
-    const outbox = result.hasOutbox ? await outboxOf(parts, containerId, command.id) : null;
-    return { ...container, notes: [...container.notes, ...inbox.notes], result, outbox };
+    const { session, notes } = container;
+    const outbox = result.hasOutbox ? await outboxOf(parts, session.containerId, command.id) : null;
+    return { ...container, notes: [...notes, ...inbox.notes], result, outbox, masks };
   }
 
   function execution() {
     const executionId = `${command.id}-${attempt}`;
     const { timeoutMs } = timeAllowed(command, repository, config);
-    return { executionId, repositoryName: repository.name, timeoutMs, cancelled, signal };
+    return { executionId, repositoryName: repository.name, timeoutMs, cancelled, masks, signal };
   }
 }
 
@@ -155,10 +162,10 @@ async function untilMayStart({ guard, mayStart }: ExecuteParts, { network }: Rep
 function scriptOf(
   { id, threadId, script, builtin }: Command,
   { name }: Repository,
-  inboxEnv: Readonly<Record<string, string>>,
+  { inboxEnv, secrets }: Record<'inboxEnv' | 'secrets', Readonly<Record<string, string>>>,
 ) {
   const env = { ...inboxEnv, THREADBOX_THREAD: threadId, THREADBOX_COMMAND: String(id) };
-  if (builtin === null) return { script, env };
+  if (builtin === null) return { script, env, secrets };
   return { script: BUILTINS[builtin], env: { THREADBOX_REPOSITORY: name, ...env } };
 }
 

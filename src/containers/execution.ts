@@ -5,7 +5,8 @@ import type { Changes, Shortages } from './facts.ts';
 import { RUN_FROM_ENVIRONMENT, scripts } from './inside.ts';
 import type { CapturedOutput } from './output.ts';
 import { newNonce, runnersOf, type AnswerStream, type Runner } from './runner.ts';
-import { executionEnv, runnerRequest, scriptEnv } from './script-env.ts';
+import type { Masks } from '../secrets/masks.ts';
+import { executionEnv, runnerRequest, scriptEnv, secretVariables } from './script-env.ts';
 import { ranForMs, startExecMakingRoom, startTimeLimit, type StopReason } from './time-limit.ts';
 
 export type ExecutionRequest = {
@@ -16,6 +17,10 @@ export type ExecutionRequest = {
   script: string;
   /** For this command only: goes before what was exported earlier, and is not kept. */
   env: Readonly<Record<string, string>>;
+  /** The same, but no process beside the command's own gets to know them, and the engine never does. */
+  secrets?: Readonly<Record<string, string>> | undefined;
+  /** What of its output is not to leave the container. */
+  masks?: Masks | undefined;
   timeoutMs: number;
   /** Ends the command. Given before it has begun, it never does. */
   cancelled?: AbortSignal | undefined;
@@ -23,7 +28,7 @@ export type ExecutionRequest = {
   signal: AbortSignal;
 };
 
-export type RecoveryRequest = Omit<ExecutionRequest, 'script' | 'env'> & {
+export type RecoveryRequest = Omit<ExecutionRequest, 'script' | 'env' | 'secrets'> & {
   /**
    * False when the container had to be started or made again: then an unknown execution is not taken for one that
    * never started, as a crash of the host may have lost what tells.
@@ -65,6 +70,7 @@ export async function runExecution(
   request: ExecutionRequest,
 ): Promise<ExecutionResult | { ending: 'already-started' }> {
   const variables = { ...executionEnv(request), ...scriptEnv(request) };
+  const secrets = secretVariables(request.secrets ?? {});
   const runners = runnersOf(docker);
   const nonce = newNonce();
   const runner = await takeRunner(docker, containerId, request.signal);
@@ -72,13 +78,13 @@ export async function runExecution(
   const { answer, killedFor } = await attend(docker, containerId, request, {
     first: {
       nonce,
-      stream: runner.send(runnerRequest({ ...variables, _THREADBOX_NONCE: nonce }, request.env)),
+      stream: runner.send(runnerRequest({ ...variables, ...secrets, _THREADBOX_NONCE: nonce }, request.env)),
       onAnswer: (read) => runners.give(containerId, runner, read),
     },
     reopen: ({ hasBegun, isFirst }) =>
       hasBegun || !isFirst || request.cancelled?.aborted
         ? openCollection(docker, containerId, { ...request, mayClaim: request.cancelled?.aborted ?? false })
-        : openRun(docker, containerId, request, variables),
+        : openRun(docker, containerId, request, { variables, secrets }),
   });
   const word = answer.facts?.word;
   if (word === 'already-started' || word === 'never-started') return { ending: 'already-started' };
@@ -136,9 +142,10 @@ async function takeRunner(docker: Docker, containerId: string, signal: AbortSign
 async function attend(
   docker: Docker,
   containerId: string,
-  { executionId, repositoryName, timeoutMs, cancelled, signal }: Omit<ExecutionRequest, 'script' | 'env'>,
+  of: Omit<ExecutionRequest, 'script' | 'env'>,
   { first, reopen }: { first?: FirstAnswer; reopen: Reopen },
 ): Promise<{ answer: StreamedAnswer; killedFor: StopReason | null }> {
+  const { executionId, repositoryName, timeoutMs, cancelled, masks, signal } = of;
   let current: AnswerStream | undefined = first?.stream;
   let hasBegun = false;
   const giveUp = (): unknown => current?.destroy();
@@ -148,7 +155,8 @@ async function attend(
   try {
     for (let streams = first ? 0 : 1; ; streams += 1) {
       current ??= await reopen({ hasBegun, isFirst: streams === 1 });
-      const answer = await readInTime(current, streams === 0 ? first?.nonce : undefined, limit.isOver());
+      const nonce = streams === 0 ? first?.nonce : undefined;
+      const answer = await readInTime(current, { nonce, masks }, limit.isOver());
       // From here on it may be somebody else's.
       current = undefined;
       if (streams === 0) first?.onAnswer(answer);
@@ -169,12 +177,12 @@ type Reopen = (known: { hasBegun: boolean; isFirst: boolean }) => Promise<Answer
 /** A stream that begins when the time limit has done what it can is ended by nobody else. */
 async function readInTime(
   stream: AnswerStream,
-  nonce: string | undefined,
+  reading: { nonce?: string | undefined; masks?: Masks | undefined },
   isLast: boolean,
 ): Promise<StreamedAnswer> {
   const timer = isLast ? setTimeout(() => stream.destroy(), COLLECTION_MS) : undefined;
   try {
-    return await readAnswer(stream, nonce);
+    return await readAnswer(stream, reading);
   } finally {
     clearTimeout(timer);
   }
@@ -195,16 +203,21 @@ async function openRun(
   docker: Docker,
   containerId: string,
   request: ExecutionRequest,
-  variables: Record<string, string>,
+  { variables, secrets }: { variables: Record<string, string>; secrets: Record<string, string> },
 ): Promise<AnswerStream> {
   const own = { _THREADBOX_COMMAND: scripts.command, _THREADBOX_RUN: scripts.runOrCollect };
   const env = { ...request.env, ...variables, ...own };
   try {
-    return await startExecMakingRoom(docker, containerId, {
+    const stream = await startExecMakingRoom(docker, containerId, {
       command: RUN_FROM_ENVIRONMENT,
       env,
       signal: request.signal,
+      hasInput: true,
     });
+    // Not in the environment: the engine would write it down for as long as the process lives.
+    stream.on('error', () => undefined);
+    stream.write(runnerRequest(secrets, {}));
+    return stream;
   } catch (error) {
     if (!(error instanceof ContainersError)) throw error;
     if (error.code !== 'CONTAINER_GONE') throw withDoubt(error);

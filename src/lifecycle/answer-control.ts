@@ -1,4 +1,5 @@
 import type { ControlWord } from '../commands/control-words.ts';
+import { NO_SECRETS, type RepositorySecrets } from '../commands/repository-secrets.ts';
 import { peekOutput } from '../containers/peek-output.ts';
 import { mirrorPathOf } from '../containers/mirror.ts';
 import { diffSave } from '../containers/save-diff.ts';
@@ -14,6 +15,7 @@ import type { Db } from '../store/database.ts';
 import { currentSave, expiringSaves, keepLonger } from '../store/saved-states.ts';
 import { undeliveredOfThread } from '../store/undelivered.ts';
 import { extendSession, sessionOfThread } from '../store/sessions.ts';
+import { threadById } from '../store/threads.ts';
 import { cancel } from './cancel.ts';
 import { endsAt, extendedUntil } from './idle-policy.ts';
 import { idleFacts, timeoutOf } from './idle-time.ts';
@@ -47,9 +49,26 @@ export async function answerControl(
   thread: ControlledThread,
   control: ControlWord,
 ): Promise<ControlOutcome> {
+  const outcome = await outcomeOf(parts, thread, control);
+  if (!outcome.notice) return outcome;
+  // Commands with a value in them, differences of files.
+  const { masks } = await secretsOfThread(parts, thread.threadId);
+  return masks.isEmpty ? outcome : { ...outcome, notice: masks.all(outcome.notice) };
+}
+
+async function outcomeOf(
+  parts: LifecycleParts,
+  thread: ControlledThread,
+  control: ControlWord,
+): Promise<ControlOutcome> {
   if (control.word === 'extend') return extend(parts, thread, control.durationMs);
   if (control.word === 'cancel') return cancel(parts, thread.threadId, control.isAll);
   return ANSWERS[control.word](parts, thread);
+}
+
+async function secretsOfThread(parts: LifecycleParts, threadId: string): Promise<RepositorySecrets> {
+  const thread = await threadById(parts.db, threadId);
+  return thread ? parts.secretsOf(thread.repositoryId) : NO_SECRETS;
 }
 
 type Answer = (parts: LifecycleParts, thread: ControlledThread) => Promise<ControlOutcome>;
@@ -179,6 +198,9 @@ async function status(parts: LifecycleParts, threadId: string): Promise<Lifecycl
     undeliveredOfThread(db, threadId, MOST_UNDELIVERED),
   ]);
   const running = open.find(({ state }) => state === 'running');
+  const { masks } = await secretsOfThread(parts, threadId);
+  const peek = async (of: typeof session, commandId: number) =>
+    of && peekOutput(docker, of.containerId, commandId, masks);
   const ended = last.find(({ endedAt, isControl }) => endedAt !== null && !isControl);
   return {
     kind: 'status',
@@ -186,7 +208,7 @@ async function status(parts: LifecycleParts, threadId: string): Promise<Lifecycl
       ? {
           command: running.script,
           since: running.startedAt ?? running.createdAt,
-          lastLines: (session && (await peekOutput(docker, session.containerId, running.id)))?.text ?? null,
+          lastLines: (await peek(session, running.id))?.text ?? null,
         }
       : null,
     queued: open.filter(({ state }) => state === 'queued').map(({ script }) => script),
