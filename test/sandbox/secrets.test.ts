@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import { after, before, test } from 'node:test';
 import { simpleParser, type ParsedMail } from 'mailparser';
@@ -8,23 +11,43 @@ import { addRepository } from '../../src/store/repositories.ts';
 import { setSecret } from '../../src/store/secrets.ts';
 import { openStage, type Stage } from '../lifecycle/stage.ts';
 import { engine } from '../support/engine.ts';
+import { ALICE, BOB } from '../support/app.ts';
+import { startHttpUpstream, type HttpUpstream } from '../support/http-upstream.ts';
+import { readMails } from '../support/mailbox.ts';
 import { ranWith } from '../support/ran-with.ts';
 
 const VALUE = `hunter2/${randomBytes(12).toString('base64')}$"x"`;
 const OTHERS = `others-${randomBytes(12).toString('hex')}`;
 
+const run = promisify(execFile);
+
+const PASSWORD = `pa/ss word ${randomBytes(6).toString('hex')}`;
+
+let server: HttpUpstream;
 let stage: Stage;
 let key: SecretsKey;
 before(async () => {
   const base64 = randomBytes(32).toString('base64');
   key = keyOf(base64, 'SECRETS_KEY');
   stage = await openStage({ SECRETS_KEY: base64, CONTAINER_NETWORK_GUARD: 'off' });
-  const { app, upstream } = stage.bot;
-  await addRepository(app.db, { name: 'other', url: upstream.url, branch: null, threadBy: null });
+  const { dataDir, upstream } = stage.bot;
+  const dir = join(dataDir, 'private');
+  await run('git', ['clone', '-q', '--bare', upstream.url, join(dir, 'x.git')]);
+  server = await startHttpUpstream(dir, 'deploy', PASSWORD);
+  for (const [name, password] of [
+    ['other', PASSWORD],
+    ['refused', `${PASSWORD}wrong`],
+  ] as const) {
+    const url = server.urlFor('x.git', 'deploy', password);
+    await addRepository(stage.bot.app.db, { name, url, branch: null, threadBy: null });
+  }
   await give(1, 'API_TOKEN', VALUE);
   await give(2, 'OTHER_TOKEN', OTHERS);
 });
-after(() => stage.close());
+after(async () => {
+  await stage.close();
+  await server.close();
+});
 
 async function give(repositoryId: number, name: string, value: string, by = key): Promise<void> {
   const sealed = seal(by, { repositoryId, name }, value);
@@ -137,6 +160,86 @@ test('a token in a mail is not repeated, and its sender is told what to do', asy
   assert.ok(!text.includes(token) && !String((await mails()).at(-1)?.html).includes(token));
 });
 
+test("a repository's credentials reach no container, log or mail, not even when they are refused", async () => {
+  const script =
+    'git config --list --show-origin; cat .git/objects/info/alternates; cat $(cat .git/objects/info/alternates)/../config; env; git fetch 2>&1; true';
+  const { text } = await stage.ask(script, { subject: '[other] Work' });
+  assert.match(text, /^Exit code 0 [^]*remote\.origin\.url=/);
+  const refused = await stage.ask('true', { subject: '[refused] Work' });
+  assert.match(refused.text, /^Could not run this command[^]*git says/);
+  const { container_id: id } = (await stage.session(`${ALICE}-other`)) ?? { container_id: '' };
+  const found = await stage.inside(
+    "grep -rlE 'pa(/|%2F)[s]s( |%20|[+])word' /workspace /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null; true",
+    `${ALICE}-other`,
+  );
+  assert.equal(found, '');
+  const mirrors = await run('grep', ['-rlE', 'pa(/|%2F)ss', join(stage.bot.dataDir, 'mirrors')]).catch(
+    () => null,
+  );
+  assert.equal(mirrors, null);
+  const all = [await everything(), JSON.stringify(await engine.getContainer(id).inspect())].join('\n');
+  for (const form of ['pa/ss word', 'pa%2Fss', Buffer.from(`deploy:${PASSWORD}`).toString('base64')]) {
+    assert.ok(!all.includes(form), form);
+  }
+});
+
+test('two users of one repository see nothing of each other, in either direction', async () => {
+  const users = [ALICE, BOB].map((address) => ({
+    address,
+    threadId: `${address}-sample`,
+    mark: `mark${randomBytes(8).toString('hex')}`,
+  }));
+  for (const { address: from, mark } of users) {
+    // Committed, stashed, in /tmp, as a process with an argument and a variable, in the inbox and the outbox.
+    const script = `echo ${mark} >own; git add own; git commit -qm ${mark}; echo ${mark} >>README.md; git stash -q
+      for place in /tmp /dev/shm /workspace /workspace/.inbox $HOME $THREADBOX_OUTBOX; do echo ${mark} >$place/own; done
+      X=${mark} nohup sleep 1${mark.replaceAll(/\D/g, '').slice(0, 5)}.5 >/dev/null 2>&1 & sleep 0.1`;
+    assert.match((await stage.ask(script, { from })).text, /^Exit code 0/);
+  }
+  for (const [at, attacker] of users.entries()) {
+    const victim = users[1 - at] as (typeof users)[0];
+    // So that no list of processes shows the search itself.
+    const patternOf = ({ mark }: typeof victim) => `${mark.slice(0, 8)}[${mark.charAt(8)}]${mark.slice(9)}`;
+    const search = (pattern: string) => `{
+      grep -rlE '${pattern}' /workspace /tmp /dev/shm /var /run /home /root /mnt /srv /opt "$mirror"
+      cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ | tr '\\0' '\\n' | grep -E '${pattern}'
+      git log --all --oneline | grep -E '${pattern}'; } 2>/dev/null`;
+    const script = `
+      mirror=$(dirname "$(cat .git/objects/info/alternates)")
+      ${search(patternOf(attacker))} | wc -l
+      ${search(patternOf(victim))}
+      ls -A "$mirror/.." | grep -vx "\${mirror##*/}"
+      touch "$mirror/x" 2>/dev/null && echo written
+      git --git-dir="$mirror" update-ref refs/heads/evil HEAD 2>/dev/null && echo updated
+      mount -o remount,rw "$mirror" 2>/dev/null && echo remounted
+      ls /var/run/docker.sock /run/docker.sock 2>/dev/null
+      echo "thread $THREADBOX_THREAD"`;
+    const answers = (await readMails(stage.bot.userAt(victim.address))).at(-1);
+    const { text } = await stage.ask(script, {
+      from: attacker.address,
+      ...(answers && { inReplyTo: answers }),
+    });
+    const [, own, rest] = /\n\n(\d+)\n(thread [^]*)/.exec(text) ?? [];
+    assert.ok(Number(own) >= 8, `the search finds what is there: ${text}`);
+    assert.match(rest ?? '', new RegExp(`^thread ${attacker.threadId}\\n`), text);
+    assert.ok(!text.includes(victim.mark));
+  }
+  const [one, other] = await Promise.all(
+    users.map(async ({ threadId }) => {
+      const { container_id: id } = (await stage.session(threadId)) ?? { container_id: '' };
+      return engine.getContainer(id).inspect();
+    }),
+  );
+  assert.ok(one && other);
+  const writable = [one, other].flatMap(({ Mounts }) =>
+    Mounts.filter(({ RW }) => RW).map(({ Source }) => Source),
+  );
+  assert.equal(new Set(writable).size, writable.length);
+  for (const { HostConfig } of [one, other]) {
+    assert.ok(!HostConfig.Privileged && HostConfig.PidMode === '' && HostConfig.IpcMode !== 'host');
+  }
+});
+
 test('with another key nothing is run, and it is told why', async () => {
   await give(1, 'API_TOKEN', 'sealed-otherwise', keyOf(randomBytes(32).toString('base64'), ''));
   const { text } = await stage.ask('echo ran');
@@ -144,4 +247,5 @@ test('with another key nothing is run, and it is told why', async () => {
     text,
     /^Could not run this command[^]*The secret API_TOKEN was sealed with the key [0-9a-f]{16}/,
   );
+  assert.match((await stage.ask('status')).text, /^Exit code|container/i);
 });
