@@ -1,10 +1,11 @@
 import type { ControlWord } from '../commands/control-words.ts';
-import { NO_SECRETS, type RepositorySecrets } from '../commands/repository-secrets.ts';
 import { peekOutput } from '../containers/peek-output.ts';
 import { mirrorPathOf } from '../containers/mirror.ts';
 import { diffSave } from '../containers/save-diff.ts';
 import { storePathOf } from '../containers/saves-store.ts';
 import type { LifecycleNotice } from '../mail/lifecycle-notices.ts';
+import { NO_MASKS, type Masks } from '../secrets/masks.ts';
+import { SecretsError } from '../secrets/sealing.ts';
 import {
   lastCommands,
   openCommandsOfThread,
@@ -50,10 +51,10 @@ export async function answerControl(
   control: ControlWord,
 ): Promise<ControlOutcome> {
   const outcome = await outcomeOf(parts, thread, control);
-  if (!outcome.notice) return outcome;
   // Commands with a value in them, differences of files.
-  const { masks } = await secretsOfThread(parts, thread.threadId);
-  return masks.isEmpty ? outcome : { ...outcome, notice: masks.all(outcome.notice) };
+  const masks = outcome.notice ? await masksOfThread(parts, thread.threadId) : null;
+  if (!outcome.notice || !masks || masks.isEmpty) return outcome;
+  return { ...outcome, notice: masks.all(outcome.notice) };
 }
 
 async function outcomeOf(
@@ -66,9 +67,16 @@ async function outcomeOf(
   return ANSWERS[control.word](parts, thread);
 }
 
-async function secretsOfThread(parts: LifecycleParts, threadId: string): Promise<RepositorySecrets> {
+/** @returns null where they cannot be opened: then nothing that a command has come to is shown */
+async function masksOfThread(parts: LifecycleParts, threadId: string): Promise<Masks | null> {
   const thread = await threadById(parts.db, threadId);
-  return thread ? parts.secretsOf(thread.repositoryId) : NO_SECRETS;
+  if (!thread) return NO_MASKS;
+  try {
+    return (await parts.secretsOf(thread.repositoryId)).masks;
+  } catch (error) {
+    if (error instanceof SecretsError) return null;
+    throw error;
+  }
 }
 
 type Answer = (parts: LifecycleParts, thread: ControlledThread) => Promise<ControlOutcome>;
@@ -198,9 +206,9 @@ async function status(parts: LifecycleParts, threadId: string): Promise<Lifecycl
     undeliveredOfThread(db, threadId, MOST_UNDELIVERED),
   ]);
   const running = open.find(({ state }) => state === 'running');
-  const { masks } = await secretsOfThread(parts, threadId);
+  const masks = await masksOfThread(parts, threadId);
   const peek = async (of: typeof session, commandId: number) =>
-    of && peekOutput(docker, of.containerId, commandId, masks);
+    of && masks && peekOutput(docker, of.containerId, commandId, masks);
   const ended = last.find(({ endedAt, isControl }) => endedAt !== null && !isControl);
   return {
     kind: 'status',
@@ -242,6 +250,7 @@ function asLogged({ script, state, exitCode, startedAt, createdAt, durationMs }:
 async function diff(parts: LifecycleParts, threadId: string): Promise<LifecycleNotice> {
   const saved = await currentSave(parts.db, threadId);
   if (!saved?.snapshot) return { kind: 'diff', files: [], patch: null, isCut: false };
+  if (!(await masksOfThread(parts, threadId))) return { kind: 'diff', files: [], patch: null, isCut: true };
   const of = {
     storePath: storePathOf(parts.savesDir, threadId),
     mirrorPath: mirrorPathOf(parts.mirrorsDir, saved.repositoryId),
