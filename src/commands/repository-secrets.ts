@@ -1,6 +1,7 @@
 import { noteForLog } from '../secrets/log-masks.ts';
 import { readKey, type KeySource } from '../secrets/key-file.ts';
 import { masksOf, NO_MASKS, secretLabel, type Hidden, type Masks } from '../secrets/masks.ts';
+import { MOST_MASKED_BYTES } from '../secrets/rules.ts';
 import { SecretsError, unseal } from '../secrets/sealing.ts';
 import { tokensIn } from '../secrets/well-known.ts';
 import type { Db } from '../store/database.ts';
@@ -45,9 +46,11 @@ export function secretsFrom(db: Db, source: KeySource): SecretsOf {
     }
     const env: Record<string, string> = {};
     const hidden = [];
+    let maskedBytes = 0;
     for (const { name, keyId, sealed, isRetired } of rows) {
-      // One that was set anew after the key was lost cannot be masked any more.
-      if (isRetired && keyId !== key.id) continue;
+      maskedBytes += sealed.length;
+      // One that was set anew after the key was lost cannot be masked any more. The newest come first.
+      if (isRetired && (keyId !== key.id || maskedBytes > MOST_MASKED_BYTES)) continue;
       const value = unseal(key, { repositoryId, name }, { keyId, bytes: sealed });
       if (!isRetired) env[name] = value;
       hidden.push({ value, label: secretLabel(name) });

@@ -83,30 +83,34 @@ function scan(
   matcher: Matcher,
   bytes: Buffer,
   from: number,
-  { ...position }: Position,
+  position: Position,
   spans: Span[] = [],
 ): { position: Position; spans: Span[] } {
+  let { state, lineEnds, hasSkipped } = position;
   for (let at = from; at < bytes.length; at += 1) {
     const byte = bytes[at] as number;
-    if (position.state === 0) {
+    if (state === 0) {
       const next = bytes[at + 1];
       if (next !== undefined && !matcher.canBegin(byte, next)) continue;
-      position = { ...START };
+      hasSkipped = false;
     } else if (isLineEnd(byte)) {
-      if (position.lineEnds < MOST_LINE_ENDS && matcher.isWrapped(position.state)) {
-        position.lineEnds += 1;
-        position.hasSkipped = true;
-      } else position = { ...START };
+      if (lineEnds < MOST_LINE_ENDS && matcher.isWrapped(state)) {
+        lineEnds += 1;
+        hasSkipped = true;
+      } else {
+        state = 0;
+        lineEnds = 0;
+      }
       continue;
     }
-    position.state = matcher.step(position.state, byte);
-    position.lineEnds = 0;
-    const ending = matcher.endingOf(position.state);
+    state = matcher.step(state, byte);
+    lineEnds = 0;
+    const ending = matcher.endingOf(state);
     if (!ending) continue;
-    const start = position.hasSkipped ? startOf(bytes, at + 1, ending.length) : at + 1 - ending.length;
+    const start = hasSkipped ? startOf(bytes, at + 1, ending.length) : at + 1 - ending.length;
     add(spans, { start, end: at + 1, ...ending });
   }
-  return { position, spans };
+  return { position: { state, lineEnds, hasSkipped }, spans };
 }
 
 /** So many letters before, line ends not counted. */

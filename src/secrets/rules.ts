@@ -4,7 +4,9 @@ import { LEAST_MASKED_CHARACTERS } from './forms.ts';
 export const MOST_VALUE_BYTES = 16 * 1024;
 /** Of one repository. */
 export const MOST_SECRETS = 50;
-export const MOST_BYTES_TOGETHER = 64 * 1024;
+export const MOST_BYTES_TOGETHER = 32 * 1024;
+/** With those that were replaced: masks for so much are made in two seconds. */
+export const MOST_MASKED_BYTES = 64 * 1024;
 
 const NAME = /^[A-Z][A-Z0-9_]{0,63}$/;
 /** What bash, the loader and Threadbox itself go by. */

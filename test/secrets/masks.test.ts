@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { pino } from 'pino';
+import { logOptions } from '../../src/log.ts';
+import { noteForLog } from '../../src/secrets/log-masks.ts';
 import { masksOf, NO_MASKS, secretLabel } from '../../src/secrets/masks.ts';
 
 const TOKEN = 'tok/en "a$b\'c" äß+1';
@@ -86,6 +89,18 @@ test('what the beginning of a value may have been is masked where something is m
   const stream = masks.stream();
   const first = stream.take(Buffer.from('x tok/en "a'));
   assert.equal(Buffer.concat([first, stream.flush(true)]).toString(), 'x [secret, cut off]');
+});
+
+test('no line of the log has a value, wherever in it, and each stays a line of JSON', () => {
+  const lines: string[] = [];
+  const log = pino(logOptions('info'), { write: (line: string) => void lines.push(line) });
+  noteForLog(1, masks);
+  log.warn({ err: new Error(`bad: ${TOKEN}`), [TOKEN]: KEY }, `git says ${encodeURIComponent(TOKEN)}`);
+  const [line = ''] = lines;
+  assert.doesNotMatch(line, /tok.?.?.?en|MIIEvQ/);
+  const read = JSON.parse(line) as { msg: string; err: { message: string } };
+  assert.equal(read.msg, 'git says [secret TOKEN]');
+  assert.equal(read.err.message, 'bad: [secret TOKEN]');
 });
 
 test('short values are not masked, and without any nothing is changed', () => {
