@@ -6,14 +6,13 @@ import { Closers } from './closers.ts';
 import { Cancellations } from './commands/cancellations.ts';
 import { ThreadQueues } from './commands/queues.ts';
 import type { ImageReady } from './commands/open-container.ts';
+import { secretsFrom } from './commands/repository-secrets.ts';
 import { ConfigError, type Config, type Secrets } from './config.ts';
 import type { Docker } from './containers/client.ts';
 import { engineFacts, runtimeFault } from './containers/engine-facts.ts';
-import { ensureImage } from './containers/image.ts';
 import { NetworkGuard, type GuardSettings } from './containers/network-guard.ts';
 import { closeRunners } from './containers/runner.ts';
 import { startEmbedded, type EmbeddedMail } from './embedded/embedded.ts';
-import { defaultEngineDir } from './embedded/engine.ts';
 import { chooseEngine } from './engine-choice.ts';
 import { startHttp, type HttpParts, type HttpServer } from './http/server.ts';
 import { LifecycleEvents } from './lifecycle/events.ts';
@@ -27,6 +26,7 @@ import { wantsSentCopies } from './mail/sent-copies-wanted.ts';
 import { startOutgoing } from './outgoing.ts';
 import { PartBook } from './part-book.ts';
 import { watchPart, type PartState } from './part-state.ts';
+import { prepareImage } from './prepare-image.ts';
 import { createReadiness, type ListenedPart, type ReadinessParts } from './readiness.ts';
 import { retryForEver } from './retry.ts';
 import { sqlReader } from './sql-reader.ts';
@@ -156,6 +156,7 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
     lock,
     cancellations: new Cancellations(),
     imageReady,
+    secretsOf: secretsFrom(db, { given: secrets.secretsKey, file: config.secretsKeyFile }),
     guard,
     installation,
     mirrorsDir: join(dataDir, 'mirrors', installation),
@@ -264,37 +265,4 @@ function startGuard(
   guard.begin();
   closers.add('the network guard', () => guard.close());
   return guard;
-}
-
-/** Starts making sure of the image, for ever; who needs it waits. */
-function prepareImage(
-  docker: Docker,
-  image: string,
-  onProgress: (line: string) => void,
-  log: Log,
-  signal: AbortSignal,
-): ImageReady {
-  const part = watchPart('the workspace image', log, {
-    up: 'is there',
-    down: 'cannot be had; trying again until it can',
-  });
-  const make = async (): Promise<void> => {
-    await ensureImage(docker, { image, engineDir: defaultEngineDir(), onProgress });
-    part.isUp();
-  };
-  const pauses = { firstMs: 1_000, longestMs: 60_000 };
-  const start = (): Promise<void> => {
-    const made = retryForEver(make, { signal, onFailure: (error) => part.isDown(error), pauses });
-    // Whoever waits for it gets the fault; at the end of the bot it may be nobody.
-    made.catch((error: unknown) => {
-      if (!signal.aborted) log.error({ err: error }, 'the workspace image cannot be had');
-    });
-    return made;
-  };
-  let ready = start();
-  return async ({ isMissing = false } = {}) => {
-    await ready;
-    if (isMissing) ready = start();
-    await ready;
-  };
 }

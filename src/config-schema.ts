@@ -70,6 +70,17 @@ export const schema = z.object({
     .string()
     .default('.threadbox/data')
     .transform((text) => resolve(text)),
+  SECRETS_KEY: z
+    .string()
+    .refine(
+      (text) => /^[A-Za-z0-9+/]{43}=$/.test(text),
+      'expected the base64 of 32 bytes, as in: openssl rand -base64 32',
+    )
+    .optional(),
+  SECRETS_KEY_FILE: z
+    .string()
+    .transform((text) => resolve(text))
+    .optional(),
   CONTAINER_IMAGE: z
     .string()
     .regex(/^[a-z0-9][\w./:@-]*$/i, 'expected the name of an image, e.g. node:24-bookworm')

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { z } from 'zod';
 import type { MailServer } from './config-mail-url.ts';
 import type { OauthConfig } from './config-oauth.ts';
@@ -46,6 +47,8 @@ export type Config = {
   /** As Docker's own tools take it: `unix:///...`, `tcp://...`. `null`: the local engine, or one of our own. */
   dockerHost: string | null;
   dataDir: string;
+  /** Where the key that seals repositories' secrets is, if SECRETS_KEY does not give it. */
+  secretsKeyFile: string;
   containerImage: string;
   /** Whether containers are kept from the host and its networks. */
   guardsNetwork: boolean;
@@ -143,6 +146,7 @@ export function configOf(values: z.infer<typeof schema>): Omit<Config, 'oauth'> 
     usesEmbeddedRedis: values.REDIS_URL === null,
     dockerHost: values.DOCKER_HOST,
     dataDir: values.DATA_DIR,
+    secretsKeyFile: values.SECRETS_KEY_FILE ?? join(values.DATA_DIR, 'secrets.key'),
     containerImage: values.CONTAINER_IMAGE,
     guardsNetwork: values.CONTAINER_NETWORK_GUARD === 'on',
     containerMayReach: values.CONTAINER_MAY_REACH,

@@ -19,6 +19,8 @@ export type Secrets = {
   /** Of a role that reads for admins; `null`: Threadbox makes one. */
   sqlDatabaseUrl: string | null;
   redisUrl: string | null;
+  /** base64 of 32 bytes. */
+  secretsKey: string | null;
 };
 
 /** The settings are wrong: `faults` holds one line for each, all found in one reading. */
@@ -124,6 +126,7 @@ export function loadConfig(
       databaseUrl: values.DATABASE_URL,
       sqlDatabaseUrl: values.SQL_DATABASE_URL,
       redisUrl: values.REDIS_URL,
+      secretsKey: values.SECRETS_KEY ?? null,
     },
   };
 }

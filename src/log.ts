@@ -1,10 +1,20 @@
-import { pino, type Logger } from 'pino';
+import { pino, type Logger, type LoggerOptions } from 'pino';
 import type { LogLevel } from './config.ts';
+import { maskedLine } from './secrets/log-masks.ts';
 
 export type Log = Logger;
 
-/** One JSON line an event on standard output; readable lines where that is a terminal. */
+/** One JSON line an event on standard output; readable lines where that is a terminal. Secrets are masked. */
 export function createLog(level: LogLevel): Log {
-  if (!process.stdout.isTTY) return pino({ level });
-  return pino({ level, transport: { target: 'pino-pretty', options: { ignore: 'pid,hostname' } } });
+  if (!process.stdout.isTTY) return pino(logOptions(level));
+  const transport = { target: 'pino-pretty', options: { ignore: 'pid,hostname' } };
+  return pino({ ...logOptions(level), transport });
 }
+
+/** Of the log, wherever it is written to. */
+export const logOptions = (
+  level: LogLevel,
+): LoggerOptions & { hooks: { streamWrite: (line: string) => string } } => ({
+  level,
+  hooks: { streamWrite: maskedLine },
+});

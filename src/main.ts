@@ -11,6 +11,7 @@ import { readWords, type Request } from './cli/read-words.ts';
 import { outboxCommand } from './cli/outbox.ts';
 import { repoCommands } from './cli/repo.ts';
 import { savesCommands } from './cli/saves.ts';
+import { secretCommands } from './cli/secret.ts';
 import { sqlCommand } from './cli/sql.ts';
 import { startCommand } from './cli/start.ts';
 import { tokenCommands } from './cli/token.ts';
@@ -25,6 +26,7 @@ const commands: readonly CliCommand[] = [
   allowCommand,
   denyCommand,
   ...tokenCommands,
+  ...secretCommands,
   ...savesCommands,
   inboxCommand,
   ...pauseCommands,

@@ -26,6 +26,8 @@ export type CliCommand = {
   options: Readonly<Record<string, CliOption>>;
   /** More for `--help`: an example, a caution. */
   notes?: string;
+  /** What is said instead where there is an argument too much. */
+  tooMuch?: string;
   run: (args: readonly string[], options: Options) => Promise<number | void>;
 };
 

@@ -104,6 +104,7 @@ function readCommandLine(command: CliCommand, words: readonly string[]): Request
   }
   const most = mostArguments(command);
   if (args.length > most) {
+    if (command.tooMuch) throw usageError(command.tooMuch);
     throw usageError(`not understood: ${args.slice(most).join(' ')}. ${howTo}`);
   }
   return { kind: 'run', command, args, options };

@@ -242,7 +242,7 @@ const removeCommand: CliCommand = {
   },
 };
 
-function unknownRepository(name: string, names: readonly string[]): CliError {
+export function unknownRepository(name: string, names: readonly string[]): CliError {
   const nearest = nearestName(name, names);
   return new CliError(
     `no repository is called ${name}.${nearest === null ? '' : ` Did you mean ${nearest}?`} threadbox repo list shows them all.`,

@@ -4,10 +4,12 @@ import { inboxOf, outboxOf, type FileParts } from './command-files.ts';
 import { ContainersError } from '../containers/errors.ts';
 import { recoverExecution, runExecution, type ExecutionResult } from '../containers/execution.ts';
 import type { Config } from '../config.ts';
+import type { Masks } from '../secrets/masks.ts';
 import { recordAttempt, type Command } from '../store/commands.ts';
 import type { Repository } from '../store/repositories.ts';
 import { activeSession } from '../store/sessions.ts';
 import type { Cancellations } from './cancellations.ts';
+import { withTokens } from './repository-secrets.ts';
 import {
   openContainer,
   resumeContainer,
@@ -27,7 +29,11 @@ export type ExecuteParts = ContainerParts &
     onAttempt?: (command: Pick<Command, 'id' | 'threadId'>) => void;
   };
 
-export type Executed = OpenedContainer & { result: ExecutionResult; outbox: OutboxFacts | null };
+export type Executed = OpenedContainer & {
+  result: ExecutionResult;
+  outbox: OutboxFacts | null;
+  masks: Masks;
+};
 
 /** What this process knows of its own tries of one command. */
 export type Tries = {
@@ -64,11 +70,12 @@ export async function execute(
 ): Promise<Executed | null> {
   const { db, docker, config, signal } = parts;
   const cancelled = parts.cancellations.signalOf(command.id);
+  const { env: secrets, masks } = withTokens(await parts.secretsOf(repository.id), command.script);
   const inbox = await inboxOf(parts, command);
   const mayStart = (): Promise<void> => untilMayStart(parts, repository);
   let attempt = command.attempt;
   if (cancelled.aborted && !mayHaveBegun(attempt, tries)) return null;
-  let opened = await warmContainer();
+  let opened = await warmContainer(parts, command.threadId);
 
   if (mayHaveBegun(attempt, tries)) {
     const recovered = await recover();
@@ -86,8 +93,8 @@ export async function execute(
     let result: Awaited<ReturnType<typeof runExecution>> | null = null;
     try {
       await inbox.place(opened.session.containerId, cancelled);
-      const { script, env } = scriptOf(command, repository, inbox.env);
-      result = await runExecution(docker, opened.session.containerId, { ...execution(), script, env });
+      const request = scriptOf(command, repository, { inboxEnv: inbox.env, secrets });
+      result = await runExecution(docker, opened.session.containerId, { ...execution(), ...request });
     } catch (error) {
       if (error === cancelled.reason && cancelled.aborted) {
         Object.assign(tries, { notBegun: attempt, hasBegun: false });
@@ -113,18 +120,6 @@ export async function execute(
   }
   return null;
 
-  /**
-   * The warm path asks Docker nothing beforehand: using the container shows whether it is still there. Not where nothing
-   * has run yet: the bot may have been killed while it prepared that workspace, and an attempt in one that is not
-   * prepared could not be told from an attempt whose claim was lost.
-   */
-  async function warmContainer(): Promise<OpenedContainer | null> {
-    const session = await activeSession(db, command.threadId);
-    return session?.state === 'active' && session.hasRun
-      ? { session, wasRunning: false, notes: session.notes, restored: null }
-      : null;
-  }
-
   /** @returns null when the last attempt never began and never will */
   async function recover(): Promise<Executed | null> {
     const resumed = await resumeContainer(parts, command, repository);
@@ -137,17 +132,30 @@ export async function execute(
   }
 
   async function executed(container: OpenedContainer, result: ExecutionResult): Promise<Executed> {
-    const { containerId } = container.session;
-    const outbox = result.hasOutbox ? await outboxOf(parts, containerId, command.id) : null;
-    return { ...container, notes: [...container.notes, ...inbox.notes], result, outbox };
+    const { session, notes } = container;
+    const outbox = result.hasOutbox ? await outboxOf(parts, session.containerId, command.id) : null;
+    return { ...container, notes: [...notes, ...inbox.notes], result, outbox, masks };
   }
 
   function execution() {
     const executionId = `${command.id}-${attempt}`;
     const { timeoutMs, keepsBackground } = timeAllowed(command, repository, config);
     const leftProcesses = keepsBackground ? ('keep' as const) : ('end' as const);
-    return { executionId, repositoryName: repository.name, timeoutMs, leftProcesses, cancelled, signal };
+    const request = { executionId, repositoryName: repository.name, timeoutMs, leftProcesses };
+    return { ...request, cancelled, masks, signal };
   }
+}
+
+/**
+ * The warm path asks Docker nothing beforehand: using the container shows whether it is still there. Not where nothing
+ * has run yet: the bot may have been killed while it prepared that workspace, and an attempt in one that is not
+ * prepared could not be told from an attempt whose claim was lost.
+ */
+async function warmContainer({ db }: ExecuteParts, threadId: string): Promise<OpenedContainer | null> {
+  const session = await activeSession(db, threadId);
+  return session?.state === 'active' && session.hasRun
+    ? { session, wasRunning: false, notes: session.notes, restored: null }
+    : null;
 }
 
 /** A warm container was guarded when it was started; whether it still is, the last look has found. */
@@ -159,10 +167,10 @@ async function untilMayStart({ guard, mayStart }: ExecuteParts, { network }: Rep
 function scriptOf(
   { id, threadId, script, builtin }: Command,
   { name }: Repository,
-  inboxEnv: Readonly<Record<string, string>>,
+  { inboxEnv, secrets }: Record<'inboxEnv' | 'secrets', Readonly<Record<string, string>>>,
 ) {
   const env = { ...inboxEnv, THREADBOX_THREAD: threadId, THREADBOX_COMMAND: String(id) };
-  if (builtin === null) return { script, env };
+  if (builtin === null) return { script, env, secrets };
   return { script: BUILTINS[builtin], env: { THREADBOX_REPOSITORY: name, ...env } };
 }
 

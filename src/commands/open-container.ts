@@ -19,6 +19,7 @@ import { expiredNote, restoredNote } from '../mail/lifecycle-notices.ts';
 import type { Command } from '../store/commands.ts';
 import type { Db } from '../store/database.ts';
 import { shownUrl, type Repository } from '../store/repositories.ts';
+import type { SecretsOf } from './repository-secrets.ts';
 import { markExpired, savesToClean } from '../store/expiring-saves.ts';
 import { currentSave, reviveSave, takeExpiredNews, type SavedState } from '../store/saved-states.ts';
 import { activeSession, openSession, reopenSession, setNotes, type Session } from '../store/sessions.ts';
@@ -36,6 +37,7 @@ export type ContainerParts = {
   events: LifecycleEvents;
   sharedState: SharedState;
   imageReady: ImageReady;
+  secretsOf: SecretsOf;
   /** null: the operator does without. */
   guard: Pick<NetworkGuard, 'ensure' | 'expectInPlace'> | null;
   installation: string;

@@ -1,6 +1,9 @@
-import { renderAnswer, type AnswerFacts } from '../mail/answer.ts';
+import type { AnswerFacts } from '../mail/answer.ts';
 import { renderNotice } from '../mail/notices.ts';
 import { outboxFiles } from '../mail/outbox-files.ts';
+import { tokenNote } from '../mail/token-note.ts';
+import { NO_MASKS, type Masks } from '../secrets/masks.ts';
+import { SecretsError } from '../secrets/sealing.ts';
 import { recordCancel } from '../store/cancelling.ts';
 import { recordOutput } from '../store/command-outputs.ts';
 import { commandById, CommandTaken, endCommand, type Command } from '../store/commands.ts';
@@ -13,6 +16,8 @@ import { copiesAbout } from './copies-to.ts';
 import { mayHaveBegun, type Executed, type Tries } from './execute.ts';
 import type { LetInParts } from './let-in.ts';
 import { networkNotes, type NetworkNoteParts } from './network-notes.ts';
+import { renderMasked, withoutSecrets } from './masked-answer.ts';
+import type { SecretsOf } from './repository-secrets.ts';
 import { timeAllowed, type TimeConfig } from './time-allowed.ts';
 
 export type TellParts = {
@@ -21,6 +26,7 @@ export type TellParts = {
   /** An answer was stored: send it now. */
   wakeOutbox: () => void;
   now: () => Date;
+  secretsOf: SecretsOf;
 };
 
 const NOTHING = { head: Buffer.alloc(0), tail: Buffer.alloc(0), totalBytes: 0, omittedBytes: 0, log: null };
@@ -30,11 +36,11 @@ export async function tellResult(
   parts: TellParts & NetworkNoteParts,
   command: Command,
   repository: Repository,
-  { session, notes, result, outbox }: Executed,
+  { session, notes, result, outbox, masks }: Executed,
 ): Promise<void> {
   const { durationMs, branch, changes, output, shortages } = result;
   const { backgroundProcesses, backgroundNames, droppedProcesses, droppedNames } = result;
-  const files = outbox === null ? null : outboxFiles(outbox);
+  const files = outbox === null ? null : outboxFiles(withoutSecrets(outbox, masks));
   const { cancelRequestedAt, cancelledBy } = await commandById(parts.db, command.id);
   // Where a command had to be killed with all of its container, and the bot with it, nothing else tells why.
   const wasCancelled = cancelRequestedAt !== null && result.ending === 'interrupted';
@@ -68,7 +74,7 @@ export async function tellResult(
     files: files?.attachments ?? [],
   };
   const state = ending === 'exited' ? 'finished' : ending;
-  await tell(parts, command, { facts, withCopies: true }, async (transaction) => {
+  await tell(parts, command, { facts, withCopies: true, masks }, async (transaction) => {
     await recordActivity(transaction, session.id, { now: parts.now(), isUnsaved: result.isUnsaved });
     const outputBytes = output.totalBytes;
     const end = { state, sessionId: session.id, exitCode, durationMs, branch, outputBytes } as const;
@@ -143,8 +149,9 @@ export async function tellFailure(
   };
   const state = mayHaveRun ? 'interrupted' : 'failed';
   const session = await activeSession(parts.db, command.threadId);
-  await tell(parts, command, { facts, withCopies: true }, async (transaction) => {
-    await endCommand(transaction, command.id, { state, error: words });
+  const masks = executed?.masks ?? (await masksFor(parts, repository));
+  await tell(parts, command, { facts, withCopies: true, masks }, async (transaction) => {
+    await endCommand(transaction, command.id, { state, error: masks.text(words) });
     const at = { now: parts.now(), isUnsaved: mayHaveRun };
     if (session) await recordActivity(transaction, session.id, at);
   });
@@ -172,6 +179,7 @@ export function isForTheSender(error: unknown): boolean {
     code === 'WORKSPACE' ||
     code === 'RESTORE_FAILED' ||
     code === 'NOT_ALLOWED' ||
+    code === 'SECRETS' ||
     code === 'SAVE_FAILED'
   );
 }
@@ -199,17 +207,29 @@ const nothingKnown = (parts: TellParts, command: Command, repository: Repository
   notes: [],
 });
 
+/** Where they cannot be opened, no command has been given any. */
+async function masksFor(parts: TellParts, { id }: Repository): Promise<Masks> {
+  try {
+    return (await parts.secretsOf(id)).masks;
+  } catch (error) {
+    if (error instanceof SecretsError) return NO_MASKS;
+    throw error;
+  }
+}
+
 /** Stores the answer and what it tells in one transaction, then has it sent. */
 async function tell(
   { db, config, now, wakeOutbox }: TellParts,
   command: Command,
-  { facts, withCopies }: { facts: AnswerFacts; withCopies: boolean },
+  { facts, withCopies, masks = NO_MASKS }: { facts: AnswerFacts; withCopies: boolean; masks?: Masks },
   record: (transaction: Db) => Promise<void>,
 ): Promise<void> {
   const message = await messageToAnswer(db, command.messageId);
   const asked = withCopies ? message.copyTo : [];
   const copyTo = await copiesAbout({ db, config }, asked, command.repositoryId);
-  const answer = { ...renderAnswer(facts), copyTo };
+  const note = tokenNote(`${message.subject}\n${command.script}`, facts.repositoryName);
+  const noted = note === null ? facts : { ...facts, notes: [...facts.notes, note] };
+  const answer = { ...renderMasked(noted, masks), copyTo };
   await db.transaction(async (transaction) => {
     await record(transaction);
     await answerMessage(transaction, config, message, answer, command.threadId, now());

@@ -10,6 +10,7 @@ import { messageToAnswer } from '../store/messages.ts';
 import type { Repository } from '../store/repositories.ts';
 import { activeSession } from '../store/sessions.ts';
 import { answerMessage } from './answer-message.ts';
+import { withTokens } from './repository-secrets.ts';
 import { longRunStep } from './still-running.ts';
 import type { TellParts } from './tell-sender.ts';
 import { timeAllowed } from './time-allowed.ts';
@@ -78,7 +79,7 @@ async function look(
 
 /** @returns false when there is nothing to be told now: nothing is known to run, as its end is being read */
 async function tell(
-  { db, docker, config, now, wakeOutbox }: WatchParts,
+  { db, docker, config, now, wakeOutbox, secretsOf }: WatchParts,
   command: Command & { startedAt: Date },
   {
     tellMs,
@@ -89,12 +90,13 @@ async function tell(
   signal: AbortSignal,
 ): Promise<boolean> {
   const session = await activeSession(db, command.threadId);
-  const peeked = session && (await peekOutput(docker, session.containerId, command.id));
+  const { masks } = withTokens(await secretsOf(command.repositoryId), command.script);
+  const peeked = session && (await peekOutput(docker, session.containerId, command.id, masks));
   if (!peeked?.isAlive || signal.aborted) return false;
   const message = await messageToAnswer(db, command.messageId);
   const notice = renderLifecycleNotice({
     kind: 'still-running',
-    command: command.script,
+    command: masks.text(command.script),
     ranMs,
     lastLines: peeked.text,
     endsAt: new Date(command.startedAt.getTime() + allowed.timeoutMs),

@@ -1,5 +1,6 @@
 import { FrameReader } from './exec.ts';
 import { parseFacts, type Facts } from './facts.ts';
+import { NO_MASKS, type Masks, type MaskStream } from '../secrets/masks.ts';
 import { OutputCapture, type CapturedOutput } from './output.ts';
 
 /** What came over the stream of one of the scripts of inside/. */
@@ -25,15 +26,16 @@ const MAX_FACTS_BYTES = 1024 * 1024;
  * Reads facts and output. Never throws for what the stream says or for how it ends.
  *
  * @param stream as `startExec` gives it, or of a runner
- * @param nonce of a runner's answer: its end is then where the trailer with that nonce is, otherwise the stream's end
+ * @param reading `nonce`: of a runner's answer: its end is then where the trailer with that nonce is, otherwise the
+ *   stream's end. `masks`: of the output, before anything of it is kept
  */
 export async function readAnswer(
   stream: AsyncIterable<Buffer>,
-  nonce: string | null = null,
+  { nonce = null, masks = NO_MASKS }: { nonce?: string | null | undefined; masks?: Masks | undefined } = {},
 ): Promise<StreamedAnswer> {
   const capture = new OutputCapture();
   const frames = new FrameReader();
-  const reader = createAnswerReader(capture, nonce);
+  const reader = createAnswerReader(capture, nonce, masks.stream());
   try {
     for await (const chunk of stream) {
       for (const { isError, data } of frames.take(chunk)) if (!isError) await reader.take(data);
@@ -42,12 +44,13 @@ export async function readAnswer(
   } catch {
     // The connection broke. `isWhole` says so, and whoever asked finds out what became of the container.
   }
+  await reader.finish();
   const { leftBytes, ...read } = reader.state();
   return { ...read, output: await capture.finish(), hasMore: leftBytes > 0 || !frames.isBetween() };
 }
 
 /** Beginning, facts and output, one after the other. */
-function createAnswerReader(capture: OutputCapture, nonce: string | null) {
+function createAnswerReader(capture: OutputCapture, nonce: string | null, mask: MaskStream) {
   const beginning = createBeginningReader(nonce);
   const factsReader = createFactsReader();
   let facts: Facts | null = null;
@@ -58,10 +61,12 @@ function createAnswerReader(capture: OutputCapture, nonce: string | null) {
       const found = factsReader.take(beginning.take(data));
       if (!found) return;
       facts = parseFacts(found.facts, found.isCut);
-      output = createOutputReader(capture, facts?.gap ?? { afterBytes: 0, missingBytes: 0 }, nonce);
+      const gap = facts?.gap ?? { afterBytes: 0, missingBytes: 0 };
+      output = createOutputReader({ capture, mask }, gap, nonce);
       await output.take(found.rest);
     },
     isAtEnd: () => output?.isAtEnd() ?? false,
+    finish: () => capture.write(mask.flush()),
     state: () => ({
       facts,
       isWhole: output?.isWhole() ?? false,
@@ -119,7 +124,11 @@ function createFactsReader() {
 }
 
 /** Passes the output on, less the trailer: so much of it is always held back. */
-function createOutputReader(capture: OutputCapture, gap: Facts['gap'], nonce: string | null) {
+function createOutputReader(
+  { capture, mask }: { capture: OutputCapture; mask: MaskStream },
+  gap: Facts['gap'],
+  nonce: string | null,
+) {
   const trailer = nonce === null ? TRAILER : Buffer.from(`\0threadbox-end ${nonce}\0`);
   let held = Buffer.alloc(0);
   let passedBytes = 0;
@@ -128,10 +137,13 @@ function createOutputReader(capture: OutputCapture, gap: Facts['gap'], nonce: st
   const pass = async (bytes: Buffer) => {
     const beforeGap = gap.afterBytes - passedBytes;
     passedBytes += bytes.length;
-    if (gap.missingBytes === 0 || beforeGap < 0 || beforeGap >= bytes.length) return capture.write(bytes);
-    await capture.write(bytes.subarray(0, beforeGap));
+    if (gap.missingBytes === 0 || beforeGap < 0 || beforeGap >= bytes.length) {
+      return capture.write(mask.take(bytes));
+    }
+    await capture.write(mask.take(bytes.subarray(0, beforeGap)));
+    await capture.write(mask.flush(true));
     await capture.skip(gap.missingBytes);
-    await capture.write(bytes.subarray(beforeGap));
+    await capture.write(mask.take(bytes.subarray(beforeGap)));
   };
   return {
     async take(chunk: Buffer): Promise<void> {

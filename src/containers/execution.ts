@@ -1,12 +1,14 @@
 import type Docker from 'dockerode';
+import type { Masks } from '../secrets/masks.ts';
 import { readAnswer, type StreamedAnswer } from './answer-stream.ts';
 import { ContainersError, engineError, statusOf } from './errors.ts';
-import type { Changes, Shortages } from './facts.ts';
+import { toResult, type ExecutionResult } from './execution-result.ts';
 import { RUN_FROM_ENVIRONMENT, scripts } from './inside.ts';
-import type { CapturedOutput } from './output.ts';
 import { newNonce, runnersOf, type AnswerStream, type Runner } from './runner.ts';
-import { executionEnv, runnerRequest, scriptEnv } from './script-env.ts';
+import { executionEnv, runnerRequest, scriptEnv, secretVariables } from './script-env.ts';
 import { ranForMs, startExecMakingRoom, startTimeLimit, type StopReason } from './time-limit.ts';
+
+export type { ExecutionResult };
 
 export type ExecutionRequest = {
   /** Letters, digits, `_` and `-`, at most 64. One ID starts at most one command in a workspace, ever. */
@@ -16,6 +18,10 @@ export type ExecutionRequest = {
   script: string;
   /** For this command only: goes before what was exported earlier, and is not kept. */
   env: Readonly<Record<string, string>>;
+  /** The same, but no process beside the command's own gets to know them, and the engine never does. */
+  secrets?: Readonly<Record<string, string>> | undefined;
+  /** What of its output is not to leave the container. */
+  masks?: Masks | undefined;
   timeoutMs: number;
   /** What becomes of processes that it leaves in the background: without, they go on. */
   leftProcesses?: 'keep' | 'end';
@@ -25,36 +31,12 @@ export type ExecutionRequest = {
   signal: AbortSignal;
 };
 
-export type RecoveryRequest = Omit<ExecutionRequest, 'script' | 'env'> & {
+export type RecoveryRequest = Omit<ExecutionRequest, 'script' | 'env' | 'secrets'> & {
   /**
    * False when the container had to be started or made again: then an unknown execution is not taken for one that
    * never started, as a crash of the host may have lost what tells.
    */
   wasRunning: boolean;
-};
-
-export type ExecutionResult = {
-  /** `interrupted`: killed from outside, or its container was. */
-  ending: 'exited' | 'timed_out' | 'cancelled' | 'interrupted';
-  exitCode: number | null;
-  durationMs: number;
-  branch: string | null;
-  changes: Changes;
-  output: CapturedOutput;
-  /** Processes that go on in the container. */
-  backgroundProcesses: number;
-  /** The first of them, as in `sleep 100 (pid 42)`. */
-  backgroundNames: string[];
-  /** Those that were ended with it, as `leftProcesses` wanted it. */
-  droppedProcesses: number;
-  droppedNames: string[];
-  /** What ran short while it ran; `null` where that cannot be known. */
-  shortages: Shortages | null;
-  /** False when all that a save carries is as the last save left it. */
-  isUnsaved: boolean;
-  /** Something is in its outbox: see `collectOutbox`. */
-  hasOutbox: boolean;
-  note?: string;
 };
 
 /**
@@ -73,6 +55,7 @@ export async function runExecution(
 ): Promise<ExecutionResult | { ending: 'already-started' }> {
   const background = { _THREADBOX_BACKGROUND: request.leftProcesses ?? 'keep' };
   const variables = { ...executionEnv(request), ...scriptEnv(request), ...background };
+  const secrets = secretVariables(request.secrets ?? {});
   const runners = runnersOf(docker);
   const nonce = newNonce();
   const runner = await takeRunner(docker, containerId, request.signal);
@@ -80,13 +63,13 @@ export async function runExecution(
   const { answer, killedFor } = await attend(docker, containerId, request, {
     first: {
       nonce,
-      stream: runner.send(runnerRequest({ ...variables, _THREADBOX_NONCE: nonce }, request.env)),
+      stream: runner.send(runnerRequest({ ...variables, ...secrets, _THREADBOX_NONCE: nonce }, request.env)),
       onAnswer: (read) => runners.give(containerId, runner, read),
     },
     reopen: ({ hasBegun, isFirst }) =>
       hasBegun || !isFirst || request.cancelled?.aborted
         ? openCollection(docker, containerId, { ...request, mayClaim: request.cancelled?.aborted ?? false })
-        : openRun(docker, containerId, request, variables),
+        : openRun(docker, containerId, request, { variables, secrets }),
   });
   const word = answer.facts?.word;
   if (word === 'already-started' || word === 'never-started') return { ending: 'already-started' };
@@ -144,9 +127,10 @@ async function takeRunner(docker: Docker, containerId: string, signal: AbortSign
 async function attend(
   docker: Docker,
   containerId: string,
-  { executionId, repositoryName, timeoutMs, cancelled, signal }: Omit<ExecutionRequest, 'script' | 'env'>,
+  of: Omit<ExecutionRequest, 'script' | 'env'>,
   { first, reopen }: { first?: FirstAnswer; reopen: Reopen },
 ): Promise<{ answer: StreamedAnswer; killedFor: StopReason | null }> {
+  const { executionId, repositoryName, timeoutMs, cancelled, masks, signal } = of;
   let current: AnswerStream | undefined = first?.stream;
   let hasBegun = false;
   const giveUp = (): unknown => current?.destroy();
@@ -156,7 +140,8 @@ async function attend(
   try {
     for (let streams = first ? 0 : 1; ; streams += 1) {
       current ??= await reopen({ hasBegun, isFirst: streams === 1 });
-      const answer = await readInTime(current, streams === 0 ? first?.nonce : undefined, limit.isOver());
+      const nonce = streams === 0 ? first?.nonce : undefined;
+      const answer = await readInTime(current, { nonce, masks }, limit.isOver());
       // From here on it may be somebody else's.
       current = undefined;
       if (streams === 0) first?.onAnswer(answer);
@@ -177,12 +162,12 @@ type Reopen = (known: { hasBegun: boolean; isFirst: boolean }) => Promise<Answer
 /** A stream that begins when the time limit has done what it can is ended by nobody else. */
 async function readInTime(
   stream: AnswerStream,
-  nonce: string | undefined,
+  reading: { nonce?: string | undefined; masks?: Masks | undefined },
   isLast: boolean,
 ): Promise<StreamedAnswer> {
   const timer = isLast ? setTimeout(() => stream.destroy(), COLLECTION_MS) : undefined;
   try {
-    return await readAnswer(stream, nonce);
+    return await readAnswer(stream, reading);
   } finally {
     clearTimeout(timer);
   }
@@ -203,16 +188,21 @@ async function openRun(
   docker: Docker,
   containerId: string,
   request: ExecutionRequest,
-  variables: Record<string, string>,
+  { variables, secrets }: { variables: Record<string, string>; secrets: Record<string, string> },
 ): Promise<AnswerStream> {
   const own = { _THREADBOX_COMMAND: scripts.command, _THREADBOX_RUN: scripts.runOrCollect };
   const env = { ...request.env, ...variables, ...own };
   try {
-    return await startExecMakingRoom(docker, containerId, {
+    const stream = await startExecMakingRoom(docker, containerId, {
       command: RUN_FROM_ENVIRONMENT,
       env,
       signal: request.signal,
+      hasInput: true,
     });
+    // Not in the environment: the engine would write it down for as long as the process lives.
+    stream.on('error', () => undefined);
+    stream.write(runnerRequest(secrets, {}));
+    return stream;
   } catch (error) {
     if (!(error instanceof ContainersError)) throw error;
     if (error.code !== 'CONTAINER_GONE') throw withDoubt(error);
@@ -263,32 +253,4 @@ function unreadable(answer: StreamedAnswer): ContainersError {
       mayHaveStarted: true,
     },
   );
-}
-
-function toResult(
-  { facts, output }: StreamedAnswer,
-  killedFor: StopReason | null,
-  waitedMs: number,
-): ExecutionResult {
-  const stoppedFor = facts?.wasStopped ? (facts.wasCancelled ? 'cancelled' : 'timed_out') : killedFor;
-  const exitCode = facts?.exitCode ?? null;
-  const note = facts?.isOutputLost
-    ? 'A part of the output is lost: the disk of the workspace was full.'
-    : null;
-  return {
-    ending: stoppedFor ?? (exitCode === null ? 'interrupted' : 'exited'),
-    exitCode,
-    durationMs: Math.round(killedFor && waitedMs > 0 ? waitedMs : (facts?.durationMs ?? waitedMs)),
-    branch: facts?.branch ?? null,
-    changes: facts?.changes ?? { files: [], isComplete: false, reason: 'nothing was said about it' },
-    output,
-    backgroundProcesses: facts?.backgroundProcesses ?? 0,
-    backgroundNames: facts?.backgroundNames ?? [],
-    droppedProcesses: facts?.droppedProcesses ?? 0,
-    droppedNames: facts?.droppedNames ?? [],
-    shortages: facts?.shortages ?? null,
-    isUnsaved: facts?.isUnsaved ?? true,
-    hasOutbox: facts?.hasOutbox ?? false,
-    ...(note === null ? {} : { note }),
-  };
 }

@@ -30,12 +30,17 @@ const CREDENTIAL_HELPER =
 export type Credentials = { user: string; password: string };
 
 /**
- * Takes user and password out of an http(s) address, so that they stand in no file, no process list and no message.
- * Other addresses stay as they are.
+ * Takes user and password out of an http(s) address, so that they stand in no file, no process list and no message. Of
+ * others a password goes for good: neither ssh nor git's own protocol has a use for it.
  */
 export function splitCredentials(url: string): { url: string; credentials: Credentials | null } {
-  if (!/^https?:\/\//i.test(url) || !URL.canParse(url)) return { url, credentials: null };
+  if (!URL.canParse(url)) return { url, credentials: null };
   const parsed = new URL(url);
+  if (!/^https?:$/.test(parsed.protocol)) {
+    if (parsed.password === '') return { url, credentials: null };
+    parsed.password = '';
+    return { url: parsed.href, credentials: null };
+  }
   if (parsed.username === '' && parsed.password === '') return { url, credentials: null };
   const credentials = { user: decoded(parsed.username), password: decoded(parsed.password) };
   parsed.username = '';

@@ -8,7 +8,7 @@ const collecting = read('collect');
 /** The scripts that run inside a container: see inside/common.sh. */
 export const scripts = {
   runner: running + read('runner'),
-  runOrCollect: `${running}${collecting}take_execution\nrun_or_collect\n`,
+  runOrCollect: `${running}${collecting}${read('take-secrets')}take_execution\nrun_or_collect\n`,
   collect: `${common}${read('changes')}${ending}${collecting}take_execution\ncollect\n`,
   stop: common + read('stop'),
   elapsed: common + read('elapsed'),

@@ -1,5 +1,6 @@
 import type Docker from 'dockerode';
 import { ContainersError } from './errors.ts';
+import { NO_MASKS, type Masks } from '../secrets/masks.ts';
 import { execText } from './exec.ts';
 
 const LAST_BYTES = 4_000;
@@ -27,7 +28,7 @@ for file in "$_THREADBOX_COMMAND_ID"-*; do
   esac
 done
 echo $state
-[[ -z $newest ]] || exec tail -c ${LAST_BYTES} -- "$newest"
+[[ -z $newest ]] || exec tail -c "$_THREADBOX_BYTES" -- "$newest"
 `;
 
 /** `text`: the end of what it has written so far, from the beginning of a line on where there are several. */
@@ -40,16 +41,20 @@ export async function peekOutput(
   docker: Docker,
   containerId: string,
   commandId: number,
+  masks: Masks = NO_MASKS,
 ): Promise<Peeked | null> {
+  // So much more that a value at the beginning is whole.
+  const wantedBytes = LAST_BYTES + masks.longestBytes;
   try {
     const { stdout } = await execText(docker, containerId, {
       command: ['bash', '-c', PEEK],
-      env: { _THREADBOX_COMMAND_ID: String(commandId) },
+      env: { _THREADBOX_COMMAND_ID: String(commandId), _THREADBOX_BYTES: String(wantedBytes) },
       signal: AbortSignal.timeout(ANSWER_MS),
     });
     if (stdout === '') return null;
-    const text = stdout.slice(stdout.indexOf('\n') + 1);
-    const isCut = Buffer.byteLength(text) >= LAST_BYTES && text.includes('\n');
+    const whole = Buffer.from(masks.text(stdout.slice(stdout.indexOf('\n') + 1)));
+    const text = whole.subarray(-LAST_BYTES).toString();
+    const isCut = whole.length >= LAST_BYTES && text.includes('\n');
     return { text: isCut ? text.slice(text.indexOf('\n') + 1) : text, isAlive: stdout.startsWith(RUNS) };
   } catch (error) {
     if (error instanceof ContainersError || (error as Error).name === 'TimeoutError') return null;

@@ -53,6 +53,13 @@ export function scriptEnv({ script, env }: { script: string; env: Readonly<Recor
   };
 }
 
+/** Secrets, under names that nothing else has, as inside/command.sh takes them. */
+export function secretVariables(secrets: Readonly<Record<string, string>>): Record<string, string> {
+  const names = Object.keys(secrets);
+  const values = names.map((name) => [`_THREADBOX_SECRET_${name}`, secrets[name] ?? ''] as const);
+  return { ...Object.fromEntries(values), _THREADBOX_SECRETS: names.join(' ') };
+}
+
 /**
  * Variables as a runner takes them: see inside/runner.sh.
  *

@@ -4,6 +4,8 @@ import { mirrorPathOf } from '../containers/mirror.ts';
 import { diffSave } from '../containers/save-diff.ts';
 import { storePathOf } from '../containers/saves-store.ts';
 import type { LifecycleNotice } from '../mail/lifecycle-notices.ts';
+import { NO_MASKS, type Masks } from '../secrets/masks.ts';
+import { SecretsError } from '../secrets/sealing.ts';
 import {
   lastCommands,
   openCommandsOfThread,
@@ -14,6 +16,7 @@ import type { Db } from '../store/database.ts';
 import { currentSave, expiringSaves, keepLonger } from '../store/saved-states.ts';
 import { undeliveredOfThread } from '../store/undelivered.ts';
 import { extendSession, sessionOfThread } from '../store/sessions.ts';
+import { threadById } from '../store/threads.ts';
 import { cancel } from './cancel.ts';
 import { endsAt, extendedUntil } from './idle-policy.ts';
 import { idleFacts, timeoutOf } from './idle-time.ts';
@@ -47,9 +50,33 @@ export async function answerControl(
   thread: ControlledThread,
   control: ControlWord,
 ): Promise<ControlOutcome> {
+  const outcome = await outcomeOf(parts, thread, control);
+  // Commands with a value in them, differences of files.
+  const masks = outcome.notice ? await masksOfThread(parts, thread.threadId) : null;
+  if (!outcome.notice || !masks || masks.isEmpty) return outcome;
+  return { ...outcome, notice: masks.all(outcome.notice) };
+}
+
+async function outcomeOf(
+  parts: LifecycleParts,
+  thread: ControlledThread,
+  control: ControlWord,
+): Promise<ControlOutcome> {
   if (control.word === 'extend') return extend(parts, thread, control.durationMs);
   if (control.word === 'cancel') return cancel(parts, thread.threadId, control.isAll);
   return ANSWERS[control.word](parts, thread);
+}
+
+/** @returns null where they cannot be opened: then nothing that a command has come to is shown */
+async function masksOfThread(parts: LifecycleParts, threadId: string): Promise<Masks | null> {
+  const thread = await threadById(parts.db, threadId);
+  if (!thread) return NO_MASKS;
+  try {
+    return (await parts.secretsOf(thread.repositoryId)).masks;
+  } catch (error) {
+    if (error instanceof SecretsError) return null;
+    throw error;
+  }
 }
 
 type Answer = (parts: LifecycleParts, thread: ControlledThread) => Promise<ControlOutcome>;
@@ -179,6 +206,9 @@ async function status(parts: LifecycleParts, threadId: string): Promise<Lifecycl
     undeliveredOfThread(db, threadId, MOST_UNDELIVERED),
   ]);
   const running = open.find(({ state }) => state === 'running');
+  const masks = await masksOfThread(parts, threadId);
+  const peek = async (of: typeof session, commandId: number) =>
+    of && masks && peekOutput(docker, of.containerId, commandId, masks);
   const ended = last.find(({ endedAt, isControl }) => endedAt !== null && !isControl);
   return {
     kind: 'status',
@@ -186,7 +216,7 @@ async function status(parts: LifecycleParts, threadId: string): Promise<Lifecycl
       ? {
           command: running.script,
           since: running.startedAt ?? running.createdAt,
-          lastLines: (session && (await peekOutput(docker, session.containerId, running.id)))?.text ?? null,
+          lastLines: (await peek(session, running.id))?.text ?? null,
         }
       : null,
     queued: open.filter(({ state }) => state === 'queued').map(({ script }) => script),
@@ -220,6 +250,7 @@ function asLogged({ script, state, exitCode, startedAt, createdAt, durationMs }:
 async function diff(parts: LifecycleParts, threadId: string): Promise<LifecycleNotice> {
   const saved = await currentSave(parts.db, threadId);
   if (!saved?.snapshot) return { kind: 'diff', files: [], patch: null, isCut: false };
+  if (!(await masksOfThread(parts, threadId))) return { kind: 'diff', files: [], patch: null, isCut: true };
   const of = {
     storePath: storePathOf(parts.savesDir, threadId),
     mirrorPath: mirrorPathOf(parts.mirrorsDir, saved.repositoryId),

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { tellWithdrawn, type TellParts } from '../commands/tell-sender.ts';
+import { withTokens } from '../commands/repository-secrets.ts';
 import { peekOutput } from '../containers/peek-output.ts';
 import { usageOf, type Usage } from '../containers/usage.ts';
 import { recordCancel } from '../store/cancelling.ts';
@@ -84,7 +85,8 @@ export function createOperator(parts: OperateParts): Operator {
       if (command?.state !== 'running') return null;
       const session = await sessionOfThread(db, command.threadId);
       if (!session) return null;
-      return (await peekOutput(docker, session.containerId, commandId))?.text ?? null;
+      const { masks } = withTokens(await parts.secretsOf(command.repositoryId), command.script);
+      return (await peekOutput(docker, session.containerId, commandId, masks))?.text ?? null;
     },
     usage: (container) =>
       named(container, async ({ containerId, state }) =>

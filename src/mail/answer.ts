@@ -1,4 +1,5 @@
 import { gzipSync } from 'node:zlib';
+import { withoutTokens } from '../secrets/well-known.ts';
 import { durationInWords, plural } from './amounts.ts';
 import { logCutWords } from './attachment-words.ts';
 import { changesOf, type ChangesFacts } from './changes-in-words.ts';
@@ -164,7 +165,9 @@ function named(names: readonly string[], count: number): string {
 }
 
 function commandLines(command: string): string[] {
-  const lines = visibleText(command.slice(0, 20_000)).trim().split('\n');
+  const lines = visibleText(withoutTokens(command.slice(0, 20_000)))
+    .trim()
+    .split('\n');
   const shown = lines.slice(0, lines.length > COMMAND_LINES ? COMMAND_LINES - 1 : COMMAND_LINES);
   const cut = shown.map((line) =>
     visibleLine(line.replaceAll('\t', '  ').trimEnd(), COMMAND_LINE_CHARACTERS),

@@ -1,3 +1,4 @@
+import { withoutTokens } from '../secrets/well-known.ts';
 import { renderOutput } from './render-output.ts';
 import { renderMail, type MailKind } from './templates.ts';
 import { visibleLine, visibleText } from './visible-text.ts';
@@ -78,7 +79,7 @@ export function lastOutput(command: string, said: string | null): { block: Block
 
 /** Of a script, with a sign that there is more of it. */
 export function firstLine(command: string): string {
-  const [first = '', ...rest] = command.slice(0, 5000).trim().split('\n');
+  const [first = '', ...rest] = withoutTokens(command.slice(0, 5000)).trim().split('\n');
   return visibleLine(rest.length > 0 ? `${first.trimEnd()} …` : first.trimEnd(), 120);
 }
 

@@ -12,6 +12,8 @@ export type OutboxFacts = {
   isWhole: boolean;
   /** Where it is in the container. */
   path: string;
+  /** Not mailed, as a secret stands in them. */
+  withheld?: readonly { name: string; labels: readonly string[] }[];
 };
 
 type Attachment = { fileName: string; contentType: string; content: Buffer };
@@ -37,7 +39,7 @@ const TYPES: Readonly<Record<string, string>> = {
 
 /** The attachments that an outbox comes to, and what is to be said of it in the answer. */
 export function outboxFiles(outbox: OutboxFacts): { attachments: Attachment[]; notes: string[] } {
-  const { files, left, oddCount, isWhole, path } = outbox;
+  const { files, left, oddCount, isWhole, path, withheld = [] } = outbox;
   const flat = files.map(({ name }) => ({ name: name.replaceAll('/', '-'), contentType: '' }));
   const names = safeNames(flat);
   const attachments = files.map(({ content }, at) => {
@@ -54,6 +56,10 @@ export function outboxFiles(outbox: OutboxFacts): { attachments: Attachment[]; n
   if (left.length > 0) {
     const all = left.map(({ name, sizeBytes }) => `${visibleLine(name, 80)} (${sizeInWords(sizeBytes)})`);
     notes.push(`Too much to be mailed: ${listed(all)}. It is still in ${path}.`);
+  }
+  if (withheld.length > 0) {
+    const all = withheld.map(({ name, labels }) => `${visibleLine(name, 80)} (${labels.join(', ')})`);
+    notes.push(`Not attached, as a secret stands in it: ${listed(all)}. It is still in ${path}.`);
   }
   if (oddCount > 0) {
     const things =

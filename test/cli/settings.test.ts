@@ -82,6 +82,36 @@ test('what the commands of a repository may use is set, shown and unset', async 
   assert.deepEqual([commandTimeoutMs, memoryBytes, cpus, backgroundProcesses], [null, null, null, null]);
 });
 
+test('a secret is set by standard input, listed without its value, replaced and removed', async () => {
+  const env = { DATABASE_URL: embedded.databaseUrl ?? '', DATA_DIR: join(dir.path, 'data') };
+  const set = (input: string, more: object = {}) =>
+    threadbox(['secret', 'set', 'Critical-Project', 'NPM_TOKEN'], { env: { ...env, ...more }, input });
+  assert.equal((await set('hunter2-hunter2\n')).out, 'Set NPM_TOKEN of critical-project. Commands have it as $NPM_TOKEN, from the next one on.\n'); // prettier-ignore
+  assert.match((await set('abc')).out, /so short that it is not masked/);
+  const list = await run('secret', 'list', 'critical-project');
+  assert.match(list.out, /^NAME +SET +BY\nNPM_TOKEN +\d{4}-\d\d-\d\d \d\d:\d\d UTC +\S+@\S+\n$/);
+  const stored = JSON.stringify(await db('secrets').select());
+  assert.ok(!stored.includes('hunter2') && !stored.includes(Buffer.from('hunter2').toString('base64')));
+  assert.equal((await db('secrets')).length, 2);
+
+  const other = await set('hunter3', { SECRETS_KEY: Buffer.alloc(32).toString('base64') });
+  assert.match(other.err, /were sealed with the key [0-9a-f]{16}, and the key here is [0-9a-f]{16}\. Bring/);
+  assert.match(
+    (await run('secret', 'remove', 'critical-project', 'NPM_TOKE')).err,
+    /Did you mean NPM_TOKEN\?/,
+  );
+  const removed = await run('secret', 'remove', 'critical-project', 'NPM_TOKEN');
+  assert.match(removed.out, /^Removed NPM_TOKEN of critical-project\./);
+  assert.match((await run('secret', 'list', 'critical-project')).out, /has no secrets\. To give it one/);
+});
+
+test('the value of a secret is never taken as an argument, nor repeated', async () => {
+  const { code, err } = await run('secret', 'set', 'critical-project', 'NPM_TOKEN', 'hunter2');
+  assert.equal(code, 2);
+  assert.match(err, /^threadbox: the value is never an argument: .*standard input/);
+  assert.ok(!err.includes('hunter2'));
+});
+
 test('limits of a repository are read, or it is said what was expected', () => {
   const read = (written: Record<string, string>) => limitsOf(written);
   assert.deepEqual(read({ memory: '512M', cpus: '2', 'command-timeout': '1 hour', background: 'keep' }), {

@@ -27,6 +27,7 @@ test('each command and each family has help', async () => {
   const families = {
     repo: ['add', 'set', 'list', 'remove'],
     user: ['add', 'set', 'list', 'remove'],
+    secret: ['set', 'list', 'remove'],
     saves: ['list', 'export', 'delete'],
   };
   const ofFamilies = Object.entries(families).flatMap(([family, names]) => [

@@ -6,6 +6,7 @@ import { after, before, beforeEach, test } from 'node:test';
 import Docker from 'dockerode';
 import MailComposer from 'nodemailer/lib/mail-composer';
 import { Cancellations } from '../../src/commands/cancellations.ts';
+import { NO_SECRETS } from '../../src/commands/repository-secrets.ts';
 import { execute, type ExecuteParts, type Tries } from '../../src/commands/execute.ts';
 import { loadConfig } from '../../src/config.ts';
 import { commandById, queueCommand } from '../../src/store/commands.ts';
@@ -46,6 +47,7 @@ before(async () => {
     docker: new Docker({ host: '127.0.0.1', port: (engine.address() as AddressInfo).port }),
     config: loadConfig({}).config,
     cancellations: new Cancellations(),
+    secretsOf: () => Promise.resolve(NO_SECRETS),
     now: () => new Date(),
     signal: new AbortController().signal,
     log: collectedLog().log,

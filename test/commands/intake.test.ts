@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { Cancellations } from '../../src/commands/cancellations.ts';
+import { NO_SECRETS } from '../../src/commands/repository-secrets.ts';
 import { endForbidden } from '../../src/commands/end-forbidden.ts';
 import type { Taken } from '../../src/commands/settle.ts';
 import { takeMessage, type Intake } from '../../src/commands/take-message.ts';
@@ -125,6 +126,7 @@ test('a command that waits does not start when its sender may not run it any mor
   await registerUser(db, GUEST, '');
   const words: string[] = [];
   const parts = {
+    secretsOf: () => Promise.resolve(NO_SECRETS),
     ...intake,
     wakeOutbox: () => undefined,
     tellControlFailure: (_: unknown, error: Error) => Promise.resolve(void words.push(error.message)),
@@ -179,6 +181,7 @@ test('a command that waits does not start when its sender may not run it any mor
 test('a pause holds what never began, after a restart too; what is to be cancelled is let through', async () => {
   const { db } = database;
   const parts = {
+    secretsOf: () => Promise.resolve(NO_SECRETS),
     ...intake,
     wakeOutbox: () => undefined,
     states: { database: { isUp: () => undefined, isDown: () => undefined } },

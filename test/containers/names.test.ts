@@ -39,6 +39,8 @@ describe('addresses with credentials', () => {
     ['https://example.com/x.git', 'https://example.com/x.git', null],
     ['git@example.com:x/y.git', 'git@example.com:x/y.git', null],
     ['ssh://git@example.com/x.git', 'ssh://git@example.com/x.git', null],
+    ['ssh://git:p%40ss@example.com:22/x.git', 'ssh://git@example.com:22/x.git', null],
+    ['git://u:pass@example.com/x.git', 'git://u@example.com/x.git', null],
     ['/srv/git/x.git', '/srv/git/x.git', null],
   ];
   for (const [given, url, credentials] of table) {

@@ -117,17 +117,35 @@ describe('the runner of a container', () => {
     assert.notEqual(second.slice(2), first);
   });
 
-  it('killed at any moment between and before commands: each runs once', async (t) => {
+  it('killed at any moment between and before commands: each runs once, with its secrets', async (t) => {
     const rig = await startRig(t);
     await rig.run('true');
+    const secrets = { TOKEN: `it's "a"\n$b \\ ä 4711` };
+    const given: unknown[] = [];
+    const getContainer = docker.getContainer.bind(docker);
+    t.after(() => void (docker.getContainer = getContainer));
+    docker.getContainer = (id) => {
+      const container = getContainer(id);
+      const exec = container.exec.bind(container);
+      return Object.assign(container, {
+        exec: (options: object) => {
+          given.push(options);
+          return exec(options);
+        },
+      });
+    };
     // Only those that wait: their parent is not in the container.
     const kill =
       'while [ ! -e /tmp/enough ]; do for p in $(pgrep -P 0 -f ^threadbox-runner); do kill -KILL $p; done; sleep 0.0$RANDOM; done';
     const killing = inside(rig, kill);
     for (let count = 1; count <= 30; count += 1) {
-      const result = await rig.run(`echo ${count} >> /tmp/times; wc -l < /tmp/times`);
-      assert.deepEqual([result.ending, result.exitCode, text(result)], ['exited', 0, `${count}\n`]);
+      const script = `echo ${count} >> /tmp/times; wc -l < /tmp/times; echo "$TOKEN"`;
+      const result = await rig.run(script, { secrets });
+      const output = `${count}\n${secrets.TOKEN}\n`;
+      assert.deepEqual([result.ending, result.exitCode, text(result)], ['exited', 0, output]);
     }
+    const said = JSON.stringify(given);
+    assert.ok(given.length > 3 && said.includes('_THREADBOX_RUN') && !said.includes('4711'));
     await inside(rig, 'touch /tmp/enough');
     await killing;
   });

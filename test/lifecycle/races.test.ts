@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { sendToBot } from '../../src/cli/write-to-bot.ts';
 import { Cancellations } from '../../src/commands/cancellations.ts';
+import { NO_SECRETS } from '../../src/commands/repository-secrets.ts';
 import { ThreadQueues } from '../../src/commands/queues.ts';
 import { loadConfig } from '../../src/config.ts';
 import { connectEmbedded } from '../../src/embedded/embedded.ts';
@@ -38,6 +39,7 @@ before(async () => {
     docker,
     installation,
     imageReady,
+    secretsOf: () => Promise.resolve(NO_SECRETS),
     guard: null,
     sharedState,
     log,

@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import type { Log } from '../../src/log.ts';
+import { logOptions, type Log } from '../../src/log.ts';
 
 export type LogLine = { level: number; msg: string; [field: string]: unknown };
 
@@ -7,5 +7,5 @@ export type LogLine = { level: number; msg: string; [field: string]: unknown };
 export function collectedLog(): { log: Log; lines: LogLine[] } {
   const lines: LogLine[] = [];
   const write = (line: string): number => lines.push(JSON.parse(line) as LogLine);
-  return { log: pino({ level: 'trace' }, { write }), lines };
+  return { log: pino(logOptions('trace'), { write }), lines };
 }

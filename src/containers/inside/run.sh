@@ -179,7 +179,7 @@ run_claimed() {
 command_process() {
   (
     _THREADBOX_RESTORE=$base/executions/$last.state _THREADBOX_SAVE=$spool.state
-    export _THREADBOX_COMMAND _THREADBOX_RESTORE _THREADBOX_SAVE _THREADBOX_GIVEN _THREADBOX_SCRIPT $_THREADBOX_SCRIPT
+    export _THREADBOX_COMMAND _THREADBOX_RESTORE _THREADBOX_SAVE _THREADBOX_GIVEN _THREADBOX_SCRIPT $_THREADBOX_SCRIPT ${!_THREADBOX_SECRET@}
     exec bash -c 'eval "$_THREADBOX_COMMAND"; eval "$threadbox_script"; threadbox_end $?' bash
   ) </dev/null >&9 2>&1 8<&- 9>&-
 }

@@ -1,0 +1,56 @@
+import type { StreamedAnswer } from './answer-stream.ts';
+import type { Changes, Shortages } from './facts.ts';
+import type { CapturedOutput } from './output.ts';
+import type { StopReason } from './time-limit.ts';
+
+export type ExecutionResult = {
+  /** `interrupted`: killed from outside, or its container was. */
+  ending: 'exited' | 'timed_out' | 'cancelled' | 'interrupted';
+  exitCode: number | null;
+  durationMs: number;
+  branch: string | null;
+  changes: Changes;
+  output: CapturedOutput;
+  /** Processes that go on in the container. */
+  backgroundProcesses: number;
+  /** The first of them, as in `sleep 100 (pid 42)`. */
+  backgroundNames: string[];
+  /** Those that were ended with it, as `leftProcesses` wanted it. */
+  droppedProcesses: number;
+  droppedNames: string[];
+  /** What ran short while it ran; `null` where that cannot be known. */
+  shortages: Shortages | null;
+  /** False when all that a save carries is as the last save left it. */
+  isUnsaved: boolean;
+  /** Something is in its outbox: see `collectOutbox`. */
+  hasOutbox: boolean;
+  note?: string;
+};
+
+export function toResult(
+  { facts, output }: StreamedAnswer,
+  killedFor: StopReason | null,
+  waitedMs: number,
+): ExecutionResult {
+  const stoppedFor = facts?.wasStopped ? (facts.wasCancelled ? 'cancelled' : 'timed_out') : killedFor;
+  const exitCode = facts?.exitCode ?? null;
+  const note = facts?.isOutputLost
+    ? 'A part of the output is lost: the disk of the workspace was full.'
+    : null;
+  return {
+    ending: stoppedFor ?? (exitCode === null ? 'interrupted' : 'exited'),
+    exitCode,
+    durationMs: Math.round(killedFor && waitedMs > 0 ? waitedMs : (facts?.durationMs ?? waitedMs)),
+    branch: facts?.branch ?? null,
+    changes: facts?.changes ?? { files: [], isComplete: false, reason: 'nothing was said about it' },
+    output,
+    backgroundProcesses: facts?.backgroundProcesses ?? 0,
+    backgroundNames: facts?.backgroundNames ?? [],
+    droppedProcesses: facts?.droppedProcesses ?? 0,
+    droppedNames: facts?.droppedNames ?? [],
+    shortages: facts?.shortages ?? null,
+    isUnsaved: facts?.isUnsaved ?? true,
+    hasOutbox: facts?.hasOutbox ?? false,
+    ...(note === null ? {} : { note }),
+  };
+}
