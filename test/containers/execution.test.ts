@@ -138,7 +138,8 @@ describe('a command in its container', () => {
 
   it('where that is wanted, what it leaves in the background ends with it; what was there before goes on', async () => {
     await rig.run('sleep 700 >/dev/null 2>&1 &');
-    const script = 'setsid sleep 701 & (trap "" TERM; sleep 702; sleep 703) & echo now';
+    const script =
+      'setsid sleep 701 & (trap "" TERM; sleep 702; sleep 703) & until pgrep -xf "sleep 701" >/dev/null; do :; done; echo now';
     const result = await rig.run(script, { leftProcesses: 'end' });
     assert.deepEqual([result.ending, result.exitCode, text(result)], ['exited', 0, 'now\n']);
     assert.ok(result.droppedProcesses >= 2);
