@@ -1,7 +1,6 @@
 import { createReadStream, existsSync } from 'node:fs';
 import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { createInterface } from 'node:readline';
 import { loadConfig, readEnvironment } from '../config.ts';
 import { borrowFrom } from '../containers/copy-git.ts';
 import { connectEmbedded } from '../embedded/embedded.ts';
@@ -130,9 +129,17 @@ async function putIn(
   return { madeAt: manifest.madeAt, rows, savedThreads, openCommands, settings };
 }
 
+/** By LF alone: readline takes U+2028, which may stand in a mail, for the end of a line. */
 async function* linesOf(path: string): AsyncIterable<string> {
-  const lines = createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY });
-  for await (const line of lines) yield line;
+  let pieces: string[] = [];
+  for await (const chunk of createReadStream(path, { encoding: 'utf8' }) as AsyncIterable<string>) {
+    const [first = '', ...others] = chunk.split('\n');
+    pieces.push(first);
+    for (const other of others) {
+      yield pieces.join('');
+      pieces = [other];
+    }
+  }
 }
 
 /** @returns how many there are */

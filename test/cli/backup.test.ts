@@ -46,7 +46,7 @@ test('a thread goes on in an empty installation after its backup, with work that
   const old = await startOn('old');
   const db = openDatabase((await connectEmbedded(join(dir.path, 'old')))?.databaseUrl ?? '');
   installation = await installationId(db);
-  await registerUser(db, 'alice@example.com', 'Alice');
+  await registerUser(db, 'alice@example.com', 'Ali\u2028ce');
   const added = { branch: null, threadBy: null };
   await addRepository(db, { name: 'sample', url: upstream.url, ...added });
   await addRepository(db, { name: 'private', url: `https://me:${SECRET}@127.0.0.1/private.git`, ...added });
@@ -109,6 +109,8 @@ test('a thread goes on in an empty installation after its backup, with work that
     '-b',
     'git log --format=%s; cat work.txt loose.txt',
   );
+  const users = await on('new', 'user', 'list', '--json');
+  assert.equal((JSON.parse(users.out) as { name: string }[])[0]?.name, 'Ali\u2028ce');
   assert.match(out, /\nAuto-save: .*\nWork\nStart\ndone-7719\nloose\n/);
 });
 
