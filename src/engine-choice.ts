@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connectDocker, type Docker } from './containers/client.ts';
-import { defaultEngineDir, ensureEngine } from './embedded/engine.ts';
+import { defaultEngineDir, ensureEngine, runningEngine } from './embedded/engine.ts';
 import type { Log } from './log.ts';
 
 export type ChosenEngine = { docker: Docker; dockerHost: string; close: () => Promise<void> };
@@ -36,6 +36,17 @@ export async function chooseEngine({
     dockerHost: engine.dockerHost,
     close: () => engine.close(),
   };
+}
+
+/** The address of the engine that a start would use, as far as one is set or runs; nothing is started. */
+export async function engineInUse({
+  dockerHost,
+  dataDir,
+}: {
+  dockerHost: string | null;
+  dataDir: string;
+}): Promise<string | null> {
+  return dockerHost ?? (await usedBefore(dataDir)) ?? runningEngine(defaultEngineDir());
 }
 
 const choiceFile = (dataDir: string): string => join(dataDir, 'docker-host');

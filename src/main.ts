@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { backupCommands } from './cli/backup.ts';
 import type { CliCommand } from './cli/command.ts';
 import { demoCommand } from './cli/demo.ts';
 import { doctorCommand } from './cli/doctor.ts';
@@ -34,6 +35,7 @@ const commands: readonly CliCommand[] = [
   mailCommand,
   sqlCommand,
   doctorCommand,
+  ...backupCommands,
 ];
 
 /** @returns the exit code: 0 done, 1 could not be done, 2 wrong usage or settings, 130 ended by Ctrl-C */

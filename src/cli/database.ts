@@ -11,24 +11,25 @@ import { withCauses } from './explain.ts';
  * else started for as long as it takes.
  *
  * @param ifNew what is answered where there is no embedded database yet; without it one is made
+ * @param migrates false: the tables are left as they are, and may be older or newer than this Threadbox, or none
  * @throws {CliError} in plain words when the database cannot be used
  */
 export async function withDatabase<T>(
   work: (db: Db, databaseUrl: string) => Promise<T>,
-  { ifNew }: { ifNew?: T } = {},
+  { ifNew, migrates = true }: { ifNew?: T; migrates?: boolean } = {},
 ): Promise<T> {
   // Only now, as for all that loads drivers: a wrong word on the command line is told at once.
   const { loadConfig, readEnvironment } = await import('../config.ts');
   const { config, secrets } = loadConfig(readEnvironment(), { isForBot: false });
   if (secrets.databaseUrl !== null) {
     const where = `The database of DATABASE_URL (${placeOf(secrets.databaseUrl)})`;
-    return workOn(secrets.databaseUrl, where, work);
+    return workOn(secrets.databaseUrl, { where, migrates }, work);
   }
   const { dataDir } = config;
   const where = `The embedded PostgreSQL in ${dataDir}`;
   const { connectEmbedded } = await import('../embedded/embedded.ts');
   const running = await connectEmbedded(dataDir);
-  if (running?.databaseUrl) return workOn(running.databaseUrl, where, work);
+  if (running?.databaseUrl) return workOn(running.databaseUrl, { where, migrates }, work);
   if (!existsSync(join(dataDir, 'postgres'))) {
     const told = `there is no installation in ${dataDir} yet`;
     if (ifNew !== undefined) {
@@ -39,7 +40,7 @@ export async function withDatabase<T>(
   }
   const started = await startFor(config);
   try {
-    return await workOn(started.databaseUrl as string, where, work);
+    return await workOn(started.databaseUrl as string, { where, migrates }, work);
   } finally {
     await started.close();
   }
@@ -60,13 +61,13 @@ async function startFor({ dataDir, logLevel }: Config): Promise<Embedded> {
 
 async function workOn<T>(
   databaseUrl: string,
-  where: string,
+  { where, migrates }: { where: string; migrates: boolean },
   work: (db: Db, databaseUrl: string) => Promise<T>,
 ): Promise<T> {
   const { isDatabaseAway, migrate, openDatabase } = await import('../store/database.ts');
   const db = openDatabase(databaseUrl, { poolSize: 2 });
   try {
-    await migrate(db);
+    if (migrates) await migrate(db);
     return await work(db, databaseUrl);
   } catch (error) {
     // Told in plain words already, which may speak of a timeout themselves.
@@ -92,8 +93,8 @@ export function databaseTrouble(error: unknown, where: string, isAway: boolean):
   if (code === '42501') {
     return `${where} does not allow enough: ${words}.\nThreadbox makes tables: its user needs CREATE in the schema public.`;
   }
-  if (/migration directory is corrupt/.test(message)) {
-    return `${where} was made by a newer Threadbox than this one. Update this one.`;
+  if (code === 'SCHEMA_TOO_NEW' || /migration directory is corrupt/.test(message)) {
+    return `${where} was made by a newer Threadbox than this one. Update this one, or restore a backup made before.`;
   }
   if (isAway) {
     return `${where} does not answer: ${words}.\nCheck that it runs and can be reached from here.`;

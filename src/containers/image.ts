@@ -54,7 +54,8 @@ export async function ensureImage(docker: Docker, { image, engineDir, onProgress
   }
 }
 
-async function isPresent(docker: Docker, image: string): Promise<boolean> {
+/** Whether the engine has the image already. */
+export async function isPresent(docker: Docker, image: string): Promise<boolean> {
   try {
     await docker.getImage(image).inspect();
     return true;

@@ -75,6 +75,22 @@ export async function ensureEngine({ dockerHost, engineDir, log, lingerMs = 0 }:
   };
 }
 
+/** The engine that `ensureEngine` would find running, or null: nothing is started. */
+export async function runningEngine(engineDir: string): Promise<string | null> {
+  const own = existsSync(engineDir) ? `unix://${join(runDirOf(engineDir), 'docker.sock')}` : null;
+  if (own !== null && (await pingEngine(own)).answers) return own;
+  const local = await pingEngine(`unix://${LOCAL_SOCKET}`);
+  return local.answers || local.isForbidden ? `unix://${LOCAL_SOCKET}` : null;
+}
+
+/**
+ * Socket names are limited to 107 bytes (unix(7)), so a deep project needs a short place beside it. In /run, as nobody
+ * but root can put something else there first.
+ */
+function runDirOf(engineDir: string): string {
+  return `/run/threadbox-${createHash('sha256').update(realpathSync(engineDir)).digest('hex').slice(0, 8)}`;
+}
+
 function foreign(dockerHost: string): Engine {
   return { dockerHost, isOurs: false, close: () => Promise.resolve() };
 }
@@ -85,9 +101,7 @@ async function useShared(
   start: (runDir: string) => Promise<void>,
 ): Promise<{ dockerHost: string; lock: Lock }> {
   await mkdir(engineDir, { recursive: true, mode: 0o755 });
-  // Socket names are limited to 107 bytes (unix(7)), so a deep project needs a short place beside it. In /run, as
-  // nobody but root can put something else there first.
-  const runDir = `/run/threadbox-${createHash('sha256').update(realpathSync(engineDir)).digest('hex').slice(0, 8)}`;
+  const runDir = runDirOf(engineDir);
   const dockerHost = `unix://${join(runDir, 'docker.sock')}`;
   // Waits only while a keeper is busy stopping.
   const lock = await takeLock(join(engineDir, 'users.lock'), { kind: 'shared', waitMs: STOP_TIMEOUT_MS });

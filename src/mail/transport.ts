@@ -63,8 +63,51 @@ export function connectSmtp(
   password: Credential,
   limits: TransportLimits = LIMITS,
 ): MailTransport {
-  const { host, port, user, tls, verifyCertificate } = server;
-  const where = `${host}:${port}`;
+  const where = `${server.host}:${server.port}`;
+  const pool = createPool(server, password, limits);
+  return {
+    async send({ raw, from, to }) {
+      const signal = AbortSignal.timeout(limits.sendTimeoutMs);
+      try {
+        // With its size, a server that has announced a limit is not given what it would refuse (RFC 1870).
+        const envelope = { from, to: [...to], size: raw.length };
+        await pool.sendMail({ envelope, raw, signal });
+      } catch (error) {
+        throw sendError(error as SmtpFailure, where, limits);
+      }
+    },
+    // oxlint-disable-next-line typescript/require-await -- a closer is awaited, whatever it closes
+    async close() {
+      pool.close({ force: true });
+    },
+  };
+}
+
+/**
+ * Connects and logs in, and sends nothing.
+ *
+ * @throws {SendError}
+ */
+export async function tryLogin(
+  server: MailServer,
+  password: Credential,
+  limits: TransportLimits = LIMITS,
+): Promise<void> {
+  const pool = createPool(server, password, limits);
+  try {
+    await pool.verify();
+  } catch (error) {
+    throw sendError(error as SmtpFailure, `${server.host}:${server.port}`, limits);
+  } finally {
+    pool.close({ force: true });
+  }
+}
+
+function createPool(
+  { host, port, user, tls, verifyCertificate }: MailServer,
+  password: Credential,
+  limits: TransportLimits,
+) {
   const pool = createTransport({
     pool: true,
     maxConnections: MOST_CONNECTIONS,
@@ -91,22 +134,7 @@ export function connectSmtp(
     });
     pool.set('oauth2_provision_cb', (_user, isRefused, done) => give(isRefused, done));
   }
-  return {
-    async send({ raw, from, to }) {
-      const signal = AbortSignal.timeout(limits.sendTimeoutMs);
-      try {
-        // With its size, a server that has announced a limit is not given what it would refuse (RFC 1870).
-        const envelope = { from, to: [...to], size: raw.length };
-        await pool.sendMail({ envelope, raw, signal });
-      } catch (error) {
-        throw sendError(error as SmtpFailure, where, limits);
-      }
-    },
-    // oxlint-disable-next-line typescript/require-await -- a closer is awaited, whatever it closes
-    async close() {
-      pool.close({ force: true });
-    },
-  };
+  return pool;
 }
 
 type SmtpFailure = Error & { code?: string; response?: string; responseCode?: number };

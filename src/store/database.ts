@@ -62,14 +62,11 @@ async function dropAdminViews(db: Db): Promise<void> {
 }
 
 async function refuseNewer(db: Db): Promise<void> {
-  if (!(await db.schema.hasTable('knex_migrations'))) return;
-  const unknown = (await db('knex_migrations').pluck<string[]>('name')).filter(
-    (name) => !(name in migrations),
-  );
+  const { unknown } = await schemaState(db);
   if (unknown.length === 0) return;
   throw Object.assign(
     new Error(
-      `The database was made by a newer Threadbox: this one does not know its migrations ${unknown.join(', ')}`,
+      `The database was made by a newer Threadbox: this one does not know its migrations ${unknown.join(', ')}. Start the newer one, or restore a backup made before`,
     ),
     { code: 'SCHEMA_TOO_NEW' },
   );
@@ -78,6 +75,27 @@ async function refuseNewer(db: Db): Promise<void> {
 /** Trying again does not help: a newer Threadbox is needed. */
 export const isSchemaTooNew = (error: unknown): boolean =>
   (error as { code?: string }).code === 'SCHEMA_TOO_NEW';
+
+/** How the schema stands, without a change to it. `applied` is empty where there are no tables of ours. */
+export async function schemaState(
+  db: Db,
+): Promise<{ applied: string[]; missing: string[]; unknown: string[] }> {
+  const isThere = await db.schema.hasTable('knex_migrations');
+  const applied = isThere ? await db('knex_migrations').orderBy('id').pluck<string[]>('name') : [];
+  return {
+    applied,
+    missing: Object.keys(migrations).filter((name) => !applied.includes(name)),
+    unknown: applied.filter((name) => !(name in migrations)),
+  };
+}
+
+/** The server's version in words, and its clock. */
+export async function serverFacts(db: Db): Promise<{ version: string; now: Date }> {
+  const { rows } = await db.raw<{ rows: { version: string; now: Date }[] }>(
+    `select current_setting('server_version') as version, clock_timestamp() as now`,
+  );
+  return rows[0] as { version: string; now: Date };
+}
 
 const migrationSource: Knex.MigrationSource<string> = {
   getMigrations: () => Promise.resolve(Object.keys(migrations)),

@@ -118,6 +118,19 @@ export function takeMailboxLock(parts: MailboxLockParts): MailboxLock {
   };
 }
 
+/** The same for one piece of work that no bot may meet. @returns null where a bot holds it */
+export async function takeLockOnce(databaseUrl: string): Promise<{ release: () => Promise<void> } | null> {
+  const client = await connect(databaseUrl);
+  try {
+    if (await tryLock(client)) return { release: () => client.end() };
+  } catch (error) {
+    await client.end();
+    throw error;
+  }
+  await client.end();
+  return null;
+}
+
 async function connect(databaseUrl: string): Promise<Client> {
   const client = new Client({
     connectionString: databaseUrl,

@@ -118,3 +118,29 @@ export class SharedState {
 }
 
 const stateKey = (threadId: string): string => `container:state:${threadId}`;
+
+/**
+ * Asks a Redis for its version, over a connection of its own.
+ *
+ * @throws what the server or the network says
+ */
+export async function redisVersion(redisUrl: string): Promise<string> {
+  const redis = new Redis(redisUrl, {
+    lazyConnect: true,
+    connectTimeout: 5_000,
+    commandTimeout: 5_000,
+    maxRetriesPerRequest: 0,
+    retryStrategy: () => null,
+  });
+  let fault: Error | null = null;
+  // Says more than the rejection, which is that the connection is closed.
+  redis.on('error', (error: Error) => (fault = error));
+  try {
+    await redis.connect();
+    return /^redis_version:(\S+)/m.exec(await redis.info('server'))?.[1] ?? 'of an unknown version';
+  } catch (error) {
+    throw fault ?? error;
+  } finally {
+    redis.disconnect();
+  }
+}

@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict';
+import { readdir } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
+import { clockFindings, limitFindings, silentEngine, type EngineInfo } from '../../src/cli/doctor-engine.ts';
+import type { Finding } from '../../src/cli/doctor-findings.ts';
+import { diskFinding, gitFinding } from '../../src/cli/doctor-host.ts';
+import { senderFinding, surveyFindings } from '../../src/cli/doctor-mail-servers.ts';
+import { schemaFinding, versionFinding } from '../../src/cli/doctor-store.ts';
 import { GMAIL, WRITTEN } from '../mail/sender-auth/provider-mails.ts';
 import { startDovecot, type Dovecot } from '../support/dovecot.ts';
-import { threadbox } from './threadbox.ts';
+import { privateDir, threadbox } from './threadbox.ts';
 
 let dovecot: Dovecot;
 before(async () => {
@@ -50,3 +56,140 @@ test('a mailbox that cannot be read, or is none, is told in plain words', async 
   const none = await threadbox(['doctor', '--mail'], {});
   assert.match(none.err, /^threadbox: IMAP_URL is not set: there is no mailbox to look at\.\nThe embedded/);
 });
+
+test('without --mail the doctor looks at all parts, tells every fault with what to do, and changes nothing', async () => {
+  const dir = await privateDir();
+  try {
+    const env = {
+      ...settings(),
+      DATA_DIR: `${dir.path}/data`,
+      CONTAINER_RUNTIME: 'runsc',
+      REDIS_URL: 'redis://127.0.0.1:1',
+    };
+    const { code, out, err } = await threadbox(['doctor'], { env });
+    assert.equal(code, 1, err);
+    for (const line of [
+      /^bad {3}settings +SENDER_AUTH: .*\n +-> Correct it in the environment or in \.env/m,
+      /^ok {4}Node +24\./m,
+      /^ok {4}git +git version 2\./m,
+      /^ok {4}DATA_DIR +.*\/data will be made$/m,
+      /^ok {4}PostgreSQL +embedded, in .*: made at the first start$/m,
+      /^bad {3}Redis +.*ECONNREFUSED.*\n +-> Correct REDIS_URL/m,
+      /^warn {2}users +nobody may have commands run\n +-> threadbox user add ADDRESS/m,
+      /^ok {4}IMAP +lets us in; 42 mails in INBOX$/m,
+      /^ok {4}IMAP +made when needed: Processed, Refused, Threadbox$/m,
+      /^bad {3}SMTP +the SMTP server 127\.0\.0\.1:1 could not be used: .*\n +-> Correct SMTP_URL/m,
+      /^ok {4}Docker +unix:.* answers: version .*, API 1\.\d+$/m,
+      /^bad {3}limits +CONTAINER_RUNTIME: the Docker Engine has no runtime runsc/m,
+      /^ok {4}image +.* is there$/m,
+      /^ok {4}network guard +/m,
+      /\n\n4 to be put right, \d to think about\.\n$/,
+    ]) {
+      assert.match(out, line);
+    }
+    assert.doesNotMatch(out, new RegExp(dovecot.password));
+    assert.deepEqual(await readdir(dir.path), []);
+  } finally {
+    await dir.close();
+  }
+});
+
+test('settings that cannot be used at all are told with the rest of what can be looked at left out', async () => {
+  const { code, out } = await threadbox(['doctor', '--json'], {
+    env: { COMMAND_CONCURRENCY: 'many', LOG_LEVEL: 'loud' },
+  });
+  assert.equal(code, 1);
+  const { isGood, findings } = JSON.parse(out) as { isGood: boolean; findings: Finding[] };
+  assert.equal(isGood, false);
+  assert.deepEqual(
+    findings.map(({ level, part, says }) => [level, part, says.split(':')[0]]),
+    [
+      ['bad', 'settings', 'COMMAND_CONCURRENCY'],
+      ['bad', 'settings', 'LOG_LEVEL'],
+    ],
+  );
+});
+
+const ENGINE: EngineInfo = {
+  MemTotal: 4 * 2 ** 30,
+  NCPU: 2,
+  SystemTime: '',
+  DockerRootDir: '/var/lib/docker',
+  MemoryLimit: true,
+  CpuCfsQuota: true,
+  PidsLimit: true,
+};
+const limits = (info: Partial<EngineInfo>, memoryBytes: number, hostMaxContainers: number): Finding[] =>
+  limitFindings(
+    { ...ENGINE, ...info },
+    {
+      containerLimits: { memoryBytes, cpus: 1, pidsLimit: 512, tmpBytes: 0, shmBytes: 0, openFiles: 0 },
+      containerRuntime: null,
+      hostMaxContainers,
+    },
+  );
+
+const TABLE: [words: string, finding: Finding | undefined, level: Finding['level'], says: RegExp][] = [
+  ['a disk that is full', diskFinding('DATA_DIR', 100 << 20), 'bad', /only 100 MB free/],
+  ['a disk that is nearly full', diskFinding('DATA_DIR', 1 << 30), 'warn', /^1024 MB free/],
+  ['a git that is too old', gitFinding('git version 2.20.1'), 'bad', /too old/],
+  ['a git that is new enough', gitFinding('git version 2.39.5'), 'ok', /2\.39/],
+  ['an old PostgreSQL', versionFinding('12.4', false), 'warn', /version 12\.4/],
+  [
+    'tables of a newer version',
+    schemaFinding({ applied: ['a', 'z'], missing: [], unknown: ['z'] }),
+    'bad',
+    /newer/,
+  ],
+  [
+    'tables of an older version',
+    schemaFinding({ applied: ['a'], missing: ['b'], unknown: [] }),
+    'warn',
+    /b to come/,
+  ],
+  [
+    'an engine that does not let us in',
+    silentEngine('unix:///var/run/docker.sock', { isForbidden: true, reason: 'EACCES' }),
+    'bad',
+    /may not talk/,
+  ],
+  [
+    'a mailbox where anybody is believed',
+    senderFinding({ imap: {} as never, senderAuth: 'none', trustedAuthservIds: [] }),
+    'warn',
+    /whoever forges/,
+  ],
+  [
+    'a server without IDLE',
+    surveyFindings({ capabilities: ['MOVE'], mails: 0, present: [] }, { mailbox: 'INBOX', wanted: [] })[1],
+    'warn',
+    /no IDLE/,
+  ],
+  [
+    'limits that are held',
+    limits({}, 2 ** 30, 4)[0],
+    'ok',
+    /^each container: 1024 MB, 1 CPU, 512 processes; the machine: 4096 MB/,
+  ],
+  [
+    'an engine that limits no processes',
+    limits({ PidsLimit: false }, 2 ** 30, 0)[0],
+    'bad',
+    /does not limit processes/,
+  ],
+  ['a container larger than its machine', limits({}, 8 * 2 ** 30, 0)[1], 'warn', /one container/],
+  ['more containers than fit', limits({}, 2 ** 30, 5)[1], 'warn', /^5 containers/],
+  [
+    'an engine with another clock',
+    clockFindings({ SystemTime: '2026-11-23T00:00:00Z' }, new Date('2026-11-23T00:02:00Z'))[0],
+    'warn',
+    /120 s apart from the engine's$/,
+  ],
+];
+for (const [words, finding, level, says] of TABLE) {
+  test(`the doctor finds ${words}: ${level}`, () => {
+    assert.equal(finding?.level, level);
+    assert.match(finding?.says ?? '', says);
+    assert.equal(finding?.todo === null, level === 'ok');
+  });
+}

@@ -60,6 +60,11 @@ const troubles: [error: Error, isAway: boolean, told: RegExp | null][] = [
   [withCode('database "x" does not exist', '3D000'), false, /^DB is not there: .*\nCreate it/],
   [withCode('permission denied for schema public', '42501'), false, /needs CREATE in the schema public/],
   [new Error('The migration directory is corrupt, files are missing'), false, /made by a newer Threadbox/],
+  [
+    Object.assign(new Error('0099-later is unknown'), { code: 'SCHEMA_TOO_NEW' }),
+    false,
+    /was made by a newer Threadbox than this one\. Update this one, or restore a backup made before\.$/,
+  ],
   [new Error('The server does not support SSL connections'), false, /^DB cannot be used: .*SSL/],
   [new Error('something else'), false, null],
 ];

@@ -65,7 +65,6 @@ const wrongSettings: [words: string[], says: RegExp][] = [
     /^threadbox: --role: expected user or admin; got root\n$/,
   ],
   [['user', 'set', 'a@example.com', '--repositories', 'app'], /^threadbox: --repositories: only all; /],
-  [['doctor'], /^threadbox: doctor looks at one thing: threadbox doctor --mail\n$/],
   [
     ['user', 'set', 'a@example.com'],
     /^threadbox: nothing to change: give --timeout, --name, --role or --repositories\n$/,

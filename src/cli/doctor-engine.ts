@@ -1,0 +1,194 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { statfs } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import type { Config } from '../config.ts';
+import { connectDocker, type Docker } from '../containers/client.ts';
+import { runtimeFault } from '../containers/engine-facts.ts';
+import { isPresent } from '../containers/image.ts';
+import { DEFAULT_IMAGE } from '../config-schema.ts';
+import { pingEngine } from '../embedded/engine-ping.ts';
+import { engineInUse } from '../engine-choice.ts';
+import { clockReport } from '../readiness.ts';
+import { bad, ok, warn, type Check, type Finding, type Surroundings } from './doctor-findings.ts';
+
+/** The oldest that Threadbox has been tried with: Docker 20.10. */
+const OLDEST_API = 41;
+
+/** What an engine says of itself, as far as it matters here. */
+export type EngineInfo = {
+  MemTotal: number;
+  NCPU: number;
+  SystemTime: string;
+  DockerRootDir: string;
+  CgroupVersion?: string;
+  MemoryLimit: boolean;
+  CpuCfsQuota: boolean;
+  PidsLimit: boolean;
+  Runtimes?: Record<string, unknown>;
+};
+
+export const engineChecks: readonly Check[] = [
+  {
+    part: 'Docker',
+    todo: 'Correct DOCKER_HOST, or see why the engine does not answer: docker info, as the same user.',
+    look: lookAtEngine,
+  },
+];
+
+async function lookAtEngine({ config, now }: Surroundings): Promise<Finding[]> {
+  const dockerHost = await engineInUse(config);
+  if (dockerHost === null) {
+    return [
+      ok(
+        'Docker',
+        'no engine is set or runs here: the start brings one of its own, where it may (root or sudo)',
+      ),
+    ];
+  }
+  const ping = await pingEngine(dockerHost);
+  if (!ping.answers) return [silentEngine(dockerHost, ping)];
+  const docker = connectDocker(dockerHost);
+  const version = (await docker.version()) as { Version: string; ApiVersion: string };
+  const info = (await docker.info()) as EngineInfo;
+  return [
+    versionFinding(dockerHost, version),
+    ...limitFindings(info, config),
+    ...(await lookAtDisk(info, config)),
+    ...clockFindings(info, now()),
+    await lookAtImage(docker, config.containerImage),
+    await lookAtGuard(docker, dockerHost, config),
+  ];
+}
+
+export function silentEngine(
+  dockerHost: string,
+  { isForbidden, reason }: { isForbidden: boolean; reason: string },
+): Finding {
+  return isForbidden
+    ? bad(
+        'Docker',
+        `this user may not talk to ${dockerHost}`,
+        'Let the user who runs Threadbox into the group of the socket (usermod -aG docker USER), and log in anew. Who is in it is as mighty as root.',
+      )
+    : bad('Docker', `${dockerHost} does not answer: ${reason}`, 'Start the engine, or correct DOCKER_HOST.');
+}
+
+function versionFinding(
+  dockerHost: string,
+  { Version, ApiVersion }: { Version: string; ApiVersion: string },
+): Finding {
+  const says = `${dockerHost} answers: version ${Version}, API ${ApiVersion}`;
+  if (Number(ApiVersion.split('.')[1] ?? 0) >= OLDEST_API) return ok('Docker', says);
+  return warn('Docker', says, `Threadbox is tried with API 1.${OLDEST_API} (Docker 20.10) and newer.`);
+}
+
+/** Which of the limits of a container the engine holds it to, and whether its machine can bear them. */
+export function limitFindings(
+  info: EngineInfo,
+  {
+    containerLimits,
+    containerRuntime,
+    hostMaxContainers,
+  }: Pick<Config, 'containerLimits' | 'containerRuntime' | 'hostMaxContainers'>,
+): Finding[] {
+  const { MemTotal, NCPU, Runtimes } = info;
+  const lacking = [
+    ...(info.MemoryLimit ? [] : ['memory']),
+    ...(info.CpuCfsQuota ? [] : ['processors']),
+    ...(info.PidsLimit ? [] : ['processes']),
+  ];
+  const inMb = (bytes: number): string => `${Math.floor(bytes / 2 ** 20)} MB`;
+  const { memoryBytes, cpus } = containerLimits;
+  const says = `each container: ${inMb(memoryBytes)}, ${cpus} CPU, ${containerLimits.pidsLimit} processes; the machine: ${inMb(MemTotal)}, ${NCPU} CPU, cgroup v${info.CgroupVersion ?? '1'}`;
+  const fault =
+    containerRuntime === null ? null : runtimeFault(containerRuntime, Object.keys(Runtimes ?? {}));
+  return [
+    lacking.length > 0
+      ? bad(
+          'limits',
+          `the engine does not limit ${lacking.join(', ')}`,
+          'Enable these cgroup controllers in the kernel of its machine.',
+        )
+      : ok('limits', says),
+    ...(memoryBytes > MemTotal
+      ? [
+          warn(
+            'limits',
+            `one container may use more memory than the machine has (${inMb(MemTotal)})`,
+            'Lower CONTAINER_MEMORY_BYTES.',
+          ),
+        ]
+      : []),
+    ...((hostMaxContainers ?? 0) * memoryBytes > MemTotal
+      ? [
+          warn(
+            'limits',
+            `${hostMaxContainers} containers may use more memory than the machine has`,
+            'Lower HOST_MAX_CONTAINERS, or set it to 0: as many as fit.',
+          ),
+        ]
+      : []),
+    ...(fault === null ? [] : [bad('limits', fault, 'The bot does not start before.')]),
+  ];
+}
+
+async function lookAtDisk(
+  { DockerRootDir }: EngineInfo,
+  { workspaceMinFreeBytes }: Config,
+): Promise<Finding[]> {
+  // On another machine, or not to be seen by this user.
+  if (!existsSync(DockerRootDir)) return [];
+  const { bavail, bsize } = await statfs(DockerRootDir);
+  const says = `${Math.floor((bavail * bsize) / 2 ** 20)} MB free on the disk of the engine (${DockerRootDir})`;
+  if (bavail * bsize >= workspaceMinFreeBytes) return [ok('disk', says)];
+  const todo =
+    'Below WORKSPACE_MIN_FREE_BYTES kept workspaces are given up, so that threads return slower: make room.';
+  return [warn('disk', says, todo)];
+}
+
+export function clockFindings({ SystemTime }: Pick<EngineInfo, 'SystemTime'>, now: Date): Finding[] {
+  const { isReady, detail } = clockReport(new Date(SystemTime), now);
+  const says = detail.replace("PostgreSQL's", "the engine's").replace(': synchronise the clocks', '');
+  return isReady
+    ? []
+    : [warn('clock', says, 'Let both machines follow a time server: files of containers carry its times.')];
+}
+
+async function lookAtImage(docker: Docker, image: string): Promise<Finding> {
+  if (await isPresent(docker, image)) return ok('image', `${image} is there`);
+  const how =
+    image === DEFAULT_IMAGE ? 'built at the first start, in a minute or two' : 'pulled at the first start';
+  return warn('image', `${image} is not there yet`, `Nothing to do: it is ${how}; commands wait for it.`);
+}
+
+async function lookAtGuard(
+  docker: Docker,
+  dockerHost: string,
+  { guardsNetwork, guardImage, containerMayReach }: Config,
+): Promise<Finding> {
+  if (!guardsNetwork) {
+    const says = 'off: commands reach the machine they run on, its networks and cloud metadata';
+    return warn(
+      'network guard',
+      says,
+      'CONTAINER_NETWORK_GUARD=on, unless something else keeps them from it. See docs/security.md.',
+    );
+  }
+  const open = containerMayReach.length > 0 ? `; left open: ${containerMayReach.join(', ')}` : '';
+  if (dockerHost.startsWith('unix:') && process.getuid?.() === 0 && (await hasFirewall())) {
+    return ok('network guard', `this user may set the firewall${open}`);
+  }
+  if (await isPresent(docker, guardImage))
+    return ok('network guard', `set by a helper container of ${guardImage}${open}`);
+  const todo =
+    'No container is started before the guard is in place. GUARD_IMAGE names an image with iptables.';
+  return warn('network guard', `needs a helper container of ${guardImage}, which is not there yet`, todo);
+}
+
+async function hasFirewall(): Promise<boolean> {
+  return promisify(execFile)('iptables', ['-w', '5', '-S', 'INPUT']).then(
+    () => true,
+    () => false,
+  );
+}
