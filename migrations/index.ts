@@ -10,6 +10,7 @@ import { network } from './0009-network.ts';
 import { limits } from './0010-limits.ts';
 import { sql } from './0011-sql.ts';
 import { api } from './0012-api.ts';
+import { signatures } from './0013-signatures.ts';
 import { secrets } from './0015-secrets.ts';
 import type { Migration } from './migration.ts';
 
@@ -30,5 +31,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0010-limits': limits,
   '0011-sql': sql,
   '0012-api': api,
+  '0013-signatures': signatures,
   '0015-secrets': secrets,
 };

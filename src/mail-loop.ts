@@ -101,6 +101,7 @@ export function startMailLoop(
     giveUp: (message, fault) => giveUpMessage(taking, message, fault),
     database: parts.states.database,
     resume: async () => {
+      hourlyCaps.forget();
       for (const { threadId, id, cancelRequestedAt } of await listOpenCommands(db)) {
         queueCommand(threadId, id);
         if (cancelRequestedAt) parts.cancellations.request(id);

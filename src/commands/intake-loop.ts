@@ -30,7 +30,8 @@ export type IntakeParts = {
   isOurs: () => boolean;
   /**
    * Queues the commands that the database has and the queues do not. Called at the start, and after each fault of the
-   * database: it may have stored a command in the very moment it went, and have told nobody.
+   * database: it may have stored a command in the very moment it went, and have told nobody. Also before mails that were
+   * put off are tried again, and when this bot has become the one that works.
    */
   resume: () => Promise<void>;
   database: PartState;

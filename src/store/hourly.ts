@@ -17,14 +17,15 @@ export type ReachedCap = { cap: keyof Caps; maximum: number; againAt: Date };
 
 const HOUR_MS = 3_600_000;
 const LAST_HOUR = "now() - interval '1 hour'";
-const COUNTED = `select handled_at from messages where direction = 'in' and outcome in ('command', 'answered')
+const COUNTED = `select address, thread_id, handled_at from messages where direction = 'in' and outcome in ('command', 'answered')
   and handled_at > ${LAST_HOUR}`;
 const WRITTEN = `select received_at from messages where direction = 'out' and received_at > ${LAST_HOUR}`;
 
 const asMany = (query: string) => `(select count(*)::int from (${query} limit ?) counted)`;
 
 /** The one that many back, if there are so many: with it gone from the hour there is room again. */
-const nthNewest = (query: string, column: string) => `(${query} order by ${column} desc offset ? limit 1)`;
+const nthNewest = (query: string, column: string) =>
+  `(select ${column} from (${query}) counted order by ${column} desc offset ? limit 1)`;
 
 /**
  * The first cap that another mail of this sender would break, by the database's clock. The one on what was written goes
@@ -55,13 +56,15 @@ const STILL_TRUE_MS = 2_000;
 const MOST_REMEMBERED = 1_000;
 
 type OfMail = { address: string; threadId: string | null };
+type TakenCaps = Exclude<keyof Caps, 'writtenPerAddress'>;
 
 /** What was counted for a sender and a thread. `room`: so many more cannot reach a cap on what is taken. */
-type Counted = { atId: number; atMs: number; room: number };
+type Counted = { atId: number; room: number };
 
 /**
  * Looks for reached caps, and counts no more often than needed: ids of messages go up by one for each, so between two of
- * them no more than their distance can have been taken.
+ * them no more than their distance can have been taken. Mails that are put off come after others with higher ids, and
+ * another bot may take some: {@link forget} what was counted before those.
  *
  * That is so where one message is settled before the next is judged. Those of different senders may be judged side by side
  * only as far as the cap on all leaves room for them: {@link hasRoomFor}. Each of the other caps is one sender's own.
@@ -69,38 +72,64 @@ type Counted = { atId: number; atMs: number; room: number };
 export class HourlyCaps {
   readonly #db: Db;
   readonly #caps: Caps;
-  readonly #count: (of: OfMail) => Promise<Record<keyof Caps, number>>;
+  readonly #countTaken: (of: OfMail) => Promise<Record<TakenCaps, number>>;
+  readonly #countWritten: (address: string) => Promise<number>;
   readonly #counted = new Map<string, Counted>();
+  /** When so little had been written to an address that the cap on that was far. */
+  readonly #fewWrittenAtMs = new Map<string, number>();
   /** At least so many more of all senders can be taken, whatever became of those that were counted in. */
-  #room = { atMs: Number.NEGATIVE_INFINITY, mails: 0 };
+  #room = 0;
 
   constructor(db: Db, caps: Caps) {
     this.#db = db;
     this.#caps = caps;
-    this.#count = coalesce((asked) => countInLastHour(db, asked, caps));
+    this.#countTaken = coalesce((asked) => countTaken(db, asked, caps));
+    this.#countWritten = coalesce((addresses) => countWritten(db, addresses, caps));
   }
 
   /** As {@link reachedCap}. @param of `messageId`: the message that is about to be taken */
   async reached(of: OfMail & { messageId: number }): Promise<ReachedCap | null> {
+    const [isTakenReached, isWrittenReached] = await Promise.all([
+      this.#isTakenReached(of),
+      this.#isWrittenReached(of.address),
+    ]);
+    return isTakenReached || isWrittenReached ? reachedCap(this.#db, of, this.#caps) : null;
+  }
+
+  /** Mails may be taken now that have lower ids than those that were counted, or that another bot has recorded. */
+  forget(): void {
+    this.#counted.clear();
+    this.#fewWrittenAtMs.clear();
+    this.#room = 0;
+  }
+
+  async #isTakenReached(of: OfMail & { messageId: number }): Promise<boolean> {
     const key = `${of.address} ${of.threadId ?? ''}`;
     const known = this.#counted.get(key);
     const distance = of.messageId - (known?.atId ?? of.messageId);
-    const isFresh = known !== undefined && performance.now() - known.atMs < STILL_TRUE_MS;
-    // One that was put off comes after others with higher ids.
-    if (isFresh && distance > 0 && distance < known.room) return null;
+    if (known && distance > 0 && distance < known.room) return false;
     this.#counted.delete(key);
+    const counts = await this.#countTaken(of);
+    const room = Math.min(
+      ...(['perSender', 'perThread', 'overall'] as const).map((name) => this.#caps[name] - counts[name]),
+    );
+    if (room <= 0) return true;
+    if (this.#counted.size >= MOST_REMEMBERED) this.#counted.clear();
+    this.#counted.set(key, { atId: of.messageId, room });
+    return false;
+  }
+
+  async #isWrittenReached(address: string): Promise<boolean> {
     const atMs = performance.now();
-    const counts = await this.#count(of);
-    const caps = this.#caps;
-    const isReached = (Object.keys(caps) as (keyof Caps)[]).some((name) => counts[name] >= caps[name]);
-    if (isReached) return reachedCap(this.#db, of, caps);
-    if (counts.writtenPerAddress < caps.writtenPerAddress / 2) {
-      const taken = ['perSender', 'perThread', 'overall'] as const;
-      const room = Math.min(...taken.map((name) => caps[name] - counts[name]));
-      if (this.#counted.size >= MOST_REMEMBERED) this.#counted.clear();
-      this.#counted.set(key, { atId: of.messageId, atMs, room });
+    if (atMs - (this.#fewWrittenAtMs.get(address) ?? Number.NEGATIVE_INFINITY) < STILL_TRUE_MS) return false;
+    this.#fewWrittenAtMs.delete(address);
+    const written = await this.#countWritten(address);
+    const maximum = this.#caps.writtenPerAddress;
+    if (written < maximum / 2) {
+      if (this.#fewWrittenAtMs.size >= MOST_REMEMBERED) this.#fewWrittenAtMs.clear();
+      this.#fewWrittenAtMs.set(address, atMs);
     }
-    return null;
+    return written >= maximum;
   }
 
   /**
@@ -110,42 +139,51 @@ export class HourlyCaps {
    * @param inHand those being judged now, for which this was asked before; they may be counted or not
    */
   async hasRoomFor(mails: number, inHand: number): Promise<boolean> {
-    const atMs = performance.now();
-    if (mails + inHand > 1 && (atMs - this.#room.atMs >= STILL_TRUE_MS || this.#room.mails < mails)) {
+    if (this.#room < mails) {
       const { overall } = this.#caps;
       const { rows } = await this.#db.raw<{ rows: { taken: number }[] }>(
         `select ${asMany(COUNTED)} as taken`,
         [overall],
       );
-      this.#room = { atMs, mails: overall - (rows[0]?.taken ?? overall) - inHand };
+      this.#room = overall - (rows[0]?.taken ?? overall) - inHand;
     }
-    this.#room.mails -= mails;
-    if (mails + inHand <= 1 || this.#room.mails >= 0) return true;
+    this.#room -= mails;
+    if (this.#room >= 0) return true;
     this.#counted.clear();
-    return false;
+    return mails + inHand <= 1;
   }
 }
 
-/** No further than to the caps. */
-async function countInLastHour(
+/**
+ * No further than to the caps. All that was taken in the hour is read once, whoever is asked about: in a new database, of
+ * which PostgreSQL knows nothing, it would read through all of it for each of them, by the same index.
+ */
+async function countTaken(
   db: Db,
   asked: readonly OfMail[],
   caps: Caps,
-): Promise<Record<keyof Caps, number>[]> {
-  const { rows } = await db.raw<{ rows: (Record<keyof Caps, number> & { n: number })[] }>(
-    `select asked.n,
-      ${asMany(`${WRITTEN} and address = asked.address`)} as "writtenPerAddress",
-      ${asMany(`${COUNTED} and address = asked.address`)} as "perSender",
-      ${asMany(`${COUNTED} and thread_id = asked."threadId"`)} as "perThread",
-      ${asMany(COUNTED)} as "overall"
-    from jsonb_to_recordset(?::jsonb) as asked (n int, address text, "threadId" text)`,
-    [
-      caps.writtenPerAddress,
-      caps.perSender,
-      caps.perThread,
-      caps.overall,
-      asNumberedRows(asked.map(({ address, threadId }) => ({ address, threadId }))),
-    ],
+): Promise<Record<TakenCaps, number>[]> {
+  const { rows } = await db.raw<{ rows: (Record<TakenCaps, number> & { n: number })[] }>(
+    `with taken as materialized (select address, thread_id from (${COUNTED}) counted limit ?),
+     of_sender as (select address, count(*)::int as mails from taken group by address),
+     of_thread as (select thread_id, count(*)::int as mails from taken group by thread_id)
+    select asked.n,
+      coalesce(of_sender.mails, 0) as "perSender",
+      coalesce(of_thread.mails, 0) as "perThread",
+      (select count(*)::int from taken) as "overall"
+    from jsonb_to_recordset(?::jsonb) as asked (n int, address text, "threadId" text)
+      left join of_sender on of_sender.address = asked.address
+      left join of_thread on of_thread.thread_id = asked."threadId"`,
+    [caps.overall, asNumberedRows(asked.map(({ address, threadId }) => ({ address, threadId })))],
   );
-  return inPlaces(asked.length, rows, null) as Record<keyof Caps, number>[];
+  return inPlaces(asked.length, rows, null) as Record<TakenCaps, number>[];
+}
+
+async function countWritten(db: Db, addresses: readonly string[], caps: Caps): Promise<number[]> {
+  const { rows } = await db.raw<{ rows: { n: number; mails: number }[] }>(
+    `select asked.n, ${asMany(`${WRITTEN} and address = asked.address`)} as mails
+     from jsonb_to_recordset(?::jsonb) as asked (n int, address text)`,
+    [caps.writtenPerAddress, asNumberedRows(addresses.map((address) => ({ address })))],
+  );
+  return inPlaces(addresses.length, rows, { mails: 0 }).map(({ mails }) => mails);
 }

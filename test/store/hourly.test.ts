@@ -135,3 +135,22 @@ test('mails are judged side by side only as far as the cap on all has room for e
   assert.equal(await hourly.hasRoomFor(10, 0), true);
   assert.equal(await hourly.hasRoomFor(1, 10), false);
 });
+
+test('a backlog costs one count as long as there is room, however long it takes; what is forgotten is counted anew', async () => {
+  const { db } = database;
+  const hourly = new HourlyCaps(db, { ...MANY, perSender: 3 });
+  let queries = 0;
+  const onQuery = (): unknown => (queries += 1);
+  db.on('query', onQuery);
+  assert.equal(await hourly.hasRoomFor(50, 0), true);
+  assert.equal(await hourly.reached({ ...john, messageId: 100 }), null);
+  const first = queries;
+  assert.equal(await hourly.hasRoomFor(50, 50), true);
+  assert.equal(await hourly.reached({ ...john, messageId: 102 }), null);
+  assert.equal(queries, first);
+  await mails(3, {});
+  hourly.forget();
+  assert.equal((await hourly.reached({ ...john, messageId: 102 }))?.cap, 'perSender');
+  assert.equal(await hourly.hasRoomFor(98, 0), false);
+  db.removeListener('query', onQuery);
+});
