@@ -1,6 +1,7 @@
 import type Docker from 'dockerode';
 import { ContainersError } from './errors.ts';
 import { execText } from './exec.ts';
+import { asOurs } from './inside.ts';
 
 const LAST_BYTES = 4_000;
 const ANSWER_MS = 5_000;
@@ -43,7 +44,7 @@ export async function peekOutput(
 ): Promise<Peeked | null> {
   try {
     const { stdout } = await execText(docker, containerId, {
-      command: ['bash', '-c', PEEK],
+      command: asOurs('threadbox-look', ['bash', '-c', PEEK]),
       env: { _THREADBOX_COMMAND_ID: String(commandId) },
       signal: AbortSignal.timeout(ANSWER_MS),
     });
