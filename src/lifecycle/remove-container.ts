@@ -67,6 +67,8 @@ export async function saveAndRemove(
 async function remove(parts: LifecycleParts, session: DueSession, reason: string): Promise<void> {
   const { events, log, now } = parts;
   const { threadId, containerId, containerName } = session;
+  // Whoever looks there for a container that has gone finds what is kept of it.
+  await parts.sharedState.written(threadId);
   if (!(await finishRemoval(parts, session))) return;
   await writeContainerState(parts, threadId);
   const minutes = idleMinutes(session, now());

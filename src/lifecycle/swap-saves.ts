@@ -171,6 +171,7 @@ async function recordSwap(
 }
 
 async function removeNow(parts: LifecycleParts, session: DueSession): Promise<void> {
+  await parts.sharedState.written(session.threadId);
   if (!(await finishRemoval(parts, session))) return;
   const { threadId, containerId } = session;
   parts.events.tell('container:cleaned', { threadId, containerId, idleMinutes: 0 });
