@@ -114,7 +114,8 @@ async function extendAgain(
   const at = now();
   const durationMs = command.control?.durationMs ?? null;
   const { until, notice, keepUntil } = extension(parts, session, { durationMs, at });
-  if (keepUntil !== 'unchanged') await extendSession(db, session.id, at, keepUntil);
+  const isKept = keepUntil === 'unchanged' || (await extendSession(db, session.id, at, keepUntil));
+  if (!isKept) return { kind: 'operator-removes', word: 'extend', repositoryName: repository.name };
   // Told in this answer, not once more in the next.
   if (restored) await setNotes(db, opened.id, []);
   await writeContainerState(parts, command.threadId);
