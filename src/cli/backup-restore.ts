@@ -10,7 +10,7 @@ import { loadObstacle, loadTables, makeTables } from '../store/dump.ts';
 import { takeLockOnce } from '../store/mailbox-lock.ts';
 import { startPause } from '../store/pause.ts';
 import { checksum, filesBelow, MANIFEST, unpack, type Manifest } from './backup-archive.ts';
-import { clearLeftovers } from './backup-write.ts';
+import { clearLeftovers, KEPT_FILES } from './backup-write.ts';
 import { CliError } from './command.ts';
 import { withDatabase } from './database.ts';
 import { withCauses } from './explain.ts';
@@ -152,8 +152,12 @@ async function place(from: string, to: string): Promise<number> {
 
 /** Not into .env: what stands there of the database is that of the old installation. */
 async function placeSettings(staging: string, dataDir: string): Promise<string | null> {
-  const token = join(staging, 'settings', 'refresh-token.json');
-  if (existsSync(token)) await copyFile(token, join(dataDir, 'refresh-token.json'));
+  for (const name of KEPT_FILES) {
+    const file = join(staging, 'settings', name);
+    if (!existsSync(file)) continue;
+    await copyFile(file, join(dataDir, name));
+    await chmod(join(dataDir, name), 0o600);
+  }
   const env = join(staging, 'settings', 'env');
   if (!existsSync(env)) return null;
   const target = join(dataDir, 'restored.env');

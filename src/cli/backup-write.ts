@@ -80,12 +80,17 @@ async function copyStores(dataDir: string, installation: string, staging: string
   return names.length;
 }
 
-/** `.env` and the newest refresh token: with all secrets in them. */
+/** What the data directory has beside the database: the newest refresh token, and the key that repositories' secrets are sealed with. */
+export const KEPT_FILES = ['refresh-token.json', 'secrets.key'];
+
+/** These and `.env`: with all secrets in them. */
 async function copySettings(dataDir: string, staging: string): Promise<boolean> {
   const dir = join(staging, 'settings');
   await mkdir(dir);
-  const token = join(dataDir, 'refresh-token.json');
-  if (existsSync(token)) await copyFile(token, join(dir, 'refresh-token.json'));
+  for (const name of KEPT_FILES) {
+    const file = join(dataDir, name);
+    if (existsSync(file)) await copyFile(file, join(dir, name));
+  }
   if (!existsSync('.env')) return false;
   await copyFile('.env', join(dir, 'env'));
   return true;

@@ -158,10 +158,13 @@ async function warmContainer({ db }: ExecuteParts, threadId: string): Promise<Op
     : null;
 }
 
-/** A warm container was guarded when it was started; whether it still is, the last look has found. */
+/**
+ * A warm container was guarded when it was started; whether it still is, the last look has found. That is asked last: what
+ * holds back a start may hold it for hours, and the rules can go in that time.
+ */
 async function untilMayStart({ guard, mayStart }: ExecuteParts, { network }: Repository): Promise<void> {
-  if (network !== 'none') await guard?.expectInPlace();
   await mayStart();
+  if (network !== 'none') await guard?.expectInPlace();
 }
 
 function scriptOf(

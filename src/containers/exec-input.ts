@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import type Docker from 'dockerode';
 import { ContainersError, engineError, statusOf } from './errors.ts';
 import { COMMAND_USER, expectContainer, type ExecRequest } from './exec.ts';
+import { asOurs, RUN_FROM_ENVIRONMENT } from './inside.ts';
 
 /**
  * Starts a process in a running container, as `startExec` does, with a standard input: what is written to the stream.
@@ -40,7 +41,7 @@ export async function startExecWithInput(
 
 export type ScriptRequest = {
   /** How it is called in a list of processes. */
-  name: string;
+  name: `threadbox-${string}`;
   script: string;
   env: Readonly<Record<string, string>>;
   timeoutMs: number;
@@ -62,8 +63,9 @@ export function startScript(
   { name, script, env, timeoutMs, signal }: ScriptRequest,
 ): Promise<Duplex> {
   const seconds = String(Math.ceil(timeoutMs / 1000) + LATE_SECONDS);
+  const limited = ['timeout', '-k', String(LATE_SECONDS), seconds, ...RUN_FROM_ENVIRONMENT, name];
   return startExecWithInput(docker, containerId, {
-    command: ['timeout', '-k', String(LATE_SECONDS), seconds, 'bash', '-c', 'eval "$_THREADBOX_RUN"', name],
+    command: asOurs(name, limited),
     env: { _THREADBOX_RUN: script, ...env },
     signal,
   });

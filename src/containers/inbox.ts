@@ -4,7 +4,7 @@ import type Docker from 'dockerode';
 import { ContainersError } from './errors.ts';
 import { startExecWithInput } from './exec-input.ts';
 import { readFrames } from './exec.ts';
-import { scripts } from './inside.ts';
+import { asOurs, RUN_FROM_ENVIRONMENT, scripts } from './inside.ts';
 
 const TIMEOUT_MS = 5 * 60_000;
 const MAX_TEXT_BYTES = 4096;
@@ -31,8 +31,9 @@ export async function placeFiles(
   if (odd) throw new Error(`Expected the name of a file, got ${JSON.stringify(odd.name)}`);
   const deadline = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]);
   const seconds = String(TIMEOUT_MS / 1000 + 5);
+  const name = 'threadbox-inbox';
   const stream = await startExecWithInput(docker, containerId, {
-    command: ['timeout', '-k', '5', seconds, 'bash', '-c', 'eval "$_THREADBOX_RUN"', 'threadbox-inbox'],
+    command: asOurs(name, ['timeout', '-k', '5', seconds, ...RUN_FROM_ENVIRONMENT, name]),
     env: { _THREADBOX_RUN: scripts.inbox, _THREADBOX_NUMBER: String(commandId) },
     signal: deadline,
   });

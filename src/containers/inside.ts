@@ -30,6 +30,18 @@ export const RUNNER_FROM_ENVIRONMENT = [
   `exec -a threadbox-runner bash -c 'eval "$_THREADBOX_RUN"'`,
 ] as const;
 
+/**
+ * A process that may be there while a command runs, or ends, and is none of the user's, nor is what it starts: the leader
+ * of its session has that name for as long as it lives. See `find_others` in inside/common.sh.
+ */
+export const asOurs = (name: `threadbox-${string}`, command: readonly string[]): string[] => [
+  'bash',
+  '-c',
+  `exec -a ${name} bash -c '"$@"; exit' bash "$@"`,
+  name,
+  ...command,
+];
+
 // Comments would be sent again with every command.
 function read(name: string): string {
   const text = readFileSync(new URL(`inside/${name}.sh`, import.meta.url), 'utf8');

@@ -1,6 +1,6 @@
 import type Docker from 'dockerode';
 import { readFrames, startExec } from './exec.ts';
-import { scripts } from './inside.ts';
+import { asOurs, RUN_FROM_ENVIRONMENT, scripts } from './inside.ts';
 
 export type OutboxLimits = { fileBytes: number; totalBytes: number };
 
@@ -35,17 +35,9 @@ export async function collectOutbox(
   containerId: string,
   { commandId, limits, signal }: { commandId: number; limits: OutboxLimits; signal: AbortSignal },
 ): Promise<Outbox> {
+  const name = 'threadbox-outbox';
   const stream = await startExec(docker, containerId, {
-    command: [
-      'timeout',
-      '-k',
-      '5',
-      String(TIMEOUT_S),
-      'bash',
-      '-c',
-      'eval "$_THREADBOX_RUN"',
-      'threadbox-outbox',
-    ],
+    command: asOurs(name, ['timeout', '-k', '5', String(TIMEOUT_S), ...RUN_FROM_ENVIRONMENT, name]),
     env: {
       _THREADBOX_RUN: scripts.outbox,
       _THREADBOX_NUMBER: String(commandId),

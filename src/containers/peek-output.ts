@@ -2,6 +2,7 @@ import type Docker from 'dockerode';
 import { ContainersError } from './errors.ts';
 import { NO_MASKS, type Masks } from '../secrets/masks.ts';
 import { execText } from './exec.ts';
+import { asOurs } from './inside.ts';
 
 const LAST_BYTES = 4_000;
 const ANSWER_MS = 5_000;
@@ -47,7 +48,7 @@ export async function peekOutput(
   const wantedBytes = LAST_BYTES + masks.longestBytes;
   try {
     const { stdout } = await execText(docker, containerId, {
-      command: ['bash', '-c', PEEK],
+      command: asOurs('threadbox-look', ['bash', '-c', PEEK]),
       env: { _THREADBOX_COMMAND_ID: String(commandId), _THREADBOX_BYTES: String(wantedBytes) },
       signal: AbortSignal.timeout(ANSWER_MS),
     });

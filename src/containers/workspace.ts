@@ -4,7 +4,7 @@ import { ContainersError } from './errors.ts';
 import { execText } from './exec.ts';
 import { gitConfig } from './git-config.ts';
 import { lastWords } from './host-git.ts';
-import { scripts } from './inside.ts';
+import { asOurs, scripts } from './inside.ts';
 import { isDirectoryName } from './script-env.ts';
 import { killAll } from './time-limit.ts';
 
@@ -57,7 +57,8 @@ export async function prepareWorkspace(
   const either = signal ? AbortSignal.any([signal, deadline]) : deadline;
   const prepare = async () => {
     // Not as a run of the scripts in inside/: those are taken for a command that runs.
-    const command = ['bash', '-c', 'eval "$_THREADBOX_RUN" && printf ready', 'threadbox-prepare'];
+    const name = 'threadbox-prepare';
+    const command = asOurs(name, ['bash', '-c', 'eval "$_THREADBOX_RUN" && printf ready', name]);
     try {
       const { stdout, stderr } = await execText(docker, containerId, { command, env, signal: either });
       either.throwIfAborted();

@@ -15,6 +15,7 @@ import {
 import type { Db } from '../store/database.ts';
 import { currentSave, expiringSaves, keepLonger } from '../store/saved-states.ts';
 import { undeliveredOfThread } from '../store/undelivered.ts';
+import { isRemovalAsked } from '../store/session-ends.ts';
 import { extendSession, sessionOfThread } from '../store/sessions.ts';
 import { threadById } from '../store/threads.ts';
 import { cancel } from './cancel.ts';
@@ -108,6 +109,9 @@ const ANSWERS: Readonly<Record<Exclude<ControlWord['word'], 'extend' | 'cancel'>
   keep: async (parts, { threadId, repositoryName }) => {
     const { db, now } = parts;
     const ends = (await expiringSaves(db, threadId)).map((saved) => saved.expiresAt?.getTime() ?? 0);
+    const session = ends.length === 0 ? await sessionOfThread(db, threadId) : null;
+    if (session && (await isRemovalAsked(db, session.id)))
+      return justSay({ kind: 'operator-removes', word: 'keep', repositoryName });
     if (ends.length === 0) return justSay({ kind: 'nothing-there', word: 'keep', repositoryName });
     const expiresAt = new Date(Math.max(...ends, now().getTime() + keptMs(parts)));
     return {
@@ -142,6 +146,8 @@ async function extend(
     // Its container has gone, or is about to: it comes back, in the thread's queue.
     return { kind: 'queue', control: { word: 'extend', durationMs }, notice: null };
   }
+  if (await isRemovalAsked(db, session.id))
+    return justSay({ kind: 'operator-removes', word: 'extend', repositoryName });
   // One moment for both: what is told is what is stored.
   const at = now();
   const { until, keepUntil, notice } = extension(parts, session, { durationMs, at });

@@ -107,7 +107,7 @@ async function extend(
     // It would come back, for a mail: an operator wants the container they see.
     if (outcome.kind === 'queue') return { kind: 'gone' };
     const { notice } = outcome;
-    if (notice.kind === 'nothing-there') return { kind: 'gone' };
+    if (notice.kind === 'nothing-there' || notice.kind === 'operator-removes') return { kind: 'gone' };
     if (!(await parts.db.transaction((transaction) => outcome.record(transaction)))) continue;
     if (notice.kind === 'at-limit') return { kind: 'at-limit', until: notice.until, isCapped: true };
     outcome.isDone();
@@ -149,7 +149,7 @@ async function removeAsked(
 ): Promise<CleanedUp> {
   const session = await sessionOfThread(parts.db, threadId);
   if (session?.id !== id) return { kind: 'removed' };
-  await saveAndRemove(parts, session, 'stopped');
+  await saveAndRemove(parts, session, 'stopped', { isByOperator: true });
   const after = await sessionOfContainer(parts.db, containerId);
   if (!after || after.state === 'ended') return { kind: 'removed' };
   return { kind: 'kept', reason: after.saveError ?? 'it could not be removed yet' };

@@ -37,6 +37,7 @@ export async function saveAndRemove(
   parts: LifecycleParts,
   session: DueSession,
   reason: 'idle' | 'evicted' | 'stopped',
+  { isByOperator = false } = {},
 ): Promise<Removed | null> {
   if (session.state === 'removing') {
     await remove(parts, session, reason);
@@ -56,7 +57,7 @@ export async function saveAndRemove(
     return null;
   }
   const endReason = isThere ? reason : 'lost';
-  const kept = await recordRemoval(parts, session, { reason, endReason });
+  const kept = await recordRemoval(parts, session, { reason, endReason, isByOperator });
   if (!kept) return null;
   await writeContainerState(parts, session.threadId);
   await remove(parts, session, reason);
@@ -67,6 +68,8 @@ export async function saveAndRemove(
 async function remove(parts: LifecycleParts, session: DueSession, reason: string): Promise<void> {
   const { events, log, now } = parts;
   const { threadId, containerId, containerName } = session;
+  // Whoever looks there for a container that has gone finds what is kept of it.
+  await parts.sharedState.written(threadId);
   if (!(await finishRemoval(parts, session))) return;
   await writeContainerState(parts, threadId);
   const minutes = idleMinutes(session, now());
@@ -80,7 +83,7 @@ async function remove(parts: LifecycleParts, session: DueSession, reason: string
 async function recordRemoval(
   parts: LifecycleParts,
   session: DueSession,
-  { reason, endReason }: { reason: string; endReason: EndReason },
+  { reason, endReason, isByOperator }: { reason: string; endReason: EndReason; isByOperator: boolean },
 ): Promise<Pick<Removed, 'saved' | 'expiresAt'> | null> {
   const { db, docker, now } = parts;
   const expiresAt = new Date(now().getTime() + keptMs(parts));
@@ -91,14 +94,23 @@ async function recordRemoval(
     const unless = reason === 'stopped' ? {} : { unless: session };
     if (!(await markRemoving(transaction, session.id, { reason, ...unless }))) return false;
     await retireSave(transaction, saved.id, { expiresAt, volumeName, endReason });
-    if (endReason === 'lost' && reason !== 'stopped') {
-      const { repositoryName, threadId } = session;
-      const facts = { repositoryName, savedAt: saved.savedAt, now: now() };
-      await tellOwner(parts, transaction, threadId, { kind: 'lost', ...facts });
+    // Who has sent `stop` is answered.
+    if (reason === 'stopped' && !isByOperator) return true;
+    const { repositoryName, threadId } = session;
+    const facts = { repositoryName, savedAt: saved.savedAt, now: now() };
+    if (endReason === 'lost') await tellOwner(parts, transaction, threadId, { kind: 'lost', ...facts });
+    else if (isByOperator) {
+      const { leftOut } = saved;
+      await tellOwner(parts, transaction, threadId, {
+        kind: 'operator-removed',
+        ...facts,
+        expiresAt,
+        leftOut,
+      });
     }
     return true;
   });
-  if (endReason === 'lost') parts.wakeOutbox();
+  if (endReason === 'lost' || isByOperator) parts.wakeOutbox();
   return isRecorded ? { saved, expiresAt } : null;
 }
 

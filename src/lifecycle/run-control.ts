@@ -1,11 +1,18 @@
 import { answerMessage } from '../commands/answer-message.ts';
 import { openContainer } from '../commands/open-container.ts';
+import { stopContainer } from '../containers/container.ts';
 import { renderLifecycleNotice, type LifecycleNotice } from '../mail/lifecycle-notices.ts';
 import { commandById, endCommand, noteBegun, type Command, type QueuedControl } from '../store/commands.ts';
 import { messageToAnswer } from '../store/messages.ts';
 import type { Repository } from '../store/repositories.ts';
 import { currentSave } from '../store/saved-states.ts';
-import { extendSession, sessionOfThread, setNotes, type DueSession } from '../store/sessions.ts';
+import {
+  extendSession,
+  reopenSession,
+  sessionOfThread,
+  setNotes,
+  type DueSession,
+} from '../store/sessions.ts';
 import { extension } from './answer-control.ts';
 import { writeContainerState } from './container-state.ts';
 import { keptMs, type LifecycleParts } from './parts.ts';
@@ -59,11 +66,25 @@ async function effect(
 /** In the thread's queue. @returns null when container and volume are gone */
 export async function save(parts: LifecycleParts, session: DueSession): Promise<LifecycleNotice | null> {
   const containerId = await runningAgain(parts, session);
-  const saved = containerId && (await saveThread(parts, { ...session, containerId }, 'full'));
+  if (containerId === null) return null;
+  const saved = await saveThread(parts, { ...session, containerId }, 'full').catch(async (error: unknown) => {
+    if (session.state === 'save_failed' && !parts.signal.aborted) await stopAgain(parts, session);
+    throw error;
+  });
+  // It runs again, so it is idle again: nobody would ever look at it as one that is stopped.
+  if (session.state === 'save_failed') await reopenSession(parts.db, session.id, parts.now());
   if (!saved) return null;
   const { filesModified, unpushedCommits, commit, leftOut } = saved.work;
   const { savedAt } = saved;
   return { kind: 'saved', savedAt, filesModified, unpushedCommits, commit, leftOut, now: parts.now() };
+}
+
+/** What could not be saved the last time either stays as it was left then. */
+async function stopAgain({ docker, log }: LifecycleParts, session: DueSession): Promise<void> {
+  await stopContainer(docker, session.containerName).catch((fault: unknown) => {
+    const { threadId: thread } = session;
+    log.warn({ err: fault, thread }, 'the container whose work cannot be saved cannot be stopped');
+  });
 }
 
 async function stop(
@@ -114,7 +135,8 @@ async function extendAgain(
   const at = now();
   const durationMs = command.control?.durationMs ?? null;
   const { until, notice, keepUntil } = extension(parts, session, { durationMs, at });
-  if (keepUntil !== 'unchanged') await extendSession(db, session.id, at, keepUntil);
+  const isKept = keepUntil === 'unchanged' || (await extendSession(db, session.id, at, keepUntil));
+  if (!isKept) return { kind: 'operator-removes', word: 'extend', repositoryName: repository.name };
   // Told in this answer, not once more in the next.
   if (restored) await setNotes(db, opened.id, []);
   await writeContainerState(parts, command.threadId);

@@ -1,5 +1,5 @@
 import { openContainer } from '../commands/open-container.ts';
-import { removeContainer, removeVolume } from '../containers/container.ts';
+import { hasVolume, removeContainer, removeVolume } from '../containers/container.ts';
 import { containerName, volumeName } from '../containers/names.ts';
 import type { LifecycleNotice } from '../mail/lifecycle-notices.ts';
 import { hasAskedBefore, noteAsked, planSwap, type Command, type SwapPlan } from '../store/commands.ts';
@@ -82,7 +82,8 @@ async function saveAll(
 ): Promise<LifecycleNotice | null> {
   const { db } = parts;
   const session = await sessionOfThread(db, command.threadId);
-  if (!session || session.state === 'removing') return null;
+  if (!session || session.state === 'removing')
+    return askFirst(parts, command, { word, leftOut: await leftInVolume(parts, command.threadId) });
   const containerId = await runningAgain(parts, session);
   if (containerId === null) return null;
   await ensureCurrentSave(db, session);
@@ -94,7 +95,28 @@ async function saveAll(
   });
   const saved = await saving;
   const isLost = saved === 'missing' || (saved === null && (await hasRun()));
-  const leftOut = isLost ? [whole(session)] : (saved?.work.leftOut ?? []);
+  return askFirst(parts, command, {
+    word,
+    leftOut: isLost ? [whole(session)] : (saved?.work.leftOut ?? []),
+  });
+}
+
+/** What its last save had no room for, where its container has gone and its volume is the only place that has it. */
+async function leftInVolume(
+  { db, docker, installation }: LifecycleParts,
+  threadId: string,
+): Promise<readonly string[]> {
+  const leftOut = (await currentSave(db, threadId))?.leftOut ?? [];
+  const isThere = leftOut.length > 0 && (await hasVolume(docker, volumeName(installation, threadId)));
+  return isThere ? leftOut : [];
+}
+
+/** @returns null when nothing would be lost, or it was asked for again after the question */
+async function askFirst(
+  { db }: LifecycleParts,
+  command: Command,
+  { word, leftOut }: { word: 'fresh' | 'restore'; leftOut: readonly string[] },
+): Promise<LifecycleNotice | null> {
   if (leftOut.length === 0 || (await hasAskedBefore(db, command, word))) return null;
   await noteAsked(db, command.id);
   return { kind: 'would-lose', word, leftOut };
@@ -149,6 +171,7 @@ async function recordSwap(
 }
 
 async function removeNow(parts: LifecycleParts, session: DueSession): Promise<void> {
+  await parts.sharedState.written(session.threadId);
   if (!(await finishRemoval(parts, session))) return;
   const { threadId, containerId } = session;
   parts.events.tell('container:cleaned', { threadId, containerId, idleMinutes: 0 });

@@ -158,7 +158,7 @@ async function leaveForNow(parts: LifecycleParts, { id, threadId, checkAt }: Due
 async function attend(parts: LifecycleParts, session: DueSession): Promise<void> {
   const isAsked = await isRemovalAsked(parts.db, session.id);
   if (isAsked || session.state !== 'active') {
-    await saveAndRemove(parts, session, isAsked ? 'stopped' : 'idle');
+    await saveAndRemove(parts, session, isAsked ? 'stopped' : 'idle', { isByOperator: isAsked });
     return;
   }
   const verdict = idleVerdict(idleFacts(session, parts), parts.now());

@@ -43,6 +43,7 @@ export type ControlNotice =
   | { kind: 'keep'; expiresAt: Date; now: Date }
   | { kind: 'later'; word: string; ahead: number }
   | CancelledNotice
+  | { kind: 'operator-removes'; word: string; repositoryName: string }
   | { kind: 'nothing-there'; word: string; repositoryName: string }
   | { kind: 'not-understood'; fault: string };
 
@@ -136,6 +137,14 @@ export const CONTROL_TELLERS: Tellers<ControlNotice> = {
     ],
   }),
   cancelled,
+  'operator-removes': ({ word, repositoryName }) => ({
+    title: `An operator is removing the container of ${visibleLine(repositoryName, 80)}`,
+    blocks: [
+      words(
+        `So "${visibleLine(word, 20)}" was not done. Your work is saved before the container goes. Your next command brings all of it back, in a new one.`,
+      ),
+    ],
+  }),
   'nothing-there': nothingThere,
   'not-understood': ({ fault }) => ({
     title: 'This was not understood',

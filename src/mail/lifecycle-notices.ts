@@ -30,6 +30,7 @@ const MAIL_KINDS: Partial<Record<LifecycleNotice['kind'], MailKind>> = {
   keep: 'done',
   'would-lose': 'refused',
   'at-limit': 'refused',
+  'operator-removes': 'refused',
   'nothing-there': 'refused',
   'not-understood': 'refused',
   'save-failed': 'error',

@@ -44,6 +44,14 @@ export type UnaskedNotice =
   | MissingNotice
   | StillRunningNotice
   | { kind: 'lost'; repositoryName: string; savedAt: Date | null; now: Date }
+  | {
+      kind: 'operator-removed';
+      repositoryName: string;
+      savedAt: Date | null;
+      expiresAt: Date;
+      leftOut: readonly string[];
+      now: Date;
+    }
   | { kind: 'no-room'; limit: 'user' | 'host'; maximum: number };
 
 export const UNASKED_TELLERS: Tellers<UnaskedNotice> = {
@@ -103,6 +111,18 @@ export const UNASKED_TELLERS: Tellers<UnaskedNotice> = {
         savedAt === null
           ? 'Somebody has removed them, or the machine was lost. Nothing had been changed since the repository was fetched, or it had not been saved yet. Your next command starts from the repository.'
           : `Somebody has removed them, or the machine was lost. Your work of ${momentInWords(savedAt, now)} is saved, and comes back with your next command; what happened after that is gone.`,
+      ),
+    ],
+  }),
+  'operator-removed': ({ repositoryName, savedAt, expiresAt, leftOut, now }) => ({
+    title: `An operator has removed the container of ${visibleLine(repositoryName, 80)}`,
+    blocks: [
+      ...(savedAt === null ? [] : [words(`Your work of ${momentInWords(savedAt, now)} is saved.`)]),
+      ...leftOutBlocks(leftOut, 'the workspace itself, which is kept while there is space for it'),
+      words(
+        savedAt === null
+          ? 'Nothing was changed in it. Your next command gets a new one.'
+          : `Your next command, until ${momentInWords(expiresAt, now)}, gets a new container and finds ${leftOut.length === 0 ? 'everything' : 'the rest'} as you left it.`,
       ),
     ],
   }),

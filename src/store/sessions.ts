@@ -118,11 +118,11 @@ export async function recordActivity(
 /**
  * What `extend` does.
  * @param keepUntil null: only the timer is set back
- * @returns false when the container has gone meanwhile, or is about to
+ * @returns false when the container has gone meanwhile, or is about to, also as an operator wants it
  */
 export async function extendSession(db: Db, id: number, now: Date, keepUntil: Date | null): Promise<boolean> {
   const changed = await db('container_sessions')
-    .where({ id, state: 'active' })
+    .where({ id, state: 'active', removal_asked_at: null })
     .update({
       warned_at: null,
       check_at: now,
@@ -150,7 +150,8 @@ export async function markSaveFailed(db: Db, id: number, how: SaveFailure): Prom
       save_failures: db.raw('save_failures + 1'),
       save_error: error,
       check_at: retryAt,
-      ...(isStopped && { state: 'save_failed' }),
+      // Who wanted it removed is answered that it is kept: what its owner does with it from here on holds.
+      ...(isStopped && { state: 'save_failed', removal_asked_at: null }),
     });
   return changed > 0;
 }

@@ -26,14 +26,16 @@ const EVENTS_CHANNEL = 'threadbox:events';
 
 /**
  * Fast state for other processes. All of it can be lost at any time: PostgreSQL is the truth, so a Redis that is
- * away costs nobody a command. Nobody waits for it either: what is to be sent is sent in order, and a fault is told once
- * and not thrown.
+ * away costs nobody a command. Nobody waits for it either, but for a moment who removes a container: what is to be sent
+ * is sent in order, and a fault is told once and not thrown.
  */
 export class SharedState {
   readonly #redis: Redis;
   readonly #part: ReturnType<typeof watchPart>;
   /** Threads whose last write did not get there: what stands there of them may be wrong. */
   readonly #unwritten = new Set<string>();
+  /** The last write of each thread that is under way. */
+  readonly #writing = new Map<string, Promise<void>>();
   /** What an earlier process could not write, nobody remembers. */
   #hasWrittenAll = false;
 
@@ -51,13 +53,18 @@ export class SharedState {
   }
 
   setContainerState(state: ContainerState, expiresInSeconds = STATE_KEPT_SECONDS): void {
-    void this.#write(state.threadId, () =>
+    this.#write(state.threadId, () =>
       this.#redis.set(stateKey(state.threadId), JSON.stringify(state), 'EX', expiresInSeconds),
     );
   }
 
   dropContainerState(threadId: string): void {
-    void this.#write(threadId, () => this.#redis.del(stateKey(threadId)));
+    this.#write(threadId, () => this.#redis.del(stateKey(threadId)));
+  }
+
+  /** The thread's last write has got there, or failed: two seconds at the most, none where Redis is away. Never rejects. */
+  async written(threadId: string): Promise<void> {
+    await this.#writing.get(threadId);
   }
 
   /** Of these threads the last write failed: they are to be written anew. */
@@ -99,9 +106,13 @@ export class SharedState {
     this.#redis.disconnect();
   }
 
-  async #write(threadId: string, send: () => Promise<unknown>): Promise<void> {
-    if (await this.#attempt(send)) this.#unwritten.delete(threadId);
-    else this.#unwritten.add(threadId);
+  #write(threadId: string, send: () => Promise<unknown>): void {
+    const writing = this.#attempt(send).then((isWritten) => {
+      if (isWritten) this.#unwritten.delete(threadId);
+      else this.#unwritten.add(threadId);
+      if (this.#writing.get(threadId) === writing) this.#writing.delete(threadId);
+    });
+    this.#writing.set(threadId, writing);
   }
 
   /** @returns false when it failed */

@@ -55,6 +55,7 @@ test('a thread goes on in an empty installation after its backup, with work that
   assert.equal((await on('old', 'mail', '-s', '[sample] Work', '-b', work)).code, 0);
   await on('old', 'mail', '-s', '[sample] Work', '-b', 'stop');
 
+  await writeFile(join(dir.path, 'old', 'secrets.key'), 'the key of all secrets', { mode: 0o600 });
   const [written, looked] = await Promise.all([on('old', 'backup', backup()), on('old', 'doctor')]);
   assert.equal(written.code, 0, written.err);
   assert.match(written.out, /^Wrote .*backup\.tar\.gz: \d+ rows, 1 thread with saved work, \.env\.\n/);
@@ -92,6 +93,7 @@ test('a thread goes on in an empty installation after its backup, with work that
   assert.match(restored.out, /^Restored the backup of 20.*: \d+ rows, 1 thread with saved work\.\n/);
   assert.match(restored.out, /\nIt is paused, so that nothing is run twice unseen: .* threadbox resume\n$/);
   assert.match(await readFile(join(dir.path, 'new', 'restored.env'), 'utf8'), new RegExp(SECRET));
+  assert.equal(await readFile(join(dir.path, 'new', 'secrets.key'), 'utf8'), 'the key of all secrets');
   const twice = await on('new', 'restore', backup());
   assert.match(
     twice.err,

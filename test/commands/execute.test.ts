@@ -72,9 +72,13 @@ beforeEach(async () => {
 
 const newTries = (): Tries => ({ notBegun: null, givenUp: null, hasBegun: false });
 
-async function run(tries: Tries, mayStart: () => Promise<void> = () => Promise.resolve()) {
+async function run(
+  tries: Tries,
+  mayStart: () => Promise<void> = () => Promise.resolve(),
+  guard: ExecuteParts['guard'] = null,
+) {
   const command = await commandById(database.db, commandId);
-  return execute({ ...parts, mayStart }, command, await repositoryById(database.db, 1), tries);
+  return execute({ ...parts, mayStart, guard }, command, await repositoryById(database.db, 1), tries);
 }
 
 test('a cancel ends the placing of attached files, and nothing has begun', async () => {
@@ -99,5 +103,19 @@ test('nothing is recorded as begun before it may start; one cancelled until then
   parts.cancellations.request(commandId);
   held.resolve();
   assert.equal(await running, null);
+  assert.equal((await commandById(database.db, commandId)).attempt, 0);
+});
+
+test('network rules that went while it was held back hold it back, too', async () => {
+  let isInPlace = true;
+  const pause = () => Promise.resolve(void (isInPlace = false));
+  const guard = {
+    expectInPlace: () => {
+      // Whoever asks too early ends here instead of with an engine that never answers.
+      if (isInPlace) parts.cancellations.request(commandId);
+      return isInPlace ? Promise.resolve() : Promise.reject(new Error('the rules have gone'));
+    },
+  } as NonNullable<ExecuteParts['guard']>;
+  await assert.rejects(run(newTries(), pause, guard), /the rules have gone/);
   assert.equal((await commandById(database.db, commandId)).attempt, 0);
 });

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { gunzipSync } from 'node:zlib';
+import { startScript } from '../../src/containers/exec-input.ts';
 import { runExecution } from '../../src/containers/execution.ts';
-import { docker, dockerCli, request, startRig, text, type Rig } from './rig.ts';
+import { docker, dockerCli, never, request, startRig, text, type Rig } from './rig.ts';
 
 describe('a command in its container', () => {
   let rig: Rig;
@@ -139,16 +140,26 @@ describe('a command in its container', () => {
   it('where that is wanted, what it leaves in the background ends with it; what was there before goes on', async () => {
     await rig.run('sleep 700 >/dev/null 2>&1 &');
     const script =
-      'setsid sleep 701 & (trap "" TERM; sleep 702; sleep 703) & until pgrep -xf "sleep 701" >/dev/null; do :; done; echo now';
+      'setsid sleep 701 & (trap "" TERM; sleep 702; sleep 703) & until pgrep -xf "sleep 701" >/dev/null; do :; done; echo now; touch /tmp/began; sleep 1';
+    // What the bot itself begins meanwhile, as it does for a save, is none of the command's.
+    const saving = startScript(docker, rig.container.id, {
+      name: 'threadbox-save',
+      script: 'until [[ -e /tmp/began ]]; do sleep 0.02; done; (sleep 704; true); echo saved',
+      env: {},
+      timeoutMs: 60_000,
+      signal: never,
+    });
     const result = await rig.run(script, { leftProcesses: 'end' });
     assert.deepEqual([result.ending, result.exitCode, text(result)], ['exited', 0, 'now\n']);
     assert.ok(result.droppedProcesses >= 2);
     assert.match(result.droppedNames.join('\n'), /^sleep 701 \(pid \d+\)$/m);
+    assert.doesNotMatch(result.droppedNames.join('\n'), /704|timeout|threadbox-/);
     assert.deepEqual([result.backgroundProcesses, result.backgroundNames.length], [1, 1]);
     assert.equal(
       text(await rig.run('pgrep -axf "sleep [0-9]*" | cut -d" " -f2-; pkill sleep')),
-      'sleep 700\n',
+      'sleep 700\nsleep 704\n',
     );
+    assert.match((await (await saving).toArray()).join(''), /saved\n$/);
   });
 
   it('one ID starts one command, at once and later', async () => {

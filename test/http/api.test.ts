@@ -230,7 +230,15 @@ test('events come as they happen, and from where one has left off', async () => 
 test('a cleanup that was written down and never done, as by a killed bot, is done by the next sweep', async () => {
   const { id } = (await stage.session(threadOf('events'))) as { id: number };
   await askRemoval(stage.bot.app.db, id, stage.now());
+  // The wish stands: nothing is promised that it would break.
+  assert.match(
+    (await stage.ask('extend 2h', inThread('events'))).text,
+    /^An operator is removing the container of sample\n/,
+  );
+  const { containerId } = (await sessionOf('events')) as Session;
+  assert.equal((await ask('POST', `/api/v1/containers/${containerId}/extend`)).status, 409);
   await stage.sweep();
+  await stage.mailLike(/^An operator has removed the container of sample\n/);
   assert.equal((await stage.session(threadOf('events')))?.end_reason, 'stopped');
   const asked = stage.bot.lines.filter(({ msg }) => msg === 'an operator has asked for cleanUpContainer');
   assert.ok(asked.some((line) => line['by'] === 'boss' && typeof line['containerId'] === 'string'));

@@ -7,7 +7,7 @@ import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { startEmbedded, type Embedded } from '../../src/embedded/embedded.ts';
 import { until } from '../support/until.ts';
-import { openStage, type Stage } from './stage.ts';
+import { holdBefore, openStage, type Stage } from './stage.ts';
 
 type Told = { event: string } & Record<string, unknown>;
 
@@ -135,6 +135,24 @@ test('the queries of the guide find the sessions, and Redis what is to be restor
   );
   assert.equal(history[0]?.thread_id, threadOf('guide'));
   assert.ok(history.length > active.length);
+});
+
+test('a container goes only when Redis has what is kept of it, for as long as that is kept', async () => {
+  const key = `container:state:${threadOf('order')}`;
+  await stage.ask('echo work > work.txt', at('order'));
+  const { container_id: container = '' } = (await stage.session(threadOf('order'))) ?? {};
+  const hold = await holdBefore(stage.bot.app.db, 'removing');
+  const stopped = stage.ask('stop', at('order'));
+  await until(() => hold.isHolding());
+  // Within the two seconds that a write may take.
+  await redis.call('CLIENT', 'PAUSE', '1500', 'WRITE');
+  await hold.letGo();
+  await until(async () => !(await stage.isThere(container)));
+  const [state, leftSeconds] = await Promise.all([redis.get(key), redis.ttl(key)]);
+  assert.match((JSON.parse(state ?? '{}') as { commit: string }).commit, /^[0-9a-f]{40}$/);
+  assert.equal(typeof (JSON.parse(state ?? '{}') as { expiresAt: unknown }).expiresAt, 'string');
+  assert.ok(leftSeconds > 6.9 * 86_400 && leftSeconds <= 7 * 86_400, `${leftSeconds} s`);
+  await stopped;
 });
 
 test('what Redis did not take is written when it takes it again', async () => {

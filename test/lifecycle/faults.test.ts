@@ -7,6 +7,7 @@ import { Redis } from 'ioredis';
 import { after, before, test } from 'node:test';
 import { connectEmbedded } from '../../src/embedded/embedded.ts';
 import { sendToBot } from '../../src/cli/write-to-bot.ts';
+import { askRemoval, isRemovalAsked } from '../../src/store/session-ends.ts';
 import { ALICE } from '../support/app.ts';
 import { engine } from '../support/engine.ts';
 import { ranWith } from '../support/ran-with.ts';
@@ -182,8 +183,11 @@ test('a corrupt repository keeps its container, stopped; owner and admin hear of
 find .git/objects -type f -path '*/??/*' -exec chmod u+w {} + -exec truncate -s 3 {} +`,
     at('corrupt'),
   );
-  const { container_id: container = '', volume_name: volume = '' } =
-    (await stage.session(threadOf('corrupt'))) ?? {};
+  const {
+    id = 0,
+    container_id: container = '',
+    volume_name: volume = '',
+  } = (await stage.session(threadOf('corrupt'))) ?? {};
   await idleToTheEnd();
   assert.equal((await stage.session(threadOf('corrupt')))?.state, 'save_failed');
   const { State } = await engine.getContainer(container).inspect();
@@ -192,14 +196,21 @@ find .git/objects -type f -path '*/??/*' -exec chmod u+w {} + -exec truncate -s 
   await stage.mailLike(words);
   await stage.mailLike(/^A save failed in sample[^]*#corrupt/, ADMIN);
   stage.forward(2);
+  // Who wants it removed hears that it is kept; the wish does not outlive that.
+  await askRemoval(stage.bot.app.db, id, stage.now());
   await stage.sweep();
   assert.equal((await stage.session(threadOf('corrupt')))?.state, 'save_failed');
+  assert.equal(await isRemovalAsked(stage.bot.app.db, id), false);
   assert.equal(await stage.mailsLike(words), 1);
+  assert.match((await stage.ask('save', at('corrupt'))).text, /^"save" could not be done\n/);
+  assert.equal((await engine.getContainer(container).inspect()).State.Running, false);
 
   await engine.getContainer(container).start();
   await stage.inside('cp -af /workspace/good/. /workspace/sample/.git/objects', threadOf('corrupt'));
-  stage.forward(10);
-  await stage.sweep();
+  assert.match((await stage.ask('save', at('corrupt'))).text, /^Saved/);
+  // It runs, so it is one of those whose idle time counts.
+  assert.equal((await stage.session(threadOf('corrupt')))?.state, 'active');
+  await idleToTheEnd();
   assert.equal((await stage.session(threadOf('corrupt')))?.state, 'ended');
   assert.equal(await stage.isThere(container), false);
   await engine.getVolume(volume).remove();

@@ -67,6 +67,12 @@ test('what is too large to be saved does not go with fresh unless it is asked fo
   const asked = await stage.ask('fresh', at('large'));
   assert.match(asked.text, /^Something would be lost: is that meant\?[^]*data/);
   ranWith((await stage.ask('stat -c %s data', at('large'))).text, '5000000');
+  // Nor once its container has gone: only the volume has it then.
+  await stage.ask('stop', at('large'));
+  const askedAgain = await stage.ask('fresh', at('large'));
+  assert.match(askedAgain.text, /^Something would be lost: is that meant\?[^]*data/);
+  ranWith((await stage.ask('stat -c %s data', at('large'))).text, '5000000');
+  await stage.ask('stop', at('large'));
   await stage.ask('fresh', at('large'));
   assert.match((await stage.ask('fresh', at('large'))).text, /^Your next command starts from the repository/);
   ranWith((await stage.ask('ls', at('large'))).text, 'README.md');

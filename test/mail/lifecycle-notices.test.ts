@@ -44,6 +44,24 @@ const wordings: [notice: LifecycleNotice, ...says: RegExp[]][] = [
   ],
   [{ ...samples.lost, savedAt: null }, /not been saved yet\. Your next command starts from the repository\./],
   [
+    samples['operator-removes'],
+    /^An operator is removing the container of my-react-app\n/,
+    /So "extend" was not done\. Your work is saved before the container goes\. Your next command brings all of it back/,
+  ],
+  [
+    samples['operator-removed'],
+    /^An operator has removed the container of my-react-app\n/,
+    /Your work of 14:26 UTC is saved\.\n\nYour next command, until .*, gets a new container and finds everything as you left it\.\n/,
+  ],
+  [
+    { ...samples['operator-removed'], leftOut: ['dump.sql (700 MB)'] },
+    /so only in the workspace itself[^]*dump\.sql \(700 MB\)[^]*finds the rest as you left it\./,
+  ],
+  [
+    { ...samples['operator-removed'], savedAt: null },
+    /\n\nNothing was changed in it\. Your next command gets a new one\./,
+  ],
+  [
     samples['would-lose'],
     /^Something would be lost: is that meant\?\n/,
     /Nothing was done yet\./,

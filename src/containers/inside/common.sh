@@ -82,16 +82,23 @@ one_line() {
 }
 
 # Processes of the user beside runners, these scripts and the pumps of all executions: all, or those started since. The
-# first few by their names as well.
+# first few by their names as well. What else the bot looks for, saves and puts here has a leader of its session that is
+# called threadbox-...: then all in it are ours. In the sessions of runners, commands run.
 find_others() {
   local since=$1 proc words value
+  local -A leaders=()
   others=() named=()
   for proc in /proc/[0-9]*; do
     [[ -O $proc ]] || continue
     words=()
     mapfile -d '' -t words <"$proc/cmdline"
-    [[ ${#words[@]} != 0 && ${words[0]} != threadbox-* && ${words[2]} != 'eval "$_THREADBOX_RUN"' ]] || continue
-    [[ -z $since ]] || { stat_of "${proc#/proc/}" && ((stat[19] >= since)); } || continue
+    [[ ${#words[@]} != 0 && ${words[0]} != threadbox-* ]] || continue
+    # The second: one that has not got its name yet.
+    [[ ${words[2]} != 'eval "$_THREADBOX_RUN"' && ${words[2]} != 'exec -a threadbox-'* ]] || continue
+    stat_of "${proc#/proc/}" || continue
+    [[ -z $since ]] || ((stat[19] >= since)) || continue
+    find_leader "${stat[3]}"
+    [[ $leader != threadbox-* || $leader == threadbox-runner ]] || continue
     others+=("${proc#/proc/}")
     ((${#named[@]} < most_named)) || continue
     one_line "${words[*]:0:20}"
@@ -99,6 +106,14 @@ find_others() {
   done
 }
 most_named=5
+
+# What the first process of a session is called, looked up once in each find_others.
+find_leader() {
+  leader=${leaders[$1]-}
+  [[ -z $leader && -r /proc/$1/cmdline ]] || return
+  IFS= read -r -d '' leader <"/proc/$1/cmdline"
+  leaders[$1]=${leader:-?}
+}
 
 find_branch() {
   local head
