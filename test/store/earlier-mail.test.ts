@@ -18,7 +18,7 @@ before(async () => {
 after(() => database.close());
 beforeEach(() =>
   db.raw(
-    'truncate user_repositories, outbox, saved_states, commands, container_sessions, messages, mailboxes, threads, repositories, users restart identity',
+    'truncate sql_queries, user_repositories, outbox, saved_states, command_outputs, commands, container_sessions, messages, mailboxes, threads, repositories, users restart identity',
   ),
 );
 
