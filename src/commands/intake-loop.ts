@@ -1,7 +1,7 @@
 import type { Log } from '../log.ts';
 import type { PartState } from '../part-state.ts';
 import { PATIENT, pauseMs } from '../retry.ts';
-import { isDatabaseAway, type Db } from '../store/database.ts';
+import { isDatabaseAway, isDatabaseBusy, type Db } from '../store/database.ts';
 import { countAttempt, nextReceived, type ReceivedMessage } from '../store/messages.ts';
 import { isSenderUnknownYet } from './admit.ts';
 import { Lanes } from './lanes.ts';
@@ -84,7 +84,7 @@ export class IntakeLoop {
       } catch (error) {
         failures += 1;
         isInDoubt = true;
-        if (isDatabaseAway(error)) this.#parts.database.isDown(error as Error);
+        if (isDatabaseAway(error) && !isDatabaseBusy(error)) this.#parts.database.isDown(error as Error);
         else this.#parts.log.error({ err: error }, 'handling messages failed; trying again');
       }
       if (!this.#isClosed && !this.#isWoken) await this.#pause(failures);

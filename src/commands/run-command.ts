@@ -3,7 +3,7 @@ import { ContainersError } from '../containers/errors.ts';
 import type { PartState } from '../part-state.ts';
 import { retryForEver } from '../retry.ts';
 import { commandById, CommandTaken, type Command } from '../store/commands.ts';
-import { isDatabaseAway } from '../store/database.ts';
+import { isDatabaseAway, isDatabaseBusy } from '../store/database.ts';
 import { readPause } from '../store/pause.ts';
 import { repositoryById, type Repository } from '../store/repositories.ts';
 import { endForbidden } from './end-forbidden.ts';
@@ -105,6 +105,8 @@ export async function runCommand(parts: CommandParts, commandId: number): Promis
         if (isDockerAway(error)) parts.states.docker.isDown(error);
         else if (isUnguarded(error)) log.debug({ reason: error.message }, 'waiting for the network guard');
         else if (error instanceof CommandTaken) log.info({ reason: error.message }, 'looking at it again');
+        else if (isDatabaseBusy(error))
+          log.warn({ err: error }, 'the database is busy; the command is tried again');
         else if (isPassing(error)) parts.states.database.isDown(error);
         else log.warn({ err: error }, 'a fault that nobody foresaw; the command is tried again');
       },

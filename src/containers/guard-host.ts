@@ -9,11 +9,19 @@ import { nameserversOf } from './guard-rules.ts';
 /** The filter tables of the engine's host, as `iptables -S` and `ip6tables -S` print them. */
 export type Tables = { ipv4: string; ipv6: string };
 
+/** What a look at that host has found. */
+export type Found = Tables & {
+  /** Frames from one container to another on a bridge come by these tables; else no rule keeps them apart. */
+  seesBridges: boolean;
+};
+
 /** How the firewall of the engine's host is reached. */
 export type GuardHost = {
   /** In words, for people. */
   way: string;
-  look: () => Promise<Tables>;
+  look: () => Promise<Found>;
+  /** Makes the tables see what goes over bridges. */
+  seeBridges: () => Promise<void>;
   /** Empty: nothing to change there. */
   change: (texts: Tables) => Promise<void>;
   /** Whom the engine asks for names. */
@@ -27,7 +35,12 @@ const HAS_IPV6 = '[ -e /proc/sys/net/ipv6 ]';
 const BETWEEN = '# threadbox: ip6tables';
 const END = '# threadbox: done';
 
+/** Of br_netfilter; it is not there without that module. Each network namespace has its own. */
+const SEES_BRIDGES = '/proc/sys/net/bridge/bridge-nf-call-iptables';
+const SEES = '# threadbox: bridges are seen';
+
 const LOOK = `set -e
+if [ "$(cat ${SEES_BRIDGES} 2>/dev/null)" = 1 ]; then echo '${SEES}'; fi
 iptables ${IPTABLES_WAIT} -S
 echo '${BETWEEN}'
 if ${HAS_IPV6}; then ip6tables ${IPTABLES_WAIT} -S; fi
@@ -36,6 +49,11 @@ echo '${END}'`;
 const CHANGE = `set -e
 if [ -n "$1" ]; then printf %s "$1" | iptables-restore ${IPTABLES_WAIT} --noflush; fi
 if [ -n "$2" ] && ${HAS_IPV6}; then printf %s "$2" | ip6tables-restore ${IPTABLES_WAIT} --noflush; fi
+echo '${END}'`;
+
+const SEE_BRIDGES = `set -e
+[ -e ${SEES_BRIDGES} ] || modprobe br_netfilter || true
+echo 1 >${SEES_BRIDGES}
 echo '${END}'`;
 
 const RUN_LIMIT_MS = 30_000;
@@ -80,16 +98,26 @@ export function helperHost(
   };
 }
 
-function throughShell(run: Run): Pick<GuardHost, 'look' | 'change'> {
+function throughShell(run: Run): Pick<GuardHost, 'look' | 'change' | 'seeBridges'> {
   return {
     async look() {
-      const [ipv4 = '', ipv6 = ''] = (await run(LOOK, [])).split(`${BETWEEN}\n`);
-      return { ipv4, ipv6 };
+      return foundBy(await run(LOOK, []));
+    },
+    async seeBridges() {
+      await run(SEE_BRIDGES, []);
     },
     async change({ ipv4, ipv6 }) {
       await run(CHANGE, [ipv4, ipv6]);
     },
   };
+}
+
+/** @param text what the look has printed */
+export function foundBy(text: string): Found {
+  const seesBridges = text.startsWith(`${SEES}\n`);
+  const listed = seesBridges ? text.slice(SEES.length + 1) : text;
+  const [ipv4 = '', ipv6 = ''] = listed.split(`${BETWEEN}\n`);
+  return { ipv4, ipv6, seesBridges };
 }
 
 /**

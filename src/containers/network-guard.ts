@@ -31,6 +31,9 @@ const LOOK_AGAIN_MS = { direct: 10_000, helper: 60_000 };
 const PAUSES_AFTER_FAILURE_MS = [1_000, 2_000, 5_000, 10_000];
 /** Somebody else may change the tables between a look and a change. */
 const MOST_TRIES = 3;
+const BRIDGES_UNSEEN =
+  "the firewall of the engine's host does not see what containers send each other; run there, as root: " +
+  'modprobe br_netfilter && sysctl -w net.bridge.bridge-nf-call-iptables=1';
 
 /**
  * Keeps the containers of an installation from the host and its networks, by rules in the firewall of the engine's host:
@@ -157,13 +160,21 @@ export class NetworkGuard {
         // Nothing is listed on a host without IPv6.
         ipv6: found.ipv6 === '' ? '' : (guardChange(guarded, 'ipv6', found.ipv6) ?? ''),
       };
-      if (change.ipv4 === '' && change.ipv6 === '') return tries > 1;
+      if (change.ipv4 === '' && change.ipv6 === '' && found.seesBridges) return tries > 1;
       if (tries > MOST_TRIES) throw new Error('the rules do not stay in the firewall');
       // Where somebody else was faster, the next look shows what is left to do.
       const changing = host.change(change);
       await (tries < MOST_TRIES ? changing.catch(() => undefined) : changing);
+      // After the rules, which are of use without it, too.
+      if (!found.seesBridges) await seeBridges(host);
     }
   }
+}
+
+async function seeBridges(host: GuardHost): Promise<void> {
+  await host.seeBridges().catch((error: unknown) => {
+    throw new Error(BRIDGES_UNSEEN, { cause: error });
+  });
 }
 
 async function isOnThisHost(bridge: string, subnet: string): Promise<boolean> {
@@ -186,6 +197,7 @@ function guardFault(error: unknown): ContainersError {
 function bothFailed(direct: unknown, helper: unknown, image: string): unknown {
   if (helper instanceof ContainersError && helper.code === 'DOCKER_UNREACHABLE') return helper;
   const words = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+  if (words(helper) === BRIDGES_UNSEEN) return helper;
   const why = /iptables(-restore)?: not found/.test(words(helper))
     ? `the image ${image} has no iptables (GUARD_IMAGE can name one that has)`
     : `a helper container of ${image} failed: ${words(helper)}`;

@@ -9,7 +9,7 @@ import { scripts } from './inside.ts';
 import { saveFailed, saveRefused } from './save-refusals.ts';
 import { readSave, type IncomingSave, type SaveFacts } from './save-facts.ts';
 import { admit, openQuarantine, settle, type Quarantine } from './quarantine.ts';
-import { baseCommit, ensureStore, nameSave, tidyStore } from './saves-store.ts';
+import { baseCommit, ensureStore, nameSave } from './saves-store.ts';
 import { isDirectoryName } from './script-env.ts';
 import { startStoreGit, storeGit, type StoreProcess } from './store-git.ts';
 import { inTurn, locked } from './store-writers.ts';
@@ -125,10 +125,7 @@ async function save(docker: Docker, containerId: string, request: Attempt): Prom
   try {
     return await locked(storePath, async () => {
       await ensureStore(storePath, mirrorPath);
-      const saved = await take(await starting, { ...request, base }, signal);
-      // The work is safe. What stays as it is now is tried again after the next save.
-      await tidyStore(storePath, { canWait: request.kind === 'final', signal }).catch(() => undefined);
-      return saved;
+      return take(await starting, { ...request, base }, signal);
     });
   } finally {
     await starting.then(

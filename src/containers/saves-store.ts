@@ -51,7 +51,8 @@ async function formatOf(mirrorPath: string): Promise<string> {
   return said.toString().trim();
 }
 
-async function clearLeftovers(storePath: string): Promise<void> {
+/** What git, or a bot, that was killed has left in it. For the store's writer. */
+export async function clearLeftovers(storePath: string): Promise<void> {
   const inside = async (dir: string, recursive: boolean) =>
     (await readdir(join(storePath, dir), { recursive }).catch(() => [])).map((name) =>
       join(storePath, dir, name),
@@ -171,35 +172,8 @@ export async function dropSave(storePath: string, savedStateId: number): Promise
   });
 }
 
-/** Each save that has changed brings a pack, and git looks into all of them. */
-const MOST_PACKS = 50;
-const MOST_PACKS_AT_ANY_TIME = 200;
-/** The thread waits for it, and so does everybody who has to be saved. */
-const TIDY_MS = 60_000;
-
-/**
- * Makes one pack of many, without what no saved state holds any more. For the store's writer.
- *
- * @param canWait false: somebody waits for the thread, so that only far too many are made less
- * @throws with git's words; or the reason of `signal`, or for the time it took: the store is as it was, and whole
- */
-export async function tidyStore(
-  storePath: string,
-  { canWait, signal, timeoutMs = TIDY_MS }: { canWait: boolean; signal: AbortSignal; timeoutMs?: number },
-): Promise<void> {
-  const names = await readdir(join(storePath, 'objects', 'pack'));
-  const packs = names.filter((name) => name.endsWith('.pack')).length;
-  if (packs <= (canWait ? MOST_PACKS : MOST_PACKS_AT_ANY_TIME)) return;
-  try {
-    await repack(storePath, AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]));
-  } catch (error) {
-    // What it had written so far is large, and would lie there until the next save.
-    await clearLeftovers(storePath);
-    throw error;
-  }
-}
-
-async function repack(storePath: string, signal?: AbortSignal): Promise<void> {
+/** Makes one pack of all, without what no saved state holds any more. For the store's writer. */
+export async function repack(storePath: string, signal?: AbortSignal): Promise<void> {
   await storeGit(['--git-dir', storePath, 'repack', '-a', '-d', '-l', '-q', '-n'], { signal });
 }
 

@@ -1,5 +1,5 @@
 import { ContainersError } from '../containers/errors.ts';
-import { isDatabaseAway } from '../store/database.ts';
+import { isDatabaseAway, isDatabaseBusy } from '../store/database.ts';
 import type { LifecycleParts } from './parts.ts';
 
 /** Says what went wrong: for a part that is away, once for however many it stops. */
@@ -11,7 +11,7 @@ export function noteFault(
 ): void {
   if (isUnguarded(error)) return;
   if (isEngineAway(error)) states.docker.isDown(error);
-  else if (isStoreAway(error)) states.database.isDown(error as Error);
+  else if (isStoreAway(error) && !isDatabaseBusy(error)) states.database.isDown(error as Error);
   else log.error({ ...facts, err: error }, words);
 }
 

@@ -8,6 +8,7 @@ import { markRemoving, markSaveFailed, type DueSession } from '../store/sessions
 import { writeContainerState } from './container-state.ts';
 import { finishRemoval } from './finish-removal.ts';
 import { idleMinutes } from './idle-time.ts';
+import { nextSaveTry } from './next-save-try.ts';
 import { keptMs, type LifecycleParts } from './parts.ts';
 import { isEngineAway, isRepositoryMissing, isStoreAway, isUnguarded } from './part-faults.ts';
 import { saveThread } from './save-thread.ts';
@@ -20,10 +21,6 @@ type Removed = {
   /** null when container and volume had gone before, with what was not saved by then. */
   work: SavedWork | null;
 };
-
-const FIRST_RETRY_MS = 60_000;
-const LONGEST_RETRY_MS = 3600_000;
-const MISSING_RETRY_MS = 24 * 3600_000;
 
 /**
  * Saves the work of a thread and removes its container: save, verify, record, and only then remove. Called in the
@@ -161,9 +158,7 @@ async function saveHasFailed(parts: LifecycleParts, session: DueSession, error: 
   const { threadId, containerId, saveFailures } = session;
   const isAway = isEngineAway(error) || isUnguarded(error);
   const isMissing = isRepositoryMissing(error);
-  const growingMs = Math.min(FIRST_RETRY_MS * 2 ** saveFailures, LONGEST_RETRY_MS);
-  const pauseMs = isAway ? FIRST_RETRY_MS : isMissing ? MISSING_RETRY_MS : growingMs;
-  const retryAt = new Date(now().getTime() + pauseMs);
+  const retryAt = nextSaveTry(error, saveFailures, now());
   const reason = error.message.replaceAll('\0', '').slice(0, 2_000);
   const isGivenUp = !isAway || saveFailures + 1 >= TRIES_WITHOUT_DOCKER;
   if (isEngineAway(error)) parts.states.docker.isDown(error);

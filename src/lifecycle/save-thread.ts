@@ -3,6 +3,7 @@ import { ContainersError } from '../containers/errors.ts';
 import { mirrorPathOf } from '../containers/mirror.ts';
 import { saveWorkspace, type SavedWork, type SaveKind } from '../containers/save.ts';
 import { storePathOf } from '../containers/saves-store.ts';
+import { tidyStore } from '../containers/tidy-store.ts';
 import { repositoryById } from '../store/repositories.ts';
 import { ensureCurrentSave, recordSave, type SavedState } from '../store/saved-states.ts';
 import { markSaved, type DueSession } from '../store/sessions.ts';
@@ -34,6 +35,7 @@ export async function saveThread(
     repositoryById(db, repositoryId),
   ]);
   const savedAt = now();
+  const storePath = storePathOf(parts.savesDir, threadId);
   let work: SavedWork;
   try {
     work = await oneOfFew(() =>
@@ -42,7 +44,7 @@ export async function saveThread(
         repositoryName,
         kind,
         style: repository.restore,
-        storePath: storePathOf(parts.savesDir, threadId),
+        storePath,
         mirrorPath: mirrorPathOf(parts.mirrorsDir, repositoryId),
         savedStateId: current.id,
         base: current.snapshot,
@@ -65,7 +67,31 @@ export async function saveThread(
     const { commit, filesModified } = work;
     events.tell('container:saved', { containerId, threadId, commit, filesModified });
   }
+  await tidy(parts, { threadId, storePath, kind });
   return { id: current.id, work, savedAt };
+}
+
+/** One at a time: it is work for the processors, and whoever comes meanwhile has a next save. */
+let isTidying = false;
+
+/** The work is safe, and nobody else who is to be saved waits for this. */
+async function tidy(
+  { log, signal }: LifecycleParts,
+  { threadId, storePath, kind }: { threadId: string; storePath: string; kind: SaveKind },
+): Promise<void> {
+  if (isTidying) return;
+  isTidying = true;
+  try {
+    await tidyStore(storePath, { canWait: kind === 'final', signal });
+  } catch (error) {
+    if (signal.aborted) return;
+    log.warn(
+      { err: error, thread: threadId },
+      'the saved states of a thread could not be made one pack; it is tried again after more saves',
+    );
+  } finally {
+    isTidying = false;
+  }
 }
 
 const isNew = (before: SavedState, work: SavedWork): boolean => before.snapshot !== work.snapshot;

@@ -16,6 +16,7 @@ import { expireSaves, makeDiskRoom } from './expire.ts';
 import { idleVerdict, type IdleVerdict } from './idle-policy.ts';
 import { idleFacts } from './idle-time.ts';
 import { isEngineAway, isRepositoryMissing, isStoreAway, isUnguarded, noteFault } from './part-faults.ts';
+import { nextSaveTry } from './next-save-try.ts';
 import { keptMs, type LifecycleParts } from './parts.ts';
 import { runningAgain, saveAndRemove } from './remove-container.ts';
 import { saveThread, type ThreadSave } from './save-thread.ts';
@@ -176,7 +177,7 @@ async function wait(parts: LifecycleParts, session: DueSession, until: Date): Pr
 /**
  * After a command, and in the sweep when that failed.
  *
- * @param until when it is looked at again in any case
+ * @param until when it is looked at again in any case; null: as its idle time wants it
  * @returns false when it is to be tried again
  */
 export async function saveAgain(
@@ -193,12 +194,18 @@ export async function saveAgain(
     if (parts.signal.aborted) throw error;
     const { threadId: thread } = session;
     parts.log.warn({ err: error, thread }, 'the work could not be saved yet; it is tried again');
-    const soon = laterThan(parts.now(), RETRY_MS);
-    const retryAt = until !== null && (until < soon || isRepositoryMissing(error)) ? until : soon;
+    const nextTry = nextSaveTry(error, session.saveFailures, parts.now());
+    const lookAt = until ?? nextLook(parts, session);
+    const retryAt = lookAt < nextTry ? lookAt : nextTry;
     const reason = (error as Error).message.replaceAll('\0', '').slice(0, 2_000);
     await markSaveFailed(parts.db, session.id, { error: reason, retryAt, isStopped: false });
     return false;
   }
+}
+
+function nextLook(parts: LifecycleParts, session: DueSession): Date {
+  const verdict = idleVerdict(idleFacts(session, parts), parts.now());
+  return verdict.kind === 'wait' ? verdict.until : parts.now();
 }
 
 async function warn(

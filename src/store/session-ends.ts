@@ -66,10 +66,14 @@ export async function sessionOfContainer(db: Db, reference: string): Promise<Nam
   return row ?? null;
 }
 
-/** Says, before it is done, that a container is to be saved and removed: after a crash the sweep finds it. */
+/**
+ * Says, before it is done, that a container is to be saved and removed: after a crash the sweep finds it. One that is
+ * `removing` it finds without that; who asked for it in the middle of its end would wait for Docker.
+ */
 export async function askRemoval(db: Db, id: number, now: Date): Promise<void> {
   await db('container_sessions')
     .where({ id, is_active: true })
+    .whereNot({ state: 'removing' })
     .update({ removal_asked_at: db.raw('coalesce(removal_asked_at, ?)', [now]), check_at: now });
 }
 

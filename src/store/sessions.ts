@@ -211,13 +211,21 @@ export async function checkSessionAt(db: Db, id: number, at: Date, seen: Date): 
     .update({ check_at: at });
 }
 
-/** Something they depend on has changed: the next sweep looks at them. */
+/**
+ * Something they depend on has changed: the next sweep looks at them. One that is being ended in this moment is left
+ * out: who waited for that would wait for Docker.
+ */
 export async function checkSessionsNow(
   db: Db,
   which: { user_id: number } | { repository_id: number } | Record<string, never> = {},
 ): Promise<void> {
+  const of = () => db('container_sessions').where({ ...which, is_active: true });
+  await of()
+    .whereNot({ state: 'removing' })
+    .update({ check_at: new Date(0) });
+  const removing = of().where({ state: 'removing' }).select('id').forUpdate().skipLocked();
   await db('container_sessions')
-    .where({ ...which, is_active: true })
+    .whereIn('id', removing)
     .update({ check_at: new Date(0) });
 }
 

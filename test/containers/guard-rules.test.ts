@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { describe, it } from 'node:test';
-import { isBridgeHere } from '../../src/containers/guard-host.ts';
+import { promisify } from 'node:util';
+import { foundBy, isBridgeHere } from '../../src/containers/guard-host.ts';
 import { guardChange, guardRemoval, nameserversOf, type Family } from '../../src/containers/guard-rules.ts';
 
 const bridge = 'tb-0123456789';
@@ -201,5 +203,38 @@ ${bridge}\t0010A8C0\t00000000\t0001\t0\t0\t0\t00F0FFFF\t0\t0\t0
   it('name servers are read from resolv.conf', () => {
     const text = '# nameserver 9.9.9.9\nsearch example.com\nnameserver 10.0.0.53\nnameserver\t1.1.1.1 \n';
     assert.deepEqual(nameserversOf(text), ['10.0.0.53', '1.1.1.1']);
+  });
+});
+
+describe('what containers send each other over their bridge', () => {
+  for (const [what, printed, expected] of [
+    ['is seen', '# threadbox: bridges are seen\nv4\n# threadbox: ip6tables\nv6\n', ['v4\n', 'v6\n', true]],
+    ['is not', 'v4\n# threadbox: ip6tables\nv6\n', ['v4\n', 'v6\n', false]],
+    ['is not, without IPv6', 'v4\n# threadbox: ip6tables\n', ['v4\n', '', false]],
+  ] as const) {
+    it(`by the rules ${what}, as the look has it`, () => {
+      const { ipv4, ipv6, seesBridges } = foundBy(printed);
+      assert.deepEqual([ipv4, ipv6, seesBridges], expected);
+    });
+  }
+
+  it('comes by the rules again where somebody has switched that off', async () => {
+    // On a network of its own: what is switched off here is so for nobody else.
+    const script = `
+      import { readFileSync, writeFileSync } from 'node:fs';
+      import { ownHost } from '${new URL('../../src/containers/guard-host.ts', import.meta.url).href}';
+      const setting = '/proc/sys/net/bridge/bridge-nf-call-iptables';
+      const host = ownHost();
+      const seen = [];
+      const look = async () => seen.push((await host.look()).seesBridges);
+      await look();
+      writeFileSync(setting, '0');
+      await look();
+      await host.seeBridges();
+      await look();
+      console.log(JSON.stringify([seen, readFileSync(setting, 'utf8')]));`;
+    const apart = ['--net', process.execPath, '--input-type=module', '--eval', script];
+    const { stdout } = await promisify(execFile)('unshare', apart);
+    assert.deepEqual(JSON.parse(stdout), [[true, false, true], '1\n']);
   });
 });

@@ -115,10 +115,12 @@ describe('a save that fails', () => {
 
   it('because a command has taken the repository away, says so; the state before comes back beside what is there', async () => {
     const one = await rig.open();
-    await one.sh('echo 1 >x; echo 1 >../beside; echo 1 >~/.own');
+    await one.sh(`echo 1 >x; echo 1 >../beside; echo 1 >~/.own; cd ..; tee $'a\\n[*]b' aX[*]b 'c ' c <<<1`);
     const id = nextId();
     const { snapshot } = await one.save(id, { kind: 'full' });
-    await one.sh('mv ../my-app ../old; echo 2 >../old/x; echo 2 >../beside; echo 2 >~/.own');
+    // More beside it than a command line has room for, and names that are no lines.
+    await one.sh(`mv ../my-app ../old; echo 2 >../old/x; echo 2 >../beside; echo 2 >~/.own
+      cd ..; tee $'a\\n[*]b' 'c ' <<<2; rm aX[*]b c; seq -f '${'y'.repeat(90)}%g' 25000 | xargs touch`);
     const refused = () =>
       assert.rejects(one.save(id, { kind: 'final', base: snapshot }), {
         code: 'REPOSITORY_MISSING',
@@ -135,6 +137,10 @@ describe('a save that fails', () => {
     assert.equal(await one.prepare(true), 'empty');
     await one.restore(id);
     assert.equal(await one.sh('cat x ../old/x ../beside ~/.own'), '1\n2\n2\n2\n');
+    assert.equal(
+      await one.sh(`cd ..; cat $'a\\n[*]b' 'c ' aX[*]b c; find . -name 'yyy*' -delete`),
+      '2\n2\n1\n1\n',
+    );
     // Removed with the bot's own notes, but not with everything.
     await one.sh('rm -rf ../my-app ../.threadbox');
     await refused();

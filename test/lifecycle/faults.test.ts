@@ -55,6 +55,17 @@ test('with a full disk the container is kept, stopped; owner and admin hear of i
   const filler = join(savesDir(), 'filler');
   await writeFile(filler, Buffer.alloc(SAVES_DISK_BYTES - 4_000_000));
   await stage.ask('head -c 9000000 /dev/urandom > more.bin; sha256sum more.bin > sum', at('full'));
+  const failures = async () => (await stage.session(threadOf('full')))?.save_failures;
+  await until(async () => (await failures()) === 1);
+  for (const [minutes, count] of [
+    [1.1, 2],
+    [1.1, 2],
+    [1, 3],
+  ] as const) {
+    stage.forward(minutes);
+    await stage.sweep();
+    assert.equal(await failures(), count, 'the pauses grow');
+  }
   await idleToTheEnd();
   const failed = await stage.session(threadOf('full'));
   assert.deepEqual([failed?.state, failed?.is_active], ['save_failed', true]);

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { migrations } from '../../migrations/index.ts';
-import { installationId, isDatabaseAway, migrate, openDatabase, type Db } from '../../src/store/database.ts';
+import {
+  installationId,
+  isDatabaseAway,
+  isDatabaseBusy,
+  migrate,
+  openDatabase,
+  type Db,
+} from '../../src/store/database.ts';
 import { shownUrl } from '../../src/store/repositories.ts';
 import { startPrivateDatabase, type PrivateDatabase } from '../support/private-database.ts';
 
@@ -45,4 +52,27 @@ test('a server that is away is told from a wrong query', async () => {
     (error: unknown) => error,
   );
   assert.equal(isDatabaseAway(wrong), false);
+});
+
+test('a server on which something takes too long is busy, and tried again; it is not called away', async () => {
+  const ofDatabase = async (limit: string, statement: string): Promise<unknown> =>
+    db
+      .transaction(async (transaction) => {
+        await transaction.raw(`set local ${limit} = 20`);
+        await transaction.raw(statement);
+      })
+      .then(
+        () => null,
+        (error: unknown) => error,
+      );
+  await db.transaction(async (transaction) => {
+    await transaction.raw('lock table installation');
+    for (const error of [
+      await ofDatabase('statement_timeout', 'select pg_sleep(5)'),
+      await ofDatabase('lock_timeout', 'lock table installation'),
+    ]) {
+      assert.deepEqual([isDatabaseBusy(error), isDatabaseAway(error)], [true, true], String(error));
+    }
+  });
+  assert.equal(isDatabaseBusy(new Error('Connection terminated')), false);
 });

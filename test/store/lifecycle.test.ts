@@ -5,7 +5,7 @@ import type { Db } from '../../src/store/database.ts';
 import * as expiring from '../../src/store/expiring-saves.ts';
 import { addRepository, listRepositories, setRepository } from '../../src/store/repositories.ts';
 import * as saves from '../../src/store/saved-states.ts';
-import { endRemoving, endSession } from '../../src/store/session-ends.ts';
+import { askRemoval, endRemoving, endSession } from '../../src/store/session-ends.ts';
 import { NEXT_STATES } from '../../src/store/session-states.ts';
 import * as sessions from '../../src/store/sessions.ts';
 import { ensureThread, storedThread } from '../../src/store/threads.ts';
@@ -84,12 +84,27 @@ test('of two who finish one removal one does it, and nobody uses the session mea
   await sessions.markRemoving(db, id, { reason: 'idle' });
   const first = end();
   await begun.promise;
+  // From outside of the queue: nobody waits for Docker.
+  await askRemoval(db, id, NOON);
+  await sessions.checkSessionsNow(db);
   const [second, reopened] = [end(), sessions.reopenSession(db, id, NOON)];
   gone.resolve();
   assert.deepEqual(await Promise.all([first, second, reopened]), [true, false, false]);
   assert.equal(removals, 1);
   const [row] = await db('container_sessions').where({ id });
   assert.deepEqual([row.state, row.is_active], ['ended', false]);
+});
+
+test('all are looked at when something has changed, also one whose removal a crash has broken off', async () => {
+  const [one, two] = [await open(await ownedThread()), await open(await ownedThread('app', '#b'))];
+  await db('container_sessions').update({ check_at: later(600) });
+  await sessions.markRemoving(db, two.id, { reason: 'evicted' });
+  await sessions.checkSessionsNow(db);
+  const due = await sessions.dueSessions(db, NOON, 10);
+  assert.deepEqual(
+    due.map(({ id }) => id),
+    [one.id, two.id],
+  );
 });
 
 test('a command that ends sets the idle time back, and what its answer told is told', async () => {

@@ -6,15 +6,34 @@ unset -v ${!_THREADBOX_*}
 
 blob() { own git cat-file blob "${saved[$1]}"; }
 has() { [[ -n ${saved[$1]} ]]; }
-# What lay beside the repository before is newer.
+# What lay beside the repository before is newer. There may be more names than a command line has room for; and tar takes
+# each line for one, without the blanks at its end: where that would be another name, it is a pattern.
+list_newer() {
+  local name
+  local -a plain=() odd=()
+  while IFS= read -r -d '' name; do
+    if [[ $name != *$'\n'* && $name != *[[:space:]] ]]; then
+      plain+=("$name")
+      continue
+    fi
+    name=${name//\\/\\\\} name=${name//\*/\\*} name=${name//\?/\\?} name=${name//\[/\\[}
+    name=${name//$'\n'/[[:cntrl:]]}
+    [[ $name != *[[:space:]] ]] || name="${name%?}[${name: -1}]"
+    odd+=("$name")
+  done <"$base/restoring"
+  printf '%s\n' "${plain[@]}" >"$room/newer" && printf '%s\n' "${odd[@]}" >"$room/newer-odd"
+}
 unpack() {
   local mode type hash name
   local -a newer=()
-  [[ $1 != ignored ]] || mapfile -d '' -t newer <"$base/restoring"
+  if [[ $1 == ignored ]]; then
+    list_newer || return
+    newer=(--no-wildcards --exclude-from="$room/newer" --wildcards --exclude-from="$room/newer-odd")
+  fi
   while read -r mode type hash name; do
     own git cat-file blob "$hash" || return
   done < <(own git ls-tree "${saved[$1]}") | tar --extract --file=- --directory=/workspace --preserve-permissions \
-    --no-same-owner --overwrite --warning=no-timestamp --anchored --no-wildcards "${newer[@]/#/--exclude=}"
+    --no-same-owner --overwrite --warning=no-timestamp --anchored "${newer[@]}"
 }
 
 take_place restore || fail 'the restore before does not end'
