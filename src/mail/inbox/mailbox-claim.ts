@@ -2,7 +2,7 @@ import type { ImapFlow } from 'imapflow';
 import { newMessageId } from '../compose.ts';
 import { within, type Deadlines } from './connect.ts';
 import { makeFolder } from './folders.ts';
-import { arrival } from './uids.ts';
+import { arrival, searchUids, uidSet } from './uids.ts';
 
 /** A mail that says which installation works on a mailbox of this account. */
 export type Claim = {
@@ -36,9 +36,15 @@ export type ClaimParts = {
   takesOver: boolean;
   botAddress: string;
   deadlines: Deadlines;
+  /** Tests alone set it. */
+  mostRead?: number;
 };
 
-const HEADERS = ['x-threadbox-claim', 'x-threadbox-mailbox', 'x-threadbox-instead-of'];
+/** A folder of the user's may have the name, with tens of thousands of mails in it: the server searches those then. */
+const MOST_READ = 500;
+
+const CLAIM_HEADER = 'x-threadbox-claim';
+const HEADERS = [CLAIM_HEADER, 'x-threadbox-mailbox', 'x-threadbox-instead-of'];
 
 /**
  * Who a mailbox belongs to: who claimed it first, or took it over from that one, and so on. Mails are only ever added,
@@ -76,12 +82,15 @@ export function mailboxClaim(parts: ClaimParts): MailboxClaim {
     for (let appended = 0; ; appended += 1) {
       // Before the look: what comes after it is seen as a change.
       seen = await state(client);
-      const owner = ownerOf(await readClaims(client, path, deadlines), mailbox);
-      if (owner?.installation === installation) return owner;
+      const owner = ownerOf(await readClaims(client, path, parts), mailbox);
+      if (owner?.installation === installation) {
+        // It was said once, of the one that was there then: who takes it over from us later means it as well.
+        mayTakeOver = false;
+        return owner;
+      }
       if (owner && !mayTakeOver) throw notOurs(owner, mailbox);
       if (appended > 1) throw refused(`a mail that was put into ${path} is not found there`);
       await append(client, path, parts, owner?.installation ?? null);
-      mayTakeOver = false;
     }
   }
 
@@ -116,11 +125,20 @@ function refused(why: string, cause?: unknown): Error {
 async function readClaims(
   client: ImapFlow,
   path: string,
-  { answerMs, fetchMs }: Deadlines,
+  { deadlines: { answerMs, fetchMs }, mostRead = MOST_READ }: ClaimParts,
 ): Promise<Claim[]> {
   const { exists } = await within(client, answerMs, client.mailboxOpen(path, { readOnly: true }));
   if (exists === 0) return [];
-  const asked = client.fetchAll('1:*', { uid: true, internalDate: true, headers: HEADERS });
+  // Not every server finds all headers: where there are few mails, they are read.
+  let range = '1:*';
+  if (exists > mostRead) {
+    const uids = await searchUids(client, { header: { [CLAIM_HEADER]: true } }, fetchMs);
+    if (uids.length === 0) return [];
+    if (uids.length > mostRead) throw refused(`${path} holds more than ${mostRead} claims`);
+    range = uidSet(uids);
+  }
+  const query = { uid: true, internalDate: true, headers: HEADERS };
+  const asked = client.fetchAll(range, query, { uid: true });
   const rows = await within(client, fetchMs, asked);
   const claims = rows.flatMap((row) => {
     const text = row.headers?.toString('latin1') ?? '';
@@ -172,8 +190,13 @@ async function append(
     'waits, so that no mail is run twice. If this one is gone for good: npx threadbox start --take-mailbox',
     '',
   ].join('\r\n');
-  // Without a date, so that the server gives it its own time, as it does with the mails that arrive.
-  await within(client, deadlines.answerMs, client.append(path, Buffer.from(mail), ['\\Seen']));
+  try {
+    // Without a date, so that the server gives it its own time, as it does with the mails that arrive.
+    await within(client, deadlines.answerMs, client.append(path, Buffer.from(mail), ['\\Seen']));
+  } catch (error) {
+    if (!client.usable) throw error;
+    throw refused(`no mail can be put into ${path} (${(error as Error).message})`, error);
+  }
 }
 
 function notOurs({ installation, arrivedAt }: Claim, mailbox: string): Error {

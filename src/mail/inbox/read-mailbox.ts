@@ -39,7 +39,14 @@ export type Reader = {
 };
 
 /** One connection, how far it has read, and which mails it has asked for and not got yet. */
-type Session = { client: ImapFlow; reader: Reader; cursor: Cursor; asked: readonly number[] };
+type Session = {
+  client: ImapFlow;
+  reader: Reader;
+  cursor: Cursor;
+  asked: readonly number[];
+  /** When the mailbox was last known to be ours, by the clock that only goes on. */
+  ownedAtMs: number;
+};
 
 /**
  * Reads a mailbox over one connection: takes what is there, then waits for more, until the connection is old.
@@ -50,7 +57,8 @@ type Session = { client: ImapFlow; reader: Reader; cursor: Cursor; asked: readon
 export async function readMailbox(reader: Reader, onListening: () => void): Promise<void> {
   const { server, password, mailbox, timings, signal } = reader;
   const client = await openMailbox(server, password, mailbox, { deadlines: timings, signal });
-  const session: Session = { client, reader, cursor: { uidValidity: 0, lastUid: 0 }, asked: [] };
+  const cursor: Cursor = { uidValidity: 0, lastUid: 0 };
+  const session: Session = { client, reader, cursor, asked: [], ownedAtMs: performance.now() };
   const stop = (): void => client.close();
   signal.addEventListener('abort', stop);
   try {
@@ -59,13 +67,15 @@ export async function readMailbox(reader: Reader, onListening: () => void): Prom
     const renewAt = performance.now() + timings.renewAfterMs;
     await start(session);
     let isAnnounced = false;
-    while (isAnnounced || performance.now() < renewAt) {
+    // What was announced last, the next connection finds.
+    while (performance.now() < renewAt) {
       if (isAnnounced) await takeNext(session);
       await takeListed(session);
       onListening();
       isAnnounced = await news.wait(timings.lookEveryMs);
-      // Nobody waits then.
-      if (!isAnnounced) await reader.claim?.checkChanged(client);
+      // When nothing came, nobody waits; where mail never ends, it must not be put off for ever.
+      if (isAnnounced) await staysOurs(session);
+      else await lookWhoseItIs(session);
     }
   } catch (error) {
     reader.obstacle = afterFailure(reader.obstacle, session.cursor.uidValidity, session.asked);
@@ -80,6 +90,7 @@ export async function readMailbox(reader: Reader, onListening: () => void): Prom
 async function start(session: Session): Promise<void> {
   const { client, reader, cursor } = session;
   const takenOverAt = (await reader.claim?.check(client)) ?? null;
+  session.ownedAtMs = performance.now();
   const stored = await untilDone(reader, () => reader.getCursor());
   const { firstLook, recentUids, ...place } = await startingPlace(client, stored, new Date(), {
     ...reader.timings,
@@ -96,6 +107,18 @@ async function start(session: Session): Promise<void> {
   );
   await takeAll(session, recentUids);
   await keep(session, [], place.lastUid);
+}
+
+/** @throws when the mailbox is another's now */
+async function lookWhoseItIs(session: Session): Promise<void> {
+  await session.reader.claim?.checkChanged(session.client);
+  session.ownedAtMs = performance.now();
+}
+
+/** The same, where the last look is too long ago. */
+async function staysOurs(session: Session): Promise<void> {
+  if (performance.now() - session.ownedAtMs >= session.reader.timings.lookEveryMs)
+    await lookWhoseItIs(session);
 }
 
 const FIRST_LOOK = {
@@ -133,6 +156,7 @@ async function takeListed(session: Session): Promise<void> {
 async function takeAll(session: Session, uids: readonly number[]): Promise<void> {
   let left = uids;
   while (left.length > 0) {
+    await staysOurs(session);
     const portion = nextPortion(left, session.reader.obstacle);
     session.asked = portion.uids;
     for await (const batch of fetchPortion(session, portion)) {

@@ -95,6 +95,30 @@ test('of two installations on one mailbox one reads, and the other waits, says s
   await again.count(2);
 });
 
+test('who reads stops within one look of another taking over, though mail comes oftener, and never takes back', async (context) => {
+  const user = newUser();
+  const timings = { lookEveryMs: 1_500, pauses: { firstMs: 50, longestMs: 50 } };
+  const told = { takesOver: true };
+  const before = listen(dovecot, context, user, { timings, claim: claimOf('one') });
+  await before.listening();
+  await before.close();
+  // As with a word that was left in the unit of a service: it is the owner that starts with it.
+  const one = listen(dovecot, context, user, { timings, claim: claimOf('one', told) });
+  await one.listening();
+  const two = listen(dovecot, context, user, { timings: QUICK, claim: claimOf('two', told) });
+  await until(() => two.states.includes('listening'));
+  const takenAtMs = performance.now();
+  await until(async () => {
+    await dovecot.deliver(user, mail('busy'));
+    return one.lines.some(({ msg }) => msg === WAITS);
+  });
+  assert.ok(performance.now() - takenAtMs < 6_000);
+  await until(() => one.states.filter((state) => state === 'away').length > 2);
+  const { ['INBOX/Threadbox']: claims = [] } = await dovecot.listed(user);
+  assert.equal(claims.length, 2);
+  assert.equal(two.states.at(-1), 'listening');
+});
+
 test('two that start together on a mailbox that nobody has claimed agree on one of them', async (context) => {
   const user = newUser();
   const both = ['one', 'two'].map((name) =>
@@ -108,6 +132,41 @@ test('two that start together on a mailbox that nobody has claimed agree on one 
     both.flatMap((bot) => bot.subjects()),
     ['once'],
   );
+});
+
+test('the claim is found in a folder that holds many other mails; what cannot be put there is told with what to set', async (context) => {
+  const user = newUser();
+  const one = listen(dovecot, context, user, { timings: QUICK, claim: claimOf('one') });
+  await one.listening();
+  await one.close();
+  const path = 'INBOX/Threadbox';
+  await dovecot.withImap(user, async (client) => {
+    for (let index = 0; index < 4; index += 1) await client.append(path, Buffer.from(mail('labelled')));
+  });
+  const lines: string[] = [];
+  await dovecot.withImap(user, async (client) => {
+    const fetchAll = client.fetchAll.bind(client);
+    client.fetchAll = (range, ...rest) => {
+      lines.push(String(range));
+      return fetchAll(range, ...rest);
+    };
+    await claimOf('one', { mostRead: 3 }).check(client);
+    await assert.rejects(claimOf('two', { mostRead: 3 }).check(client), { code: 'MAILBOX_CLAIMED' });
+    assert.deepEqual(lines, ['1', '1']);
+    await assert.rejects(
+      claimOf('one', { mostRead: 0 }).check(client),
+      /INBOX\/Threadbox holds more than 0 claims\. CLAIM_MAILBOX names another one, or says no$/,
+    );
+
+    client.append = () =>
+      Promise.reject(Object.assign(new Error('Command failed'), { responseText: 'Quota exceeded' }));
+    const full = claimOf('two', { takesOver: true }).check(client);
+    await assert.rejects(full, {
+      code: 'CLAIM_REFUSED',
+      message:
+        'It cannot be kept in a mailbox who reads this account: no mail can be put into INBOX/Threadbox (The IMAP server refuses: Quota exceeded). CLAIM_MAILBOX names another one, or says no',
+    });
+  });
 });
 
 test('another mailbox of the account is another matter; a server that keeps no claims is told', async (context) => {
