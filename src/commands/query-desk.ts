@@ -133,13 +133,15 @@ async function answerMail(parts: QueryDeskParts, mail: QueuedMail): Promise<void
   const { trustedUntil } = await sqlConversationById(db, mail.conversationId);
   const rendered = renderSqlNotice({
     kind: 'sql-answer',
-    results: named.map(({ result, csvName }) => ({ ...result, csvName })),
+    results: named.map(({ result, csv }) => ({ ...result, csv })),
     trustedUntil: trustedUntil ?? now(),
     limits: SQL_LIMITS,
     now: now(),
   });
-  const attachments = named.flatMap(({ csvName, csv }) =>
-    csvName === null ? [] : [{ fileName: csvName, contentType: 'text/csv; charset=utf-8', content: csv }],
+  const attachments = named.flatMap(({ csv }) =>
+    csv?.isAttached
+      ? [{ fileName: csv.name, contentType: 'text/csv; charset=utf-8', content: csv.content }]
+      : [],
   );
   await store(parts, mail, { ends: done, content: { ...rendered, attachments } });
   const outcomes = done.map(({ end }) => end.outcome);
@@ -194,16 +196,18 @@ async function runOne({ reader, log }: QueryDeskParts, asked: Parameters<Reader[
   }
 }
 
-/** Each result with rows as a file, until together they are as large as a mail should be. */
+/** Many servers take 10 MB, and a file grows by a third on its way. */
+const MOST_CSV_BYTES = 5 << 20;
+
+/** Each result with rows as a file: attached as long as they are together as large as a mail should be. */
 function withCsv(results: readonly SqlResult[]) {
-  let leftBytes = SQL_LIMITS.bytes;
+  let leftBytes = MOST_CSV_BYTES;
   return results.map((result, index) => {
-    const none = { result, csvName: null, csv: Buffer.alloc(0) };
-    if (result.kind !== 'rows' || result.rows.length === 0) return none;
-    const csv = Buffer.from(csvOf(result, { isForPeople: true }));
-    if (csv.length > leftBytes && index > 0) return none;
-    leftBytes -= csv.length;
-    const csvName = `${result.name ?? 'result'}${results.length > 1 ? `-${index + 1}` : ''}.csv`;
-    return { result, csvName, csv };
+    if (result.kind !== 'rows' || result.rows.length === 0) return { result, csv: null };
+    const content = Buffer.from(csvOf(result, { isForPeople: true }));
+    const isAttached = content.length <= leftBytes;
+    if (isAttached) leftBytes -= content.length;
+    const name = `${result.name ?? 'result'}${results.length > 1 ? `-${index + 1}` : ''}.csv`;
+    return { result, csv: { name, sizeBytes: content.length, isAttached, content } };
   });
 }

@@ -269,11 +269,20 @@ test('queries that a bot has left are run by the next one, once; a mail with muc
   const written = () => database.db('messages').where({ direction: 'out' }).pluck('id');
   await Promise.all(desks.splice(0).map((desk) => desk.close()));
   const big = "SELECT repeat('x', 5000) AS x, n FROM generate_series(1, 3000) n";
-  const left = await send('Re: [sql]', big, { to });
+  const left = await send('Re: [sql]', `${big}; SELECT 7 AS small`, { to });
   const before = (await written()).length;
   desks = [startDesk(), startDesk()];
   const answer = await left.answer();
-  assert.match(answer.text, /These are the first \d+ of \d+ rows\.[^]*result\.csv has them all/);
+  assert.match(
+    answer.text,
+    /These are the first \d+ of \d+ rows\. result-1\.csv \([\d.]+ MB\) would make this mail too large\. Ask for fewer columns or rows, or ask it on the machine: npx threadbox sql --format csv\n/,
+  );
+  assert.match(answer.text, /result-2\.csv has the same as a file\./);
+  const { attachments } = await readMime(answer.raw);
+  assert.deepEqual(
+    attachments.map(({ fileName }) => fileName),
+    ['result-2.csv'],
+  );
   assert.match(answer.text, /There is more: no more than 8 MB of a result is read/);
   assert.ok(answer.text.length < 60_000, `${answer.text.length}`);
   assert.equal((await audit(big))[0]?.outcome, 'cut');
