@@ -29,6 +29,8 @@ async function up(knex: Knex): Promise<void> {
       parameters text[] not null default '{}',
       -- waiting: for its sender to confirm that they asked
       state text not null check (state in ('waiting', 'queued', 'ended')),
+      -- Counted before each: one that takes its connection, or the bot, down with it must come to an end.
+      attempts integer not null default 0,
       outcome text check (outcome in ('rows', 'cut', 'error', 'timeout', 'refused')),
       error text,
       row_count bigint,

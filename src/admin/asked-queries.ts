@@ -7,6 +7,8 @@ export type KnownQuery = Pick<NamedQuery, 'name' | 'query'>;
 
 const MOST_QUERIES = 20;
 const LONGEST_QUERY = 64 << 10;
+/** Of all that was typed: a longer text is not looked into, as that would hold up everybody else's mail. */
+const LONGEST_TEXT = 128 << 10;
 
 /** The name of what is saved: `save NAME: SELECT ...`. */
 const SAVE = /^save\s+([^\s:]+)\s*:\s*([^]*)$/i;
@@ -23,6 +25,9 @@ export function askedQueries(
   typed: string,
   known: readonly KnownQuery[],
 ): { queries: AskedQuery[] } | { fault: string } {
+  if (Buffer.byteLength(typed) > LONGEST_TEXT) {
+    return { fault: `Queries can have up to ${LONGEST_TEXT >> 10} KB together. Send them in several mails.` };
+  }
   const text = typed.replaceAll('\0', '').trim();
   // What is saved may have semicolons of its own, in strings, and nothing stands beside it.
   if (SAVE.test(text)) return { queries: [{ name: null, query: text.replace(/;\s*$/, ''), parameters: [] }] };

@@ -4,7 +4,8 @@ import { tokensOf, type Token } from './tokens.ts';
 export type Statement = { text: string; parameters: string[] };
 
 /** Below a query, on a line of its own: what stands for a question mark. */
-const VALUE_LINE = /^[ \t]*\?[ \t]*=[ \t]*(.*?)[ \t]*$/;
+// What is around the value is trimmed apart: a pattern for both ends takes a time that grows with the square of the line.
+const VALUE_LINE = /^[ \t]*\?[ \t]*=(.*)$/;
 
 /**
  * Statements that semicolons separate, with strings, names, comments and dollar quotes respected. Lines like `? = 3`
@@ -33,15 +34,17 @@ export function splitStatements(sql: string): Statement[] {
 
 function withoutValues(sql: string): { text: string; values: string[] } {
   const values: string[] = [];
-  const starts = new Set(tokensOf(sql).map(({ start }) => start));
+  let starts: ReadonlySet<number> | null = null;
   let at = 0;
   const lines = sql.split('\n').map((line) => {
     const lineStart = at;
     at += line.length + 1;
     const value = VALUE_LINE.exec(line.replace(/\r$/, ''));
+    if (!value) return line;
     // Not within a string.
-    if (!value || !starts.has(lineStart + line.indexOf('?'))) return line;
-    values.push(unquoted(value[1] ?? ''));
+    starts ??= new Set(tokensOf(sql).map(({ start }) => start));
+    if (!starts.has(lineStart + line.indexOf('?'))) return line;
+    values.push(unquoted((value[1] ?? '').trim()));
     return '';
   });
   return { text: lines.join('\n'), values };

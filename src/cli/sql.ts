@@ -51,6 +51,7 @@ function asking(db: Db, reader: Reader, format: Format): AskAndPrint {
   const askedBy = userInfo().username;
   return async (typed, values = []) => {
     const { askedQueries } = await import('../admin/asked-queries.ts');
+    const { isReaderAway } = await import('../store/read-query.ts');
     const { endQuery, recordQueries } = await import('../store/sql-queries.ts');
     const asked = askedQueries(typed, await reader.known());
     if ('fault' in asked) throw new CliError(asked.fault);
@@ -63,6 +64,7 @@ function asking(db: Db, reader: Reader, format: Format): AskAndPrint {
       const { result, end } = await reader.run(query, askedBy).catch(async (error: unknown) => {
         const failed = { outcome: 'error', error: String(error), rowCount: null, durationMs: null } as const;
         await endQuery(db, id, failed, new Date()).catch(() => {});
+        if (isReaderAway(error)) throw new CliError(readerAwayWords(error as Error), 1, { cause: error });
         throw error;
       });
       await endQuery(db, id, end, new Date());
@@ -72,6 +74,9 @@ function asking(db: Db, reader: Reader, format: Format): AskAndPrint {
     return isDone;
   };
 }
+
+const readerAwayWords = ({ message }: Error): string =>
+  `${message}\nCheck that the database can be reached, by SQL_DATABASE_URL if that is set.`;
 
 /** @throws {CliError} */
 function withValues(queries: readonly AskedQuery[], values: readonly string[]): readonly AskedQuery[] {

@@ -18,6 +18,21 @@ export const patchCutWords = (patchName: string | null): string =>
 export const filesWords = (files: readonly { fileName: string; sizeBytes: number }[]): string =>
   `Attached: ${listed(files.map(({ fileName, sizeBytes }) => `${fileName} (${sizeInWords(sizeBytes)})`))}.`;
 
+/** What to do about a file with the rows of a query that no mail can carry. */
+export const LARGE_CSV_WORDS =
+  'Ask for fewer columns or rows, or ask it on the machine: npx threadbox sql --format csv';
+
+export const csvWords = (csvName: string, { hasMore }: { hasMore: boolean }): string =>
+  `${csvName} has ${hasMore ? 'them all' : 'the same as a file'}.`;
+
+export const csvLeftOutWords = (csvName: string, sizeBytes: number): string =>
+  `${csvName} (${sizeInWords(sizeBytes)}) would make this mail too large. ${LARGE_CSV_WORDS}`;
+
+/** Whether what is attached are the rows of queries: then the mail says of each what is in it. */
+export const isOfQueries = (content: string, fileNames: readonly string[]): boolean =>
+  fileNames.length > 0 &&
+  fileNames.every((name) => [true, false].some((hasMore) => content.includes(csvWords(name, { hasMore }))));
+
 type Names = { logName: string; patchName: string };
 
 /**
@@ -38,6 +53,12 @@ export function withoutAttachmentWords(
     [logCutWords(logName), 'There was more output than a mail can carry.'],
     [`${PATCH_WORDS} ${patchName}`, patchCutWords(null)],
     [patchCutWords(patchName), patchCutWords(null)],
+    ...files.flatMap(({ fileName }) =>
+      [true, false].map((hasMore): [string, string] => [
+        csvWords(fileName, { hasMore }),
+        `${fileName} is not attached.`,
+      ]),
+    ),
     ...(files.length === 0
       ? []
       : [[filesWords(files), `Not a${filesWords(files).slice(1)}`] as [string, string]]),

@@ -1,7 +1,7 @@
 import { parseAddressHeader } from 'mailparser';
 import { sizeInWords } from './amounts.ts';
 import { LOG_NAME } from './answer.ts';
-import { withoutAttachmentWords } from './attachment-words.ts';
+import { isOfQueries, LARGE_CSV_WORDS, withoutAttachmentWords } from './attachment-words.ts';
 import { composeMail } from './compose.ts';
 import { LOOP_HEADER } from './headers.ts';
 import { PATCH_NAME } from './look-notices.ts';
@@ -20,7 +20,7 @@ const PLACE = '<!--note-->';
 export async function lighterMail(raw: Buffer, messageId: string): Promise<Buffer | null> {
   const [content, mail] = [await readMime(raw), await parseMessage(raw)];
   if (content.attachments.length === 0) return null;
-  const note = noteOn(content.attachments);
+  const note = noteOn(content.attachments, content.text);
   const addresses = (name: string) => parseAddressHeader(content.headers.get(name)?.[0] ?? '').value;
   const replyTo = addresses('reply-to');
   const mailbox = ([first]: { name: string; address?: string }[]) => ({
@@ -54,19 +54,30 @@ export async function lighterMail(raw: Buffer, messageId: string): Promise<Buffe
   });
 }
 
-/** What is missing, and how to get at it: a log by asking for less of it, files from where the command has left them. */
-function noteOn(attachments: readonly { fileName: string; sizeBytes: number }[]): string {
+/**
+ * What is missing, and how to get at it: a log by asking for less of it, rows by asking for fewer, files from where the
+ * command has left them.
+ *
+ * @param text of the mail
+ */
+function noteOn(attachments: readonly { fileName: string; sizeBytes: number }[], text: string): string {
   const names = attachments.map(
     ({ fileName, sizeBytes }) => `${visibleLine(fileName, 80)} (${sizeInWords(sizeBytes)})`,
   );
   const one = attachments.length === 1;
   const hasLog = attachments.some(({ fileName }) => fileName === LOG_NAME);
-  const hasFiles = attachments.some(({ fileName }) => fileName !== LOG_NAME && fileName !== PATCH_NAME);
+  const isCsv = isOfQueries(
+    text,
+    attachments.map(({ fileName }) => fileName),
+  );
+  const hasFiles =
+    !isCsv && attachments.some(({ fileName }) => fileName !== LOG_NAME && fileName !== PATCH_NAME);
   const hints = [
     `${names.join(', ')} ${one ? 'is' : 'are'} not attached: with ${one ? 'it' : 'them'}, a mail server refused this mail for its size.`,
     ...(hasLog
       ? ['To see more of the output, ask for a part of it, for example: command | tail -n 200']
       : []),
+    ...(isCsv ? [LARGE_CSV_WORDS] : []),
     ...(hasFiles
       ? [
           `What the command left in $THREADBOX_OUTBOX still lies in its container, below /workspace/.outbox: your next command can pack it, or split it over several mails.`,

@@ -1,4 +1,5 @@
 import { durationInWords, plural, sizeInWords } from './amounts.ts';
+import { csvLeftOutWords, csvWords } from './attachment-words.ts';
 import { momentInWords } from './moments.ts';
 import { DOUBTS } from './notice-reasons.ts';
 import {
@@ -17,12 +18,15 @@ import type { SqlFault, SqlResult, SqlRows } from './sql-results.ts';
 import { shownCell, tableWidth, textTable } from './text-table.ts';
 import { visibleLine, visibleText } from './visible-text.ts';
 
+/** `isAttached`: false where it would make the mail too large. */
+type CsvFile = { name: string; sizeBytes: number; isAttached: boolean };
+
 /** What is answered to an admin who mails SQL. */
 export type SqlNotice =
   | {
       kind: 'sql-answer';
-      /** `csvName`: of the attached file with all rows. */
-      results: readonly (SqlResult & { csvName: string | null })[];
+      /** `csv`: the file with all its rows. */
+      results: readonly (SqlResult & { csv: CsvFile | null })[];
       trustedUntil: Date;
       limits: { rows: number; bytes: number };
       now: Date;
@@ -167,7 +171,7 @@ const faultTitle = ({ isTimeout, isRefused = false }: SqlFault): string =>
   isTimeout ? 'Ended at the time limit' : `This query ${isRefused ? 'was not' : 'could not be'} run`;
 
 function blocksOf(
-  result: SqlResult & { csvName: string | null },
+  result: SqlResult & { csv: CsvFile | null },
   limits: { rows: number; bytes: number },
   count: number,
 ): Block[] {
@@ -185,11 +189,11 @@ function blocksOf(
 }
 
 function rowBlocks(
-  result: SqlRows & { csvName: string | null },
+  result: SqlRows & { csv: CsvFile | null },
   limits: { rows: number; bytes: number },
   share: number,
 ): Block[] {
-  const { rows, cut, csvName } = result;
+  const { rows, cut, csv } = result;
   const columns = result.columns.map(({ name, typeId }) => ({ name, isNumber: NUMBERS.has(typeId) }));
   if (rows.length === 0) {
     return cut === 'bytes'
@@ -200,9 +204,13 @@ function rowBlocks(
   const more = [
     ...(rows.length > shown.length ? [`These are the first ${shown.length} of ${rows.length} rows.`] : []),
     ...(cut === 'rows' ? [`No more than ${limits.rows} are read.`] : []),
-    ...(csvName === null
+    ...(csv === null
       ? []
-      : [`${csvName} has ${rows.length > shown.length ? 'them all' : 'the same as a file'}.`]),
+      : [
+          csv.isAttached
+            ? csvWords(csv.name, { hasMore: rows.length > shown.length })
+            : csvLeftOutWords(csv.name, csv.sizeBytes),
+        ]),
   ].join(' ');
   return [
     {

@@ -61,8 +61,8 @@ const VIEWS: readonly View[] = [
   {
     name: 'sql_queries',
     columns:
-      'id, via, asked_by, conversation_id, message_id, name, query, parameters, state, outcome, error, row_count, ' +
-      'duration_ms, asked_at, ended_at',
+      'id, via, asked_by, conversation_id, message_id, name, query, parameters, state, attempts, outcome, error, ' +
+      'row_count, duration_ms, asked_at, ended_at',
   },
   { name: 'api_tokens', columns: 'id, name, role, created_at, last_used_at, revoked_at' },
   { name: 'saved_queries', columns: 'name, query, saved_by, saved_at' },

@@ -1,5 +1,6 @@
-import { Client, DatabaseError, type QueryArrayConfig } from 'pg';
+import { Client, DatabaseError, type QueryArrayConfig, type QueryConfig } from 'pg';
 import { ADMIN_SCHEMA } from './admin-views.ts';
+import { isDatabaseAway } from './database.ts';
 
 /** `typeId`: PostgreSQL's, as in pg_type. */
 type Column = { name: string; typeId: number };
@@ -30,6 +31,8 @@ const MOST_AT_ONCE = 2_000;
 /** How much longer than the server's own time limit we wait. */
 const PATIENCE_MS = 3_000;
 const CONNECT_MS = 5_000;
+const BEGIN_MS = 5_000;
+const END_MS = 1_000;
 
 /**
  * Runs one query and reads its rows, on a connection of its own that ends with it. PostgreSQL itself holds it to reading:
@@ -37,7 +40,8 @@ const CONNECT_MS = 5_000;
  * SELECT, VALUES and TABLE alone, in the extended protocol, which takes one statement alone. A result is read in
  * portions, and nothing of what is beyond the limits.
  *
- * @throws when the database cannot be reached, or does not let the role in
+ * @throws an error of {@link isReaderAway} when the database cannot be reached, or the connection breaks; another one when
+ *   it does not let the role in
  */
 export async function readQuery(
   { databaseUrl, limits, limitMemory }: QueryParts,
@@ -57,12 +61,24 @@ export async function readQuery(
     return await guard.within(() => read(client, { text, parameters, limits, guard }));
   } catch (error) {
     if (error instanceof DatabaseError && guard.hasBegun()) return faultOf(error, text, limits);
-    throw error;
+    throw isDatabaseAway(error) ? readerAway(error as Error) : error;
   } finally {
     guard.end();
-    await client.end().catch(() => {});
+    await guard.hangUp();
   }
 }
+
+/** Not the bot's own connection, which may be to another address: that one may well work meanwhile. */
+const readerAway = (cause: Error): Error =>
+  Object.assign(
+    new Error(`the connection for queries was not made, or broke: ${cause.message || String(cause)}`, {
+      cause,
+    }),
+    { code: 'READER_AWAY' },
+  );
+
+/** The connection that queries have for themselves was not made, or broke; trying again later may help. */
+export const isReaderAway = (error: unknown): boolean => (error as { code?: string }).code === 'READER_AWAY';
 
 /** @returns the process of the server */
 async function begin(client: Client, { timeoutMs }: QueryLimits): Promise<number> {
@@ -79,8 +95,12 @@ async function begin(client: Client, { timeoutMs }: QueryLimits): Promise<number
     client_connection_check_interval: 1_000,
   };
   const set = Object.entries(settings).map(([name, value]) => `set local ${name} = '${value}'`);
-  await client.query(`begin isolation level repeatable read read only; ${set.join('; ')}`);
-  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+  // The server's own limit holds from here on; one that says nothing at all must not be waited for either.
+  const within = { query_timeout: BEGIN_MS };
+  const text = `begin isolation level repeatable read read only; ${set.join('; ')}`;
+  await client.query({ text, ...within } as QueryConfig);
+  const pid = { text: 'select pg_backend_pid() as pid', ...within } as QueryConfig;
+  const { rows } = await client.query<{ pid: number }>(pid);
   return rows[0]?.pid ?? 0;
 }
 
@@ -116,6 +136,12 @@ function watch(client: Client, { bytes, timeoutMs }: QueryLimits) {
       return work();
     },
     end: () => clearTimeout(timer),
+    /** A server that does not say goodbye is left without. */
+    async hangUp(): Promise<void> {
+      const late = setTimeout(() => stream().destroy(), END_MS);
+      await client.end().catch(() => {});
+      clearTimeout(late);
+    },
   };
 }
 

@@ -87,14 +87,21 @@ export async function endQuery(db: Db, id: number, end: QueryEnd, now: Date): Pr
   return ended > 0;
 }
 
+/** `attempts`: how often they were begun already. */
+export type QueuedMail = {
+  messageId: number;
+  conversationId: number;
+  attempts: number;
+  queries: (AskedQuery & { id: number })[];
+};
+
 /** The queries of the oldest mail that has some to be run, with who asked them. */
-export async function nextQueuedMail(
-  db: Db,
-): Promise<{ messageId: number; conversationId: number; queries: (AskedQuery & { id: number })[] } | null> {
+export async function nextQueuedMail(db: Db): Promise<QueuedMail | null> {
   const first = await db('sql_queries')
-    .first<{ messageId: number; conversationId: number } | undefined>({
+    .first<Omit<QueuedMail, 'queries'> | undefined>({
       messageId: 'message_id',
       conversationId: 'conversation_id',
+      attempts: 'attempts',
     })
     .where({ state: 'queued', via: 'mail' })
     .orderBy(['message_id', 'id']);
@@ -104,6 +111,11 @@ export async function nextQueuedMail(
     .where({ state: 'queued', message_id: first.messageId })
     .orderBy('id');
   return { ...first, queries };
+}
+
+/** Recorded before the queries of a mail are run. */
+export async function countAttempt(db: Db, messageId: number): Promise<void> {
+  await db('sql_queries').where({ state: 'queued', message_id: messageId }).increment('attempts');
 }
 
 /** `trustedUntil` is null until its sender has confirmed that they began it. */

@@ -27,7 +27,7 @@ const HOUR_MS = 3_600_000;
 
 let database: PrivateDatabase;
 let intake: Intake;
-let startDesk: () => QueryDesk;
+let startDesk: (change?: { readerUrl?: string; log?: Intake['log'] }) => QueryDesk;
 let desks: QueryDesk[];
 let aheadMs = 0;
 let lastUid = 0;
@@ -50,9 +50,12 @@ before(async () => {
   };
   const url = 'https://git.example.com/x.git';
   await addRepository(db, { name: 'web', url, branch: null, threadBy: null });
-  const settings = { databaseUrl, readerUrl: null, showsBodies: false };
-  const reader = openReader({ db, settings, limits: SQL_LIMITS, limitMemory, now });
-  startDesk = () => startQueryDesk({ ...intake, reader, isOurs: () => true, onAnswered: () => undefined });
+  startDesk = ({ readerUrl = null, ...change }: { readerUrl?: string | null; log?: Intake['log'] } = {}) => {
+    const settings = { databaseUrl, readerUrl, showsBodies: false };
+    const reader = openReader({ db, settings, limits: SQL_LIMITS, limitMemory, now });
+    const around = { ...intake, ...change, isOurs: () => true, onAnswered: () => undefined };
+    return startQueryDesk({ ...around, reader });
+  };
   desks = [startDesk()];
 });
 after(async () => {
@@ -266,15 +269,50 @@ test('queries that a bot has left are run by the next one, once; a mail with muc
   const written = () => database.db('messages').where({ direction: 'out' }).pluck('id');
   await Promise.all(desks.splice(0).map((desk) => desk.close()));
   const big = "SELECT repeat('x', 5000) AS x, n FROM generate_series(1, 3000) n";
-  const left = await send('Re: [sql]', big, { to });
+  const left = await send('Re: [sql]', `${big}; SELECT 7 AS small`, { to });
   const before = (await written()).length;
   desks = [startDesk(), startDesk()];
   const answer = await left.answer();
-  assert.match(answer.text, /These are the first \d+ of \d+ rows\.[^]*result\.csv has them all/);
+  assert.match(
+    answer.text,
+    /These are the first \d+ of \d+ rows\. result-1\.csv \([\d.]+ MB\) would make this mail too large\. Ask for fewer columns or rows, or ask it on the machine: npx threadbox sql --format csv\n/,
+  );
+  assert.match(answer.text, /result-2\.csv has the same as a file\./);
+  const { attachments } = await readMime(answer.raw);
+  assert.deepEqual(
+    attachments.map(({ fileName }) => fileName),
+    ['result-2.csv'],
+  );
   assert.match(answer.text, /There is more: no more than 8 MB of a result is read/);
   assert.ok(answer.text.length < 60_000, `${answer.text.length}`);
   assert.equal((await audit(big))[0]?.outcome, 'cut');
   assert.equal((await written()).length, before + 1);
+});
+
+test('queries whose connection is not made, or that take the bot down, are answered with that after three attempts', async () => {
+  const { db, url } = database;
+  const { to } = await confirmed('SELECT 1');
+  await Promise.all(desks.splice(0).map((desk) => desk.close()));
+  const [role] = await db('pg_roles').pluck('rolname').whereLike('rolname', 'threadbox_sql_%');
+  const { log, lines } = collectedLog();
+  const elsewhere = `postgres://${role}:x@127.0.0.1:1${new URL(url).pathname}`;
+  desks = [startDesk({ readerUrl: elsewhere, log })];
+  const { text } = await (await send('Re: [sql]', "SELECT 'nowhere'", { to })).answer();
+  assert.match(
+    text,
+    /^No query was run\n\nThese queries were begun 3 times, and each time the connection for queries was not made, or broke: connect ECONNREFUSED 127\.0\.0\.1:1\. They are not tried again: /,
+  );
+  assert.deepEqual(
+    (await audit("SELECT 'nowhere'")).map(({ outcome }) => outcome as unknown),
+    ['error'],
+  );
+  assert.equal(lines.filter(({ part, level }) => part !== undefined && level > 30).length, 1, 'told once');
+
+  await Promise.all(desks.splice(0).map((desk) => desk.close()));
+  const left = await send('Re: [sql]', "SELECT 'it goes down'", { to });
+  await db('sql_queries').where({ state: 'queued' }).update({ attempts: 3 });
+  desks = [startDesk()];
+  assert.match((await left.answer()).text, /begun 3 times, and each time Threadbox or its database ended\./);
 });
 
 test('it is off where it is switched off, nobody is verified, or no answer has a token', async () => {

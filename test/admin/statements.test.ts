@@ -104,6 +104,29 @@ test('names stand for their query, words for what they do, and a plain yes for n
   assert.equal(saveRequest('select 1'), null);
 });
 
+test('no text takes long to be looked into, whatever is in it: it is looked into before anybody has confirmed it', () => {
+  const known = [{ name: 'history', query: 'select ?' }];
+  const long = 120_000;
+  const hostile = [
+    `SELECT 1\n? = a${' '.repeat(long)}x`,
+    `${'\t'.repeat(long)}? =${'\t'.repeat(long / 100)}x`,
+    `save x${' '.repeat(long)}y`,
+    '; '.repeat(long / 2),
+    `history ${`"' `.repeat(long / 3)}`,
+    "E'\\".repeat(long / 3),
+    '? = a      x\n'.repeat(4 << 17),
+  ];
+  for (const text of hostile) {
+    const startedAt = performance.now();
+    askedQueries(text, known);
+    const tookMs = performance.now() - startedAt;
+    assert.ok(tookMs < 3_000, `${JSON.stringify(text.slice(0, 20))} took ${Math.round(tookMs)} ms`);
+  }
+  assert.deepEqual(askedQueries(`SELECT '${'x'.repeat(1 << 17)}'`, known), {
+    fault: 'Queries can have up to 128 KB together. Send them in several mails.',
+  });
+});
+
 test('CSV is as RFC 4180 has it, and no text of it is a formula in a spreadsheet', () => {
   const columns = ['a', '=b'].map((name) => ({ name, typeId: 25 }));
   const rows = [

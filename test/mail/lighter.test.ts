@@ -7,6 +7,7 @@ import { readMime } from '../../src/mail/mime.ts';
 import { renderLifecycleNotice } from '../../src/mail/lifecycle-notices.ts';
 import { outboxFiles } from '../../src/mail/outbox-files.ts';
 import { parseMessage } from '../../src/mail/parse.ts';
+import { renderSqlNotice } from '../../src/mail/sql-notices.ts';
 import { samples } from './lifecycle-samples.ts';
 
 const written = Buffer.from(Array.from({ length: 5000 }, (_, at) => `line ${at} überall\n`).join(''));
@@ -131,6 +132,40 @@ test('nor in the answer to diff', async () => {
       assert.match(words, /The patch is too large for a mail\./);
       assert.doesNotMatch(words, /The patch is attached|has only the beginning/);
     }
+  }
+});
+
+test('nor in the answer to queries, which says what to ask instead of a file that no container has', async () => {
+  const csv = (name: string) => ({ name, sizeBytes: 3000, isAttached: true });
+  const rows = { kind: 'rows', query: 'SELECT n', durationMs: 4, cut: null } as const;
+  const columns = [{ name: 'n', typeId: 23 }];
+  const many = Array.from({ length: 60 }, (_, at) => [`${at}`]);
+  const content = renderSqlNotice({
+    kind: 'sql-answer',
+    results: [
+      { ...rows, columns, rows: many, name: null, csv: csv('result-1.csv') },
+      { ...rows, columns, rows: [['1']], name: 'one', csv: csv('one-2.csv') },
+    ],
+    trustedUntil: new Date('2026-11-23T20:00:00Z'),
+    limits: { rows: 50_000, bytes: 8 << 20 },
+    now: new Date('2026-11-23T12:00:00Z'),
+  });
+  const file = (fileName: string) => ({
+    fileName,
+    contentType: 'text/csv',
+    content: Buffer.alloc(3000, 'x'),
+  });
+  const raw = await composed({ ...content, attachments: [file('result-1.csv'), file('one-2.csv')] });
+  const after = await readMime((await lighterMail(raw, '<second@example.com>')) as Buffer);
+  for (const said of [after.text, after.html]) {
+    assert.match(said, /are not attached: with them, a mail server refused this mail for its size\. Ask for/);
+    assert.match(
+      said,
+      /Ask for fewer columns or rows, or ask it on the machine: npx threadbox sql --format csv/,
+    );
+    assert.match(said, /first 50 of 60 rows\. result-1\.csv is not attached\./);
+    assert.match(said, /one-2\.csv is not attached\./);
+    assert.doesNotMatch(said, /OUTBOX|has them all|has the same/);
   }
 });
 
