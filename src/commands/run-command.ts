@@ -3,7 +3,7 @@ import { ContainersError } from '../containers/errors.ts';
 import type { PartState } from '../part-state.ts';
 import { retryForEver } from '../retry.ts';
 import { commandById, CommandTaken, type Command } from '../store/commands.ts';
-import { isDatabaseAway } from '../store/database.ts';
+import { isCutForTime, isDatabaseAway } from '../store/database.ts';
 import { readPause } from '../store/pause.ts';
 import { repositoryById, type Repository } from '../store/repositories.ts';
 import { endForbidden } from './end-forbidden.ts';
@@ -126,4 +126,6 @@ const isUnguarded = (error: unknown): boolean =>
 
 /** What git or Docker say may sound like a database that is away: "connection closed", "timeout". */
 const isPassing = (error: unknown): boolean =>
-  error instanceof ContainersError ? isDockerAway(error) || isUnguarded(error) : isDatabaseAway(error);
+  error instanceof ContainersError
+    ? isDockerAway(error) || isUnguarded(error)
+    : isDatabaseAway(error) || isCutForTime(error);

@@ -1,5 +1,5 @@
 import { ContainersError } from '../containers/errors.ts';
-import { isDatabaseAway } from '../store/database.ts';
+import { isCutForTime, isDatabaseAway } from '../store/database.ts';
 import type { LifecycleParts } from './parts.ts';
 
 /** Says what went wrong: for a part that is away, once for however many it stops. */
@@ -17,7 +17,7 @@ export function noteFault(
 
 /** What git or Docker say may sound like a database that is away: "connection closed", "timeout". */
 export function isStoreAway(error: unknown): boolean {
-  return !(error instanceof ContainersError) && isDatabaseAway(error);
+  return !(error instanceof ContainersError) && (isDatabaseAway(error) || isCutForTime(error));
 }
 
 /** Only a command of the thread can change that, so it need not be tried often. */

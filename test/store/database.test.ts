@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { migrations } from '../../migrations/index.ts';
-import { installationId, isDatabaseAway, migrate, openDatabase, type Db } from '../../src/store/database.ts';
+import {
+  installationId,
+  isCutForTime,
+  isDatabaseAway,
+  migrate,
+  openDatabase,
+  type Db,
+} from '../../src/store/database.ts';
 import { shownUrl } from '../../src/store/repositories.ts';
 import { startPrivateDatabase, type PrivateDatabase } from '../support/private-database.ts';
 
@@ -45,4 +52,21 @@ test('a server that is away is told from a wrong query', async () => {
     (error: unknown) => error,
   );
   assert.equal(isDatabaseAway(wrong), false);
+});
+
+test('a statement that is wrong or too slow is no database that is away, whatever words are in it', async () => {
+  const errorOf = (sql: string, on = db): Promise<unknown> =>
+    on.raw(sql).then(
+      () => null,
+      (error: unknown) => error,
+    );
+  assert.equal(isDatabaseAway(await errorOf(`select 1/0 as "timeoutMs", 'connection closed'`)), false);
+  const late = await db.transaction(async (transaction) => {
+    await transaction.raw(`set local statement_timeout = 10`);
+    return errorOf('select pg_sleep(10)', transaction);
+  });
+  assert.equal(isDatabaseAway(late), false);
+  assert.equal(isCutForTime(late), true);
+  for (const words of ['Query read timeout', 'timeout expired', 'Connection terminated unexpectedly'])
+    assert.equal(isDatabaseAway(new Error(`select "timeoutMs" - ${words}`)), true, words);
 });
