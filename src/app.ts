@@ -64,6 +64,8 @@ export type App = {
   installation: string;
   /** Resolves when the workspace image is there: from then on commands run at once. */
   imageReady: ImageReady;
+  /** Resolves when the mailbox is listened to: it is there then, and ours. */
+  listening: Promise<void>;
   lifecycle: Lifecycle;
   /** null where it is off. */
   http: HttpServer | null;
@@ -174,12 +176,10 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
   const lifecycle = startLifecycle(parts);
   closers.add('the sweep', () => lifecycle.close());
   const loop = startMailLoop(parts, { account: accounts.imap, lifecycle, closers, overrides, takesMailbox });
-  changed.wake = () => {
-    loop.wake();
-    outbox.wake();
-  };
+  changed.wake = () => loop.wake();
   if (http) serve(http, { ...parts, book, dataDir }, closers);
-  return { mail: embedded.mail ?? null, db, docker, installation, imageReady, lifecycle, http };
+  const { listening } = loop;
+  return { mail: embedded.mail ?? null, db, docker, installation, imageReady, listening, lifecycle, http };
 }
 
 function serve(

@@ -63,12 +63,12 @@ type Around = {
 /**
  * From the mailbox to the queues, and from there to the folder of what is done.
  *
- * @returns what is to be called when the lock changes hands
+ * @returns what is to be called when the lock changes hands, and what resolves once the mailbox is listened to
  */
 export function startMailLoop(
   parts: MailLoopParts,
   { account, lifecycle, closers, overrides, takesMailbox }: Around,
-): { wake: () => void } {
+): { wake: () => void; listening: Promise<void> } {
   const queueCommand = queueInto(parts, lifecycle);
   const { db, config, lock, log, signal, now } = parts;
   const maxMessageBytes = overrides.maxMessageBytes ?? MAX_MESSAGE_BYTES;
@@ -102,10 +102,7 @@ export function startMailLoop(
     database: parts.states.database,
     resume: async () => {
       hourlyCaps.forget();
-      for (const { threadId, id, cancelRequestedAt } of await listOpenCommands(db)) {
-        queueCommand(threadId, id);
-        if (cancelRequestedAt) parts.cancellations.request(id);
-      }
+      await resumeCommands(parts, queueCommand);
     },
     onTaken: (taken) => {
       if (taken.kind === 'command') queueCommand(taken.threadId, taken.commandId);
@@ -119,10 +116,12 @@ export function startMailLoop(
       await tellOwedNotices({ ...taking, wakeOutbox: parts.wakeOutbox });
     },
     isOurs: () => lock.isHeld(),
+    now,
     log,
   });
   closers.add('the intake', () => intake.close());
 
+  const { promise: listening, resolve: isListening } = Promise.withResolvers<void>();
   const listener = listenToMailbox({
     ...account,
     mailbox: config.mailbox,
@@ -134,16 +133,21 @@ export function startMailLoop(
       await recordIncoming(db, mailbox, batch, cursor);
       intake.wake();
     },
-    onState: (state, error) => parts.onMailbox(state === 'listening' ? null : (error ?? new Error(state))),
+    onState: (state, error) => {
+      parts.onMailbox(state === 'listening' ? null : (error ?? new Error(state)));
+      if (state === 'listening') isListening();
+    },
     log,
     signal,
   });
   closers.add('the mailbox', () => listener.close());
   return {
+    listening,
     wake() {
       intake.wake();
       desk.wake();
       filer?.wake();
+      parts.wakeOutbox();
     },
   };
 }
@@ -176,6 +180,16 @@ function startFiling(
 
 /** Puts a command into its thread's queue, if it is not there. */
 type QueueCommand = (threadId: string, commandId: number) => void;
+
+async function resumeCommands(
+  { db, cancellations }: MailLoopParts,
+  queueCommand: QueueCommand,
+): Promise<void> {
+  for (const { threadId, id, cancelRequestedAt } of await listOpenCommands(db)) {
+    queueCommand(threadId, id);
+    if (cancelRequestedAt) cancellations.request(id);
+  }
+}
 
 function queueInto(parts: MailLoopParts, lifecycle: Lifecycle): QueueCommand {
   const { queues, lock, signal, log, activity } = parts;

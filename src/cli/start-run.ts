@@ -24,6 +24,10 @@ export async function runBot(takesMailbox: boolean): Promise<void> {
   }
   try {
     await sayWhatIsReady(app, config, log);
+    // Until then it is told what it waits for: the mail server, or whoever has claimed the mailbox.
+    void app.listening.then(() =>
+      log.info({ address: config.botAddress }, `Threadbox waits for mail to ${config.botAddress}`),
+    );
     await stop.signalled;
   } finally {
     await app.close();
@@ -52,7 +56,6 @@ async function sayWhatIsReady({ mail, db }: App, config: Config, log: Log): Prom
     // Only hints: a database that is away again is waited for where it is needed.
     log.debug({ err: error }, 'it could not be looked up what there is to say at the start');
   }
-  log.info({ address: config.botAddress }, `Threadbox waits for mail to ${config.botAddress}`);
 }
 
 function sayWhoIsTrusted({ imap, senderAuth, trustedAuthservIds }: Config, log: Log): void {

@@ -1,7 +1,7 @@
 import type { Log } from '../log.ts';
 import type { PartState } from '../part-state.ts';
 import { PATIENT, pauseMs } from '../retry.ts';
-import { isDatabaseAway, isDatabaseBusy, type Db } from '../store/database.ts';
+import { isDatabaseAway, type Db } from '../store/database.ts';
 import { countAttempt, nextReceived, type ReceivedMessage } from '../store/messages.ts';
 import { isSenderUnknownYet } from './admit.ts';
 import { Lanes } from './lanes.ts';
@@ -10,6 +10,12 @@ import { senderOf, type ReadMail } from './take-message.ts';
 
 /** A message that fails this often for a reason of its own is set aside, so that it cannot hold up the others. */
 const MOST_ATTEMPTS = 3;
+
+/**
+ * So long a sender's later mails wait for one that cannot be verified yet, as when the DNS does not answer. It can wait
+ * for two days itself.
+ */
+const HELD_FOR_UNKNOWN_MS = 5 * 60_000;
 
 /** So many are looked up at once, or fewer of so many bytes; and no more while more than that is in hand. */
 const PORTION = { count: 64, bytes: 4 << 20 };
@@ -34,9 +40,13 @@ export type IntakeParts = {
    * put off are tried again, and when this bot has become the one that works.
    */
   resume: () => Promise<void>;
+  now: () => Date;
   database: PartState;
   log: Log;
 };
+
+/** `held`: senders with a mail that was put off, whose later ones are not to overtake it. */
+type Pass = { lanes: Lanes; held: Set<string>; unverified: Set<string>; isClean: boolean };
 
 /**
  * Handles recorded messages in the order of their arrival, also those of before a restart: each sender's one after the
@@ -45,6 +55,8 @@ export type IntakeParts = {
 export class IntakeLoop {
   readonly #parts: IntakeParts;
   readonly #ended: Promise<void>;
+  /** Senders with a mail that cannot be verified yet, since when. */
+  #unverifiedSince = new Map<string, number>();
   #isClosed = false;
   #isWoken = true;
   #wakeUp = (): void => {};
@@ -84,7 +96,7 @@ export class IntakeLoop {
       } catch (error) {
         failures += 1;
         isInDoubt = true;
-        if (isDatabaseAway(error) && !isDatabaseBusy(error)) this.#parts.database.isDown(error as Error);
+        if (isDatabaseAway(error)) this.#parts.database.isDown(error as Error);
         else this.#parts.log.error({ err: error }, 'handling messages failed; trying again');
       }
       if (!this.#isClosed && !this.#isWoken) await this.#pause(failures);
@@ -104,7 +116,7 @@ export class IntakeLoop {
   async #pass(): Promise<boolean> {
     const { db, database, onCaughtUp } = this.#parts;
     const lanes = new Lanes();
-    const pass = { lanes, isClean: true };
+    const pass: Pass = { lanes, held: new Set(), unverified: new Set(), isClean: true };
     try {
       for (let afterId = 0; this.#goesOn(lanes);) {
         await lanes.until(PORTION);
@@ -117,6 +129,7 @@ export class IntakeLoop {
         } else if (lanes.count > 0) {
           await lanes.idle();
         } else {
+          this.#forgetVerified(pass);
           await onCaughtUp();
           return pass.isClean;
         }
@@ -133,10 +146,7 @@ export class IntakeLoop {
   }
 
   /** Puts messages into their senders' lanes. */
-  async #share(
-    pass: { lanes: Lanes; isClean: boolean },
-    messages: readonly ReceivedMessage[],
-  ): Promise<void> {
+  async #share(pass: Pass, messages: readonly ReceivedMessage[]): Promise<void> {
     const { parse, mayShare } = this.#parts;
     const { lanes } = pass;
     let isSideBySide = await mayShare(messages.length, lanes.count);
@@ -149,16 +159,40 @@ export class IntakeLoop {
     const mails = messages.map((received, n) => ({ received, message: parsed[n] as ReadMail['message'] }));
     for (const mail of mails) {
       if (!isSideBySide) await lanes.idle();
-      lanes.add(senderOf(mail), mail.received.raw.length, async () => {
-        if (this.#goesOn(lanes) && !(await this.#handle(mail))) pass.isClean = false;
-      });
+      lanes.add(senderOf(mail), mail.received.raw.length, () => this.#inTurn(pass, mail));
     }
     // One that came alone is followed by none.
     if (messages.length === 1) await lanes.idle();
   }
 
-  /** @returns false when the message is to be tried again */
-  async #handle(mail: ReadMail): Promise<boolean> {
+  /** When those of the same sender before it are settled, or put off. */
+  async #inTurn(pass: Pass, mail: ReadMail): Promise<void> {
+    const sender = senderOf(mail);
+    if (!this.#goesOn(pass.lanes) || pass.held.has(sender)) return;
+    const became = await this.#handle(mail);
+    if (became === 'settled') return;
+    pass.isClean = false;
+    // Those without one sender are not answered: nothing of theirs depends on what was before.
+    if (sender === '') return;
+    if (became === 'failed' || this.#isHeldFor(pass, sender)) pass.held.add(sender);
+  }
+
+  /** Whether a sender's later mails wait for one that cannot be verified yet. Counted from the first such mail. */
+  #isHeldFor(pass: Pass, sender: string): boolean {
+    const nowMs = this.#parts.now().getTime();
+    const sinceMs = this.#unverifiedSince.get(sender) ?? nowMs;
+    this.#unverifiedSince.set(sender, sinceMs);
+    pass.unverified.add(sender);
+    return nowMs - sinceMs < HELD_FOR_UNKNOWN_MS;
+  }
+
+  /** At the end of a pass over all that is received. */
+  #forgetVerified({ unverified }: Pass): void {
+    for (const sender of this.#unverifiedSince.keys())
+      if (!unverified.has(sender)) this.#unverifiedSince.delete(sender);
+  }
+
+  async #handle(mail: ReadMail): Promise<'settled' | 'unverified' | 'failed'> {
     const { db, take, giveUp, onTaken, log } = this.#parts;
     const { received: message } = mail;
     try {
@@ -167,18 +201,18 @@ export class IntakeLoop {
         log.info({ message: message.id, outcome: taken.kind, reason: taken.reason }, 'message not run');
       }
       onTaken(taken);
-      return true;
+      return 'settled';
     } catch (error) {
       // Told once, by who has asked; it costs the message none of its attempts.
-      if (isSenderUnknownYet(error)) return false;
+      if (isSenderUnknownYet(error)) return 'unverified';
       if (isDatabaseAway(error)) throw error;
       log.error({ message: message.id, err: error }, 'a message could not be handled');
       if (message.attempts + 1 < MOST_ATTEMPTS) {
         await countAttempt(db, message.id);
-        return false;
+        return 'failed';
       }
       onTaken(await giveUp(message, error as Error));
-      return true;
+      return 'settled';
     }
   }
 }

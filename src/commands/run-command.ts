@@ -128,4 +128,6 @@ const isUnguarded = (error: unknown): boolean =>
 
 /** What git or Docker say may sound like a database that is away: "connection closed", "timeout". */
 const isPassing = (error: unknown): boolean =>
-  error instanceof ContainersError ? isDockerAway(error) || isUnguarded(error) : isDatabaseAway(error);
+  error instanceof ContainersError
+    ? isDockerAway(error) || isUnguarded(error)
+    : isDatabaseAway(error) || isDatabaseBusy(error);

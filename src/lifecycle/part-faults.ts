@@ -17,7 +17,7 @@ export function noteFault(
 
 /** What git or Docker say may sound like a database that is away: "connection closed", "timeout". */
 export function isStoreAway(error: unknown): boolean {
-  return !(error instanceof ContainersError) && isDatabaseAway(error);
+  return !(error instanceof ContainersError) && (isDatabaseAway(error) || isDatabaseBusy(error));
 }
 
 /** Only a command of the thread can change that, so it need not be tried often. */

@@ -111,23 +111,30 @@ export async function installationId(db: Db): Promise<string> {
 }
 
 /** What the driver says, without a code, of a connection that broke before or while it was used. */
-const AWAY = /connection (terminated|ended|closed)|encountered a connection error|timeout/i;
+const AWAY =
+  /connection (terminated|ended|closed)|encountered a connection error|query read timeout|timeout expired|timeout exceeded when/i;
 
 /**
+/**
  * The server is there and answers; but somebody has held for too long what the statement needs, or it took too long.
+ * Waiting may help; the statement alone may be to blame.
  */
 export function isDatabaseBusy(error: unknown): boolean {
   // query_canceled, lock_not_available (Appendix A of PostgreSQL's manual).
   return ['57014', '55P03'].includes((error as { code?: string }).code ?? '');
 }
 
-/** The server is away, starting, stopping, full or busy: trying again later may help, and nothing else will. */
+/**
+ * The server is away, starting, stopping or full: trying again later may help, and nothing else will. Not so of one
+ * statement that took too long: {@link isDatabaseBusy}.
+ */
 export function isDatabaseAway(error: unknown): boolean {
   const { code, name, message, syscall } = error as Partial<NodeJS.ErrnoException>;
   // Class 08 is connections, 53 resources, 57P the operator's doing (Appendix A of PostgreSQL's manual).
   if (typeof code === 'string' && /^(08|53|57P|ECONN|ETIMEDOUT|EPIPE|ENOTFOUND|EAI_AGAIN)/.test(code))
     return true;
-  if (isDatabaseBusy(error)) return true;
+  // What the server itself says of a statement; the driver's message quotes that, whatever words are in it.
+  if (typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code)) return false;
   // A Unix socket that is not there; any other file is somebody else's.
   if (code === 'ENOENT' && syscall === 'connect') return true;
   return name === 'KnexTimeoutError' || AWAY.test(message ?? '');

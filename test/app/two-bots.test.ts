@@ -83,6 +83,7 @@ test('of two bots with two databases on one mailbox only the one that has claime
   const owner = stage.spawn('one');
   ranWith((await stage.answerTo(waiting)).text, '42 by the owner again');
   assert.equal(count(owner, NOT_OURS), 0);
+  assert.equal(other.isReady(), false, 'it says that it waits for mail only where it does');
   for (const id of [sent, waiting]) assert.equal((await stage.answersTo(id)).length, 1);
   assert.equal(count(other, NOT_OURS), 1);
 });

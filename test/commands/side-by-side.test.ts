@@ -1,19 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Cancellations } from '../../src/commands/cancellations.ts';
-import { IntakeLoop } from '../../src/commands/intake-loop.ts';
-import { giveUpMessage, takeMessage, type Intake } from '../../src/commands/take-message.ts';
-import { loadConfig } from '../../src/config.ts';
-import { cancel } from '../../src/lifecycle/cancel.ts';
-import type { LifecycleParts } from '../../src/lifecycle/parts.ts';
+import { takeMessage, type Intake } from '../../src/commands/take-message.ts';
 import { parseMessage } from '../../src/mail/parse.ts';
-import { parseEach } from '../../src/mail/parser.ts';
 import { endCommand } from '../../src/store/commands.ts';
-import { HourlyCaps } from '../../src/store/hourly.ts';
 import { recordIncoming } from '../../src/store/messages.ts';
-import { addRepository } from '../../src/store/repositories.ts';
-import { shareQueries } from '../../src/store/shared-queries.ts';
 import { collectedLog } from '../support/collected-log.ts';
+import { emptyTables, intakeOf, loopOf } from '../support/intake-stage.ts';
 import { startPrivateDatabase, type PrivateDatabase } from '../support/private-database.ts';
 
 // A portion of messages that are judged side by side must come to what they come to one after the other.
@@ -75,22 +67,14 @@ async function takeAll(intake: Intake, isSideBySide: boolean): Promise<number> {
   const { promise: caughtUp, resolve } = Promise.withResolvers<void>();
   let atOnce = 0;
   let most = 0;
-  const loop = new IntakeLoop({
-    db: intake.db,
-    parse: parseEach,
+  const loop = loopOf(intake, {
     async take(mail) {
       atOnce += 1;
       most = Math.max(most, atOnce);
       return takeMessage(intake, mail).finally(() => (atOnce -= 1));
     },
-    giveUp: (received, fault) => giveUpMessage(intake, received, fault),
     mayShare: async (mails, inHand) => isSideBySide && intake.hourlyCaps.hasRoomFor(mails, inHand),
-    onTaken: () => undefined,
     onCaughtUp: async () => resolve(),
-    isOurs: () => true,
-    resume: async () => undefined,
-    database: { isUp: () => undefined, isDown: () => undefined },
-    log: intake.log,
   });
   await caughtUp;
   await loop.close();
@@ -100,27 +84,9 @@ async function takeAll(intake: Intake, isSideBySide: boolean): Promise<number> {
 /** Takes the mixed mails. @returns all that came of them, by the UIDs of the mails */
 async function outcomes(isSideBySide: boolean): Promise<{ rows: Record<string, unknown[]>; most: number }> {
   const { db } = database;
-  await db.raw(
-    'truncate messages, mailboxes, commands, outbox, told_notices, threads, repositories, users restart identity cascade',
-  );
-  for (const name of ['web', 'api', 'other']) {
-    await addRepository(db, { name, url: 'https://git.example.com/x.git', branch: null, threadBy: null });
-  }
-  const { config } = loadConfig({ ALLOWED_SENDERS: '*@example.com', BOT_ADDRESS: 'bot@example.com' });
+  await emptyTables(db);
   const { log, lines } = collectedLog();
-  const intake: Intake = {
-    db,
-    queries: shareQueries(db),
-    config,
-    hourlyCaps: new HourlyCaps(db, CAPS),
-    maxMessageBytes: 1_000,
-    now: () => new Date(),
-    log,
-    checkSender: () =>
-      Promise.resolve({ kind: 'verified', how: 'not at all', signatureIds: [], hasLooseCc: false }),
-    answerControl: ({ threadId }) =>
-      cancel({ db, cancellations: new Cancellations() } as LifecycleParts, threadId, false),
-  };
+  const intake = intakeOf(db, CAPS, log);
   const record = async (mails: readonly Mail[], firstUid: number): Promise<void> => {
     const batch = mails.map(({ raw, receivedAt, isTruncated }, place) => ({
       uid: firstUid + place,

@@ -71,8 +71,12 @@ test('a server on which something takes too long is busy, and tried again; it is
       await ofDatabase('statement_timeout', 'select pg_sleep(5)'),
       await ofDatabase('lock_timeout', 'lock table installation'),
     ]) {
-      assert.deepEqual([isDatabaseBusy(error), isDatabaseAway(error)], [true, true], String(error));
+      assert.deepEqual([isDatabaseBusy(error), isDatabaseAway(error)], [true, false], String(error));
     }
   });
   assert.equal(isDatabaseBusy(new Error('Connection terminated')), false);
+  const wrong = await ofDatabase('lock_timeout', `select 1/0 as "timeoutMs", 'connection closed'`);
+  assert.equal(isDatabaseAway(wrong), false);
+  for (const words of ['Query read timeout', 'timeout expired', 'Connection terminated unexpectedly'])
+    assert.equal(isDatabaseAway(new Error(`select "timeoutMs" - ${words}`)), true, words);
 });

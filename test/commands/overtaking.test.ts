@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { Intake } from '../../src/commands/take-message.ts';
+import { recordIncoming } from '../../src/store/messages.ts';
+import { emptyTables, intakeOf, loopOf } from '../support/intake-stage.ts';
+import { startPrivateDatabase, type PrivateDatabase } from '../support/private-database.ts';
+
+const MANY = { perSender: 400, perThread: 400, overall: 400, writtenPerAddress: 400 };
+
+let database: PrivateDatabase;
+before(async () => {
+  database = await startPrivateDatabase();
+});
+after(() => database.close());
+
+test('nobody overtakes their own mail that is put off or fails, for five minutes at most; others go on', async () => {
+  const { db } = database;
+  await emptyTables(db);
+  let nowMs = Date.now();
+  let isDnsBack = false;
+  const intake: Intake = {
+    ...intakeOf(db, MANY),
+    now: () => new Date(nowMs),
+    checkSender: ({ raw }) =>
+      Promise.resolve(
+        raw.includes('unverified') && !isDnsBack
+          ? { kind: 'later', reason: 'no answer from the DNS' }
+          : { kind: 'verified', how: 'not at all', signatureIds: [], hasLooseCc: false },
+      ),
+  };
+  // It spoils the statement that stores what others wrote, too.
+  await db.raw(`create function refuse() returns trigger language plpgsql as
+    $$ begin if new.script like 'poison%' then raise exception 'poisoned'; end if; return new; end $$`);
+  await db.raw('create trigger refuse before insert on commands for each row execute function refuse()');
+  const mail = (sender: string, id: number, body: string): string =>
+    `From: ${sender}@example.com\r\nMessage-ID: <${id}@example.com>\r\nSubject: [web] topic\r\n\r\n${body}\r\n`;
+  const record = (first: number, raws: readonly string[]): Promise<void> =>
+    recordIncoming(
+      db,
+      'box',
+      raws.map((raw, place) => ({
+        uid: first + place,
+        raw: Buffer.from(raw),
+        sizeBytes: raw.length,
+        receivedAt: new Date(),
+        isTruncated: false,
+      })),
+      { uidValidity: 1, lastUid: first + raws.length },
+    );
+  await record(1, [
+    mail('alice', 1, 'echo unverified'),
+    mail('bob', 2, 'poison'),
+    mail('carol', 3, 'echo one'),
+    mail('alice', 4, 'echo two'),
+    mail('bob', 5, 'echo two'),
+    mail('carol', 6, 'echo two'),
+  ]);
+  const passes: string[] = [];
+  const then: (() => unknown)[] = [
+    () => undefined,
+    () => undefined,
+    () => (nowMs += 5 * 60_000),
+    // Nor does another such mail begin a new time.
+    () => record(7, [mail('alice', 7, 'echo unverified, too'), mail('alice', 8, 'echo three')]),
+    () => (isDnsBack = true),
+  ];
+  const { promise: done, resolve } = Promise.withResolvers<void>();
+  const loop = loopOf(intake, {
+    onCaughtUp: async () => {
+      const handled = await db('messages').where({ direction: 'in', state: 'handled' }).orderBy('uid');
+      passes.push(handled.map(({ uid, outcome }) => `${uid} ${outcome}`).join(', '));
+      const next = then[passes.length - 1];
+      await next?.();
+      if (next) loop.wake();
+      else resolve();
+    },
+  });
+  await done;
+  await loop.close();
+  assert.deepEqual(passes, [
+    '3 command, 6 command',
+    '3 command, 6 command',
+    '2 answered, 3 command, 5 command, 6 command',
+    '2 answered, 3 command, 4 command, 5 command, 6 command',
+    '2 answered, 3 command, 4 command, 5 command, 6 command, 8 command',
+    '1 command, 2 answered, 3 command, 4 command, 5 command, 6 command, 7 command, 8 command',
+  ]);
+  await db.raw('drop function refuse cascade');
+});
