@@ -1,6 +1,7 @@
 import type { AskedQuery } from '../store/sql-queries.ts';
 import { SHIPPED_QUERIES, type NamedQuery } from './shipped-queries.ts';
-import { firstWord, splitStatements, unquoted } from './statements.ts';
+import { firstWord, numbered, splitStatements, unquoted } from './statements.ts';
+import { tokensOf } from './tokens.ts';
 
 /** What can be asked for by a word: what comes with Threadbox, and what was saved. */
 export type KnownQuery = Pick<NamedQuery, 'name' | 'query'>;
@@ -81,11 +82,24 @@ const READING = /^(?:SELECT|WITH|VALUES|TABLE)$/;
 export const isReading = (query: string): boolean =>
   READING.test(firstWord(query)) || query.trimStart().startsWith('(');
 
-/** True for a text that asks for something, and does not only say yes. */
-export function asksSomething(text: string, known: readonly KnownQuery[]): boolean {
+/** True for a text that is queries and nothing else, as far as can be told; not for a sentence that begins like one. */
+export function isSurelyAsked(text: string, known: readonly KnownQuery[]): boolean {
   const asked = askedQueries(text, known);
-  if ('fault' in asked) return true;
-  return asked.queries.some(
-    ({ name, query }) => name !== null || query === LIST_QUERIES || SAVE.test(query) || isReading(query),
-  );
+  if ('fault' in asked || asked.queries.length === 0) return false;
+  return asked.queries.every(({ name, query, parameters }) => {
+    if (name !== null) return numbered(query).count === parameters.length;
+    return query === LIST_QUERIES || saveRequest(query) !== null || isShapedLikeQuery(query);
+  });
 }
+
+const SHAPES =
+  /^[\s(]*(?:select\b|values\s*\(|table\s\S+(?:\s\.\s\S+)?$|with\s[^]*?\bas\s*(?:(?:not\s+)?materialized\s*)?\()/i;
+
+/** `With regards, Ann` is none. */
+const isShapedLikeQuery = (query: string): boolean =>
+  isReading(query) &&
+  SHAPES.test(
+    tokensOf(query)
+      .map(({ text }) => text)
+      .join(' '),
+  );

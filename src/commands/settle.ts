@@ -44,16 +44,21 @@ export async function refuse(
   return answerOnly(parts, received, facts, { reason: notice.kind, content: renderNotice(notice) });
 }
 
-/** The same with any answer. @param reason what is recorded of it */
+/** The same with any answer. @param reason what is recorded of it @param record stored with it */
 export async function answerOnly(
   { db, config, now, log }: SettleParts,
   received: ReceivedMessage,
   facts: MessageFacts,
-  { reason, content }: { reason: string; content: AnswerContent },
+  {
+    reason,
+    content,
+    record,
+  }: { reason: string; content: AnswerContent; record?: (transaction: Db) => Promise<unknown> },
 ): Promise<Taken> {
   await db.transaction(async (transaction) => {
     const settled = { outcome: 'answered', reason, threadId: null } as const;
     await settleMessage(transaction, received.id, settled, facts);
+    await record?.(transaction);
     const message = messageOf(received, facts);
     await answerMessage(transaction, config, message, content, null, now());
   });

@@ -1,9 +1,9 @@
-import { askedQueries, asksSomething, type KnownQuery } from '../admin/asked-queries.ts';
+import { askedQueries } from '../admin/asked-queries.ts';
 import { SHIPPED_QUERIES } from '../admin/shipped-queries.ts';
 import type { Config } from '../config.ts';
 import type { ParsedMessage } from '../mail/parse.ts';
 import { stripReplyPrefixes } from '../mail/reply-prefixes.ts';
-import { readTyped } from '../mail/reply-text.ts';
+import { readTyped, type Typed } from '../mail/reply-text.ts';
 import { renderSqlNotice, type SqlNotice } from '../mail/sql-notices.ts';
 import type { Db } from '../store/database.ts';
 import type { HourlyCaps } from '../store/hourly.ts';
@@ -18,6 +18,7 @@ import {
   recordRefusedQuery,
   refuseWaiting,
   sqlConversationsOf,
+  waitingQueries,
   type AskedQuery,
   type SqlConversation,
 } from '../store/sql-queries.ts';
@@ -27,6 +28,7 @@ import { plusAddressName, replyToken, repositoryTag, SQL_NAME } from '../threads
 import { matchToken } from '../threads/reply-token.ts';
 import { answerMessage } from './answer-message.ts';
 import { dropOverCap } from './hold-caps.ts';
+import { kindOf, nextStep, type ConversationState } from './sql-conversation.ts';
 import { answerOnly, messageOf, type SettleParts, type Taken } from './settle.ts';
 
 export type SqlParts = SettleParts & {
@@ -72,37 +74,53 @@ export async function takeSql(
   }
   const overCap = await dropOverCap(parts, received, facts, { threadId: null, isControl: false });
   if (overCap) return overCap;
-  const say = async (notice: SqlNotice, query = ''): Promise<Taken> => {
-    const refused = {
-      query: query || message.text.slice(0, 2_000),
+  const say = (notice: SqlNotice, alsoRecord?: (transaction: Db) => Promise<unknown>): Promise<Taken> => {
+    const refused = { query: message.text.slice(0, 2_000), reason: notice.kind, messageId: received.id };
+    return answerOnly(parts, received, facts, {
       reason: notice.kind,
-      messageId: received.id,
-    };
-    await recordRefusedQuery(db, { via: 'mail', askedBy: sender }, { ...refused, now: now() });
-    return answerOnly(parts, received, facts, { reason: notice.kind, content: renderSqlNotice(notice) });
+      content: renderSqlNotice(notice),
+      record: async (transaction) => {
+        await recordRefusedQuery(transaction, { via: 'mail', askedBy: sender }, { ...refused, now: now() });
+        await alsoRecord?.(transaction);
+      },
+    });
   };
   if (config.imap !== null && config.senderAuth === 'none') return say({ kind: 'sql-no-sender-check' });
   if (!config.replyToken) return say({ kind: 'sql-no-token' });
 
   const known = [...SHIPPED_QUERIES, ...(await listSavedQueries(db))];
   const state = stateOf(conversation, now());
-  if (conversation && state === 'waits' && saysNo(readTyped(message.text).text)) {
-    await declineSqlConversation(db, conversation.id, now());
-    return say({ kind: 'sql-declined' });
+  const typed = typedIn(message);
+  const step = nextStep(state, kindOf(typed, known));
+  const nothingWaits: SqlNotice = { kind: 'sql-nothing-waits', isTrusted: state === 'trusted' };
+  if (step === 'decline') {
+    return say({ kind: 'sql-declined' }, async (transaction) => {
+      if (conversation) await declineSqlConversation(transaction, conversation.id, now());
+    });
   }
-  const asked = readAsked(message, known, { isConfirming: state === 'waits' });
-  if ('notice' in asked) return say(asked.notice);
+  if (step === 'nothing-waits') return say(nothingWaits);
+  if (step === 'empty') return say({ kind: 'sql-empty' });
+  if (typed.doubt !== null && step === 'unsure') {
+    return say({ kind: 'sql-unsure', understood: typed.text, doubt: typed.doubt });
+  }
+  if (step === 'ask-again' && conversation) {
+    const queries = await waitingQueries(db, conversation.id);
+    if (queries.length === 0) return say(nothingWaits);
+    const why = state === 'late' ? 'late' : 'unclear';
+    return ask(parts, received, facts, { conversation, queries, why });
+  }
+  const asked =
+    step === 'confirm' && kindOf(typed, known) === 'yes' ? { queries: [] } : askedQueries(typed.text, known);
+  if ('fault' in asked) return say({ kind: 'sql-fault', fault: asked.fault });
   const { queries } = asked;
-  if (conversation && (state === 'trusted' || state === 'waits')) {
-    return queue(parts, received, facts, { conversation, queries, isConfirming: state === 'waits' });
+  if (conversation && (step === 'run' || step === 'confirm')) {
+    return queue(parts, received, facts, { conversation, queries, isConfirming: step === 'confirm' });
   }
   if (queries.length === 0) return say({ kind: 'sql-empty' });
-  return ask(parts, received, facts, { conversation, queries, why: state });
+  const why = state === 'late' || state === 'over' ? state : 'first';
+  return ask(parts, received, facts, { conversation, queries, why });
 }
 
-type ConversationState = 'first' | 'waits' | 'late' | 'trusted' | 'over';
-
-/** `late`: what waits there was asked too long ago to be confirmed. `over`: it is trusted no longer. */
 function stateOf(conversation: SqlConversation | null, now: Date): ConversationState {
   if (!conversation) return 'first';
   const { trustedUntil, createdAt } = conversation;
@@ -132,27 +150,14 @@ async function conversationOf(
   return all.find(({ id }) => sqlTokenOf(id) === match.threadId) ?? null;
 }
 
-function readAsked(
-  message: ParsedMessage,
-  known: readonly KnownQuery[],
-  { isConfirming }: { isConfirming: boolean },
-): { queries: AskedQuery[] } | { notice: SqlNotice } {
-  const { text, doubt } = readTyped(message.text);
-  // Whatever is answered to the question says yes.
-  if (isConfirming && !asksSomething(text, known)) return { queries: [] };
-  if (doubt !== null) return { notice: { kind: 'sql-unsure', understood: text, doubt } };
+/** The subject of a fresh mail, where nothing stands in it. */
+function typedIn(message: ParsedMessage): Typed {
+  const typed = readTyped(message.text);
   const withoutPrefixes = stripReplyPrefixes(message.subject);
   const isReply = message.inReplyTo !== null || withoutPrefixes !== message.subject.trim();
-  const subjectRest = repositoryTag(message.subject)?.rest ?? withoutPrefixes;
-  const typed = text.trim() === '' && !isReply ? subjectRest : text;
-  const asked = askedQueries(typed, known);
-  if ('fault' in asked) return { notice: { kind: 'sql-fault', fault: asked.fault } };
-  return asked.queries.length === 0 ? { notice: { kind: 'sql-empty' } } : asked;
+  if (isReply || typed.doubt !== null || typed.text.trim() !== '') return typed;
+  return { text: repositoryTag(message.subject)?.rest ?? withoutPrefixes, doubt: null };
 }
-
-/** People answer before they have read that they need not. */
-const saysNo = (text: string): boolean =>
-  /^\W*(?:no|nope|not|never|stop|cancel|don['’]?t|do not|i did not|i did ?n['’]?t|nein)\b/i.test(text);
 
 /** Stored with the mail's outcome, so that they are run once more after a crash, and never forgotten. */
 async function queue(
@@ -203,19 +208,23 @@ async function ask(
   }: {
     conversation: SqlConversation | null;
     queries: readonly AskedQuery[];
-    why: ConversationState;
+    why: Extract<SqlNotice, { kind: 'sql-confirm' }>['why'];
   },
 ): Promise<Taken> {
   await db.transaction(async (transaction) => {
     const settled = { outcome: 'answered', reason: 'sql-confirm', threadId: null } as const;
     await settleMessage(transaction, received.id, settled, facts);
-    if (conversation) await refuseWaiting(transaction, conversation.id, 'not confirmed in time', now());
-    const conversationId = await openSqlConversation(transaction, facts.address as string, now());
-    await record(transaction, queries, { facts, received, conversationId, state: 'waiting', now: now() });
+    let conversationId = conversation?.id ?? 0;
+    // What waits and was not understood waits on, in the same conversation: either question can be answered then.
+    if (why !== 'unclear') {
+      if (conversation) await refuseWaiting(transaction, conversation.id, 'not confirmed in time', now());
+      conversationId = await openSqlConversation(transaction, facts.address as string, now());
+      await record(transaction, queries, { facts, received, conversationId, state: 'waiting', now: now() });
+    }
     const content = renderSqlNotice({
       kind: 'sql-confirm',
       queries: queries.map(({ query }) => query),
-      why: why === 'late' || why === 'over' ? why : 'first',
+      why,
     });
     const told = { ...content, tokenOf: sqlTokenOf(conversationId) };
     await answerMessage(transaction, config, messageOf(received, facts), told, null, now());

@@ -31,8 +31,9 @@ export type SqlNotice =
       limits: { rows: number; bytes: number };
       now: Date;
     }
-  | { kind: 'sql-confirm'; queries: readonly string[]; why: 'first' | 'over' | 'late' }
+  | { kind: 'sql-confirm'; queries: readonly string[]; why: 'first' | 'over' | 'late' | 'unclear' }
   | { kind: 'sql-declined' }
+  | { kind: 'sql-nothing-waits'; isTrusted: boolean }
   | { kind: 'sql-empty' }
   | { kind: 'sql-unsure'; understood: string; doubt: Doubt }
   | { kind: 'sql-fault'; fault: string }
@@ -57,7 +58,8 @@ const NUMBERS: ReadonlySet<number> = new Set([20, 21, 23, 26, 700, 701, 1700]);
 const WHY = {
   first: 'A query by mail is run when its sender has shown that they read their mail.',
   over: 'This conversation was confirmed more than 12 hours ago.',
-  late: 'What you confirm here was asked more than an hour ago, and is not run.',
+  late: 'What you answer was asked more than an hour ago; a question is good for an hour.',
+  unclear: 'What you wrote is neither yes nor a query.',
 };
 
 const TELLERS: Tellers<SqlNotice> = {
@@ -69,7 +71,7 @@ const TELLERS: Tellers<SqlNotice> = {
       ...queries.slice(0, 5).map((query) => quote(query)),
       ...(queries.length > 5 ? [fine(`and ${queries.length - 5} more`)] : []),
       words(
-        'Within an hour, reply with this one word, and leave the address that your mail program fills in:',
+        `Within an hour${why === 'unclear' ? ' of asking it' : ''}, reply with this one word, and leave the address that your mail program fills in:`,
       ),
       reply('yes'),
       words(
@@ -82,6 +84,16 @@ const TELLERS: Tellers<SqlNotice> = {
     blocks: [
       words(
         'If you did not ask it, somebody can write in your name: look at how senders are verified (docs/sender-verification.md), and at threadbox inbox.',
+      ),
+    ],
+  }),
+  'sql-nothing-waits': ({ isTrusted }) => ({
+    title: 'Nothing waits to be confirmed here',
+    blocks: [
+      words(
+        isTrusted
+          ? 'Nothing was run. This conversation is confirmed: write your query, and it is run at once.'
+          : 'Nothing was run. If a newer mail asks you to confirm, answer that one; else write your query.',
       ),
     ],
   }),

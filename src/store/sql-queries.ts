@@ -174,6 +174,14 @@ export async function declineSqlConversation(db: Db, id: number, now: Date): Pro
   });
 }
 
+/** What waits in a conversation to be confirmed. */
+export async function waitingQueries(db: Db, conversationId: number): Promise<AskedQuery[]> {
+  return db('sql_queries')
+    .select<AskedQuery[]>('name', 'query', 'parameters')
+    .where({ conversation_id: conversationId, state: 'waiting' })
+    .orderBy('id');
+}
+
 /** What waits in a conversation for longer than may be is not run. */
 export async function refuseWaiting(
   db: Db,

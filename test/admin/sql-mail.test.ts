@@ -1,114 +1,10 @@
 import assert from 'node:assert/strict';
-import { after, before, beforeEach, test } from 'node:test';
-import { openReader, SQL_LIMITS } from '../../src/admin/run-query.ts';
-import { startQueryDesk, type QueryDesk } from '../../src/commands/query-desk.ts';
-import type { Taken } from '../../src/commands/settle.ts';
-import { takeMessage, type Intake } from '../../src/commands/take-message.ts';
-import { loadConfig } from '../../src/config.ts';
-import { limitMemory } from '../../src/embedded/limit-memory.ts';
-import { parseMessage, type ParsedMessage } from '../../src/mail/parse.ts';
+import { test } from 'node:test';
+import type { Intake } from '../../src/commands/take-message.ts';
 import { readMime } from '../../src/mail/mime.ts';
-import { composeUserMail } from '../../src/mail/user-mail.ts';
-import { HourlyCaps } from '../../src/store/hourly.ts';
-import { nextReceived, recordIncoming } from '../../src/store/messages.ts';
-import { addRepository } from '../../src/store/repositories.ts';
-import { shareQueries } from '../../src/store/shared-queries.ts';
 import { ensureUser, registerUser, setUser } from '../../src/store/users.ts';
 import { collectedLog } from '../support/collected-log.ts';
-import { startPrivateDatabase, type PrivateDatabase } from '../support/private-database.ts';
-import { until } from '../support/until.ts';
-
-// The way of an admin's query from the mail to the answer, as far as the database decides it.
-
-const ADMIN = 'admin@example.com';
-const OTHER = 'other@example.com';
-const GUEST = 'guest@example.com';
-const HOUR_MS = 3_600_000;
-
-let database: PrivateDatabase;
-let intake: Intake;
-let startDesk: (change?: { readerUrl?: string; log?: Intake['log'] }) => QueryDesk;
-let desks: QueryDesk[];
-let aheadMs = 0;
-let lastUid = 0;
-const now = (): Date => new Date(Date.now() + aheadMs);
-before(async () => {
-  database = await startPrivateDatabase();
-  const { db, url: databaseUrl } = database;
-  const { config } = loadConfig({ ALLOWED_SENDERS: '*@example.com', ADMIN_ADDRESSES: ADMIN });
-  intake = {
-    db,
-    config,
-    queries: shareQueries(db),
-    hourlyCaps: new HourlyCaps(db, { perSender: 1e4, perThread: 1e4, overall: 1e4, writtenPerAddress: 1e4 }),
-    maxMessageBytes: 1_000_000,
-    now,
-    log: collectedLog().log,
-    checkSender: () =>
-      Promise.resolve({ kind: 'verified', how: 'not at all', signatureIds: [], hasLooseCc: false }),
-    answerControl: () => Promise.reject(new Error('no control word is meant here')),
-  };
-  const url = 'https://git.example.com/x.git';
-  await addRepository(db, { name: 'web', url, branch: null, threadBy: null });
-  startDesk = ({ readerUrl = null, ...change }: { readerUrl?: string | null; log?: Intake['log'] } = {}) => {
-    const settings = { databaseUrl, readerUrl, showsBodies: false };
-    const reader = openReader({ db, settings, limits: SQL_LIMITS, limitMemory, now });
-    const around = { ...intake, ...change, isOurs: () => true, onAnswered: () => undefined };
-    return startQueryDesk({ ...around, reader });
-  };
-  desks = [startDesk()];
-});
-after(async () => {
-  await Promise.all(desks.map((desk) => desk.close()));
-  await database.close();
-});
-beforeEach(() => {
-  aheadMs = 0;
-});
-
-type Sent = { taken: Taken; answer: () => Promise<ParsedMessage & { raw: Buffer }> };
-
-async function send(
-  subject: string,
-  body: string,
-  { from = ADMIN, to = 'bot@threadbox.test' }: { from?: string; to?: string } = {},
-): Promise<Sent> {
-  const { db } = database;
-  const { raw } = await composeUserMail({ from, to, subject, body });
-  lastUid += 1;
-  const mail = { uid: lastUid, raw, sizeBytes: raw.length, isTruncated: false, receivedAt: now() };
-  await recordIncoming(db, 'box', [mail], { uidValidity: 1, lastUid });
-  const [received] = await nextReceived(db, 0, { count: 1, bytes: 0 });
-  assert.ok(received);
-  const taken = await takeMessage(intake, { received, message: await parseMessage(received.raw) });
-  if (taken.kind === 'queries') for (const desk of desks) desk.wake();
-  return {
-    taken,
-    answer: () =>
-      until(async () => {
-        const row = await db('messages').first('raw').where({ in_reply_to_message: received.id });
-        return row && { ...(await parseMessage(row.raw)), raw: row.raw as Buffer };
-      }),
-  };
-}
-
-const replyTo = ({ headers }: ParsedMessage): string =>
-  /<(.*)>/.exec(headers.get('reply-to')?.[0] ?? '')?.[1] ?? '';
-const audit = (query: string) =>
-  database
-    .db('sql_queries')
-    .select('asked_by', 'state', 'outcome', 'error', 'row_count')
-    .where({ query })
-    .orderBy('id');
-
-/** A conversation that was confirmed. @returns where to write to, and the answer to its first query */
-async function confirmed(query: string, from = ADMIN) {
-  const question = await (await send('[sql] Look', query, { from })).answer();
-  const answer = await (
-    await send(`Re: ${question.subject}`, 'yes', { from, to: replyTo(question) })
-  ).answer();
-  return { to: replyTo(answer), answer };
-}
+import { audit, confirmed, GUEST, HOUR_MS, OTHER, replyTo, send, stage } from './sql-stage.ts';
 
 test('the first query waits until its sender has answered; then the conversation is trusted for 12 hours', async () => {
   const first = await send('[sql] Who is there', "SELECT 40 + 2 AS answer, 'it''s; fine' AS text");
@@ -133,7 +29,7 @@ test('the first query waits until its sender has answered; then the conversation
   assert.match(answer.text, /This conversation is trusted until .* UTC\./);
   assert.equal((await audit("SELECT 40 + 2 AS answer, 'it''s; fine' AS text"))[0]?.outcome, 'rows');
 
-  aheadMs = 11 * HOUR_MS;
+  stage.aheadMs = 11 * HOUR_MS;
   const next = await send('Re: [sql] Who is there', 'SELECT 1 AS one;\n\nselect 2 as two', {
     to: replyTo(answer),
   });
@@ -141,7 +37,7 @@ test('the first query waits until its sender has answered; then the conversation
     (await next.answer()).text,
     /^2 queries\n\n1\. SELECT 1 AS one\n=+\n\n1 row .*\n\none\n---\n {2}1\n[^]*2\. select 2 as two\n/,
   );
-  aheadMs = 13 * HOUR_MS;
+  stage.aheadMs = 13 * HOUR_MS;
   const late = await send('Re: [sql] Who is there', 'SELECT 3', { to: replyTo(answer) });
   assert.match((await late.answer()).text, /confirmed more than 12 hours ago/);
 });
@@ -152,10 +48,43 @@ test('what is declined, or confirmed too late, is not run', async () => {
   assert.match((await no.answer()).text, /^Nothing was run, and nothing waits any more\n/);
   assert.equal((await audit("SELECT 'declined'"))[0]?.error, 'declined by its sender');
   const question = await (await send('[sql]', "SELECT 'too late'")).answer();
-  aheadMs = 61 * 60_000;
+  stage.aheadMs = 61 * 60_000;
   const late = await send('Re: [sql]', "SELECT 'again'", { to: replyTo(question) });
-  assert.match((await late.answer()).text, /was asked more than an hour ago, and is not run/);
+  assert.match((await late.answer()).text, /asked more than an hour ago; [^]*SELECT 'again'/);
   assert.equal((await audit("SELECT 'too late'"))[0]?.error, 'not confirmed in time');
+});
+
+test('only a plain yes confirms; anything else is asked about again, a late yes with what was asked', async () => {
+  const question = await (await send('[sql]', "SELECT 'mine'")).answer();
+  const to = replyTo(question);
+  const again = await (await send('Re: [sql]', "This wasn't me", { to })).answer();
+  assert.match(
+    again.text,
+    /^Reply to this mail to confirm [^]*is neither yes nor a query\. This is what would be run:\n\n {2}SELECT 'mine'\n\nWithin an hour of asking it, /,
+  );
+  assert.equal((await audit("SELECT 'mine'"))[0]?.state, 'waiting');
+  stage.aheadMs = 61 * 60_000;
+  const late = await (await send('Re: [sql]', 'Yes', { to: replyTo(again) })).answer();
+  assert.match(
+    late.text,
+    /asked more than an hour ago; [^]*would be run:\n\n {2}SELECT 'mine'\n\nWithin an hour, /,
+  );
+  const twice = await (await send('Re: [sql]', 'yes', { to })).answer();
+  assert.match(twice.text, /^Nothing waits to be confirmed here\n\nNothing was run\. If a newer mail asks/);
+  const answer = await (await send('Re: [sql]', 'OK!', { to: replyTo(late) })).answer();
+  assert.match(answer.text, /^1 row in [^]*\nmine\n/);
+  const rows = await audit("SELECT 'mine'");
+  assert.deepEqual(
+    rows.map(({ outcome }) => outcome as unknown),
+    ['refused', 'rows'],
+  );
+
+  const yes = await (await send('Re: [sql]', 'yes', { to: replyTo(answer) })).answer();
+  assert.match(yes.text, /This conversation is confirmed: write your query, and it is run at once\./);
+  const no = await (await send('Re: [sql]', 'no', { to: replyTo(answer) })).answer();
+  assert.match(no.text, /^Nothing was run, and nothing waits any more\n/);
+  const after = await send('Re: [sql]', "SELECT 'after'", { to: replyTo(answer) });
+  assert.deepEqual(after.taken, { kind: 'answered', reason: 'sql-confirm' });
 });
 
 test('who is no admin gets what anybody gets who names a repository that is not there, and it is recorded', async () => {
@@ -164,11 +93,11 @@ test('who is no admin gets what anybody gets who names a repository that is not 
   const [text, otherText] = [(await asked.answer()).text, (await other.answer()).text];
   assert.equal(text, otherText.replaceAll('sqlx', 'sql'));
   assert.deepEqual(
-    (await database.db('sql_queries').select('outcome', 'error').where({ asked_by: GUEST })) as unknown,
+    (await stage.database.db('sql_queries').select('outcome', 'error').where({ asked_by: GUEST })) as unknown,
     [{ outcome: 'refused', error: 'not an admin' }],
   );
-  await registerUser(database.db, GUEST, '');
-  await setUser(database.db, GUEST, { role: 'admin' });
+  await registerUser(stage.database.db, GUEST, '');
+  await setUser(stage.database.db, GUEST, { role: 'admin' });
   assert.deepEqual((await send('[sql]', 'SELECT 1', { from: GUEST })).taken, {
     kind: 'answered',
     reason: 'sql-confirm',
@@ -176,7 +105,7 @@ test('who is no admin gets what anybody gets who names a repository that is not 
 });
 
 test("the guide's three queries work as written, and tell what a question mark wants", async () => {
-  const { db } = database;
+  const { db } = stage.database;
   const user = await ensureUser(db, 'john@example.com', 'John');
   const repository = await db('repositories').first('id');
   await db('threads').insert({ id: 'john@example.com-web', user_id: user.id, repository_id: repository.id });
@@ -266,12 +195,12 @@ test('queries are saved under a name, listed, and asked for in the subject; the 
 
 test('queries that a bot has left are run by the next one, once; a mail with much stays short', async () => {
   const { to } = await confirmed('SELECT 1');
-  const written = () => database.db('messages').where({ direction: 'out' }).pluck('id');
-  await Promise.all(desks.splice(0).map((desk) => desk.close()));
+  const written = () => stage.database.db('messages').where({ direction: 'out' }).pluck('id');
+  await Promise.all(stage.desks.splice(0).map((desk) => desk.close()));
   const big = "SELECT repeat('x', 5000) AS x, n FROM generate_series(1, 3000) n";
   const left = await send('Re: [sql]', `${big}; SELECT 7 AS small`, { to });
   const before = (await written()).length;
-  desks = [startDesk(), startDesk()];
+  stage.desks = [stage.startDesk(), stage.startDesk()];
   const answer = await left.answer();
   assert.match(
     answer.text,
@@ -290,13 +219,13 @@ test('queries that a bot has left are run by the next one, once; a mail with muc
 });
 
 test('queries whose connection is not made, or that take the bot down, are answered with that after three attempts', async () => {
-  const { db, url } = database;
+  const { db, url } = stage.database;
   const { to } = await confirmed('SELECT 1');
-  await Promise.all(desks.splice(0).map((desk) => desk.close()));
+  await Promise.all(stage.desks.splice(0).map((desk) => desk.close()));
   const [role] = await db('pg_roles').pluck('rolname').whereLike('rolname', 'threadbox_sql_%');
   const { log, lines } = collectedLog();
   const elsewhere = `postgres://${role}:x@127.0.0.1:1${new URL(url).pathname}`;
-  desks = [startDesk({ readerUrl: elsewhere, log })];
+  stage.desks = [stage.startDesk({ readerUrl: elsewhere, log })];
   const { text } = await (await send('Re: [sql]', "SELECT 'nowhere'", { to })).answer();
   assert.match(
     text,
@@ -308,21 +237,21 @@ test('queries whose connection is not made, or that take the bot down, are answe
   );
   assert.equal(lines.filter(({ part, level }) => part !== undefined && level > 30).length, 1, 'told once');
 
-  await Promise.all(desks.splice(0).map((desk) => desk.close()));
+  await Promise.all(stage.desks.splice(0).map((desk) => desk.close()));
   const left = await send('Re: [sql]', "SELECT 'it goes down'", { to });
   await db('sql_queries').where({ state: 'queued' }).update({ attempts: 3 });
-  desks = [startDesk()];
+  stage.desks = [stage.startDesk()];
   assert.match((await left.answer()).text, /begun 3 times, and each time Threadbox or its database ended\./);
 });
 
 test('it is off where it is switched off, nobody is verified, or no answer has a token', async () => {
-  const { config } = intake;
+  const { config } = stage.intake;
   const answered = async (change: Partial<Intake['config']>): Promise<string> => {
-    intake = { ...intake, config: { ...config, ...change } };
+    stage.intake = { ...stage.intake, config: { ...config, ...change } };
     try {
       return (await (await send('[sql]', 'SELECT 1')).answer()).text;
     } finally {
-      intake = { ...intake, config };
+      stage.intake = { ...stage.intake, config };
     }
   };
   const imap = { host: 'mail.example.com' } as NonNullable<Intake['config']['imap']>;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { askedQueries, asksSomething, saveRequest } from '../../src/admin/asked-queries.ts';
+import { askedQueries, isSurelyAsked, saveRequest } from '../../src/admin/asked-queries.ts';
 import { csvOf } from '../../src/admin/csv.ts';
 import { forbiddenIn, numbered, splitStatements } from '../../src/admin/statements.ts';
 import { isWhole } from '../../src/cli/sql-prompt.ts';
@@ -92,9 +92,9 @@ test('names stand for their query, words for what they do, and a plain yes for n
     /There are 21 queries in this mail/,
   );
   for (const text of ['', 'yes', 'Yes, that was me.', 'ok; thanks'])
-    assert.equal(asksSomething(text, known), false);
+    assert.equal(isSurelyAsked(text, known), false);
   for (const text of ['select 1', 'history x', 'queries', 'save a: select 1', '(select 1)']) {
-    assert.equal(asksSomething(text, known), true, text);
+    assert.equal(isSurelyAsked(text, known), true, text);
   }
   assert.deepEqual(saveRequest('save A-b: select 1;'), { name: 'a-b', query: 'select 1' });
   assert.match(JSON.stringify(saveRequest('save x: delete from y')), /only SELECT/);
