@@ -81,12 +81,8 @@ export function startMailLoop(
   const hourlyCaps = new HourlyCaps(db, config.caps);
   const queries = shareQueries(db);
   const taking = { db, queries, config, maxMessageBytes, now, log, answerControl, checkSender, hourlyCaps };
-  const desk = startQueryDesk({
-    ...taking,
-    reader: parts.reader,
-    isOurs: () => lock.isHeld(),
-    onAnswered: parts.wakeOutbox,
-  });
+  const isOurs = (): boolean => lock.isHeld();
+  const desk = startQueryDesk({ ...taking, reader: parts.reader, isOurs, onAnswered: parts.wakeOutbox });
   closers.add('the queries of admins', () => desk.close());
   const parser = openParser(log);
   closers.add('the parser', () => parser.close());
@@ -115,7 +111,7 @@ export function startMailLoop(
       filer?.wake();
       await tellOwedNotices({ ...taking, wakeOutbox: parts.wakeOutbox });
     },
-    isOurs: () => lock.isHeld(),
+    isOurs,
     now,
     log,
   });

@@ -150,3 +150,22 @@ ln -s README.md link; printf 'no line end' > café.txt`,
     assert.ok(summary.includes(kind), summary);
   }
 });
+
+test('a mail sent before the removal and taken after it is run in the restored workspace', async () => {
+  await stage.ask('echo work > work.txt', inThread('race'));
+  const subject = inThread('race').subject;
+  await stage.ask('stop', { subject });
+  const to = stage.bot.botAddress;
+  const bodies = ['echo 1 >> work.txt', 'extend', 'echo 2 >> work.txt', 'stop'];
+  await Promise.all(bodies.map((body) => sendToBot(stage.bot.userAt(ALICE), { to, subject, body })));
+  // A mail the server has accepted may still get a later place in the mailbox than one sent after it.
+  const { db } = stage.bot.app;
+  await until(async () => {
+    const ofThread = { thread_id: threadOf('race') };
+    const taken = await db('messages').where({ ...ofThread, direction: 'in', state: 'handled' });
+    const open = await db('commands').where(ofThread).whereIn('state', ['queued', 'running']);
+    return taken.length === 2 + bodies.length && open.length === 0;
+  });
+  const text = (await stage.ask('sort work.txt', { subject })).text;
+  ranWith(text, '1\n2\nwork');
+});
