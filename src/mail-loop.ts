@@ -112,7 +112,6 @@ export function startMailLoop(
       await tellOwedNotices({ ...taking, wakeOutbox: parts.wakeOutbox });
     },
     isOurs,
-    now,
     log,
   });
   closers.add('the intake', () => intake.close());

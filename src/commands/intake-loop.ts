@@ -11,12 +11,6 @@ import { senderOf, type ReadMail } from './take-message.ts';
 /** A message that fails this often for a reason of its own is set aside, so that it cannot hold up the others. */
 const MOST_ATTEMPTS = 3;
 
-/**
- * So long a sender's later mails wait for one that cannot be verified yet, as when the DNS does not answer. It can wait
- * for two days itself.
- */
-const HELD_FOR_UNKNOWN_MS = 5 * 60_000;
-
 /** So many are looked up at once, or fewer of so many bytes; and no more while more than that is in hand. */
 const PORTION = { count: 64, bytes: 4 << 20 };
 
@@ -40,13 +34,12 @@ export type IntakeParts = {
    * put off are tried again, and when this bot has become the one that works.
    */
   resume: () => Promise<void>;
-  now: () => Date;
   database: PartState;
   log: Log;
 };
 
-/** `held`: senders with a mail that was put off, whose later ones are not to overtake it. */
-type Pass = { lanes: Lanes; held: Set<string>; unverified: Set<string>; isClean: boolean };
+/** `held`: senders with a mail that has failed, whose later ones are not to overtake it. */
+type Pass = { lanes: Lanes; held: Set<string>; isClean: boolean };
 
 /**
  * Handles recorded messages in the order of their arrival, also those of before a restart: each sender's one after the
@@ -55,8 +48,6 @@ type Pass = { lanes: Lanes; held: Set<string>; unverified: Set<string>; isClean:
 export class IntakeLoop {
   readonly #parts: IntakeParts;
   readonly #ended: Promise<void>;
-  /** Senders with a mail that cannot be verified yet, since when. */
-  #unverifiedSince = new Map<string, number>();
   #isClosed = false;
   #isWoken = true;
   #wakeUp = (): void => {};
@@ -116,7 +107,7 @@ export class IntakeLoop {
   async #pass(): Promise<boolean> {
     const { db, database, onCaughtUp } = this.#parts;
     const lanes = new Lanes();
-    const pass: Pass = { lanes, held: new Set(), unverified: new Set(), isClean: true };
+    const pass: Pass = { lanes, held: new Set(), isClean: true };
     try {
       for (let afterId = 0; this.#goesOn(lanes);) {
         await lanes.until(PORTION);
@@ -129,7 +120,6 @@ export class IntakeLoop {
         } else if (lanes.count > 0) {
           await lanes.idle();
         } else {
-          this.#forgetVerified(pass);
           await onCaughtUp();
           return pass.isClean;
         }
@@ -172,24 +162,9 @@ export class IntakeLoop {
     const became = await this.#handle(mail);
     if (became === 'settled') return;
     pass.isClean = false;
-    // Those without one sender are not answered: nothing of theirs depends on what was before.
-    if (sender === '') return;
-    if (became === 'failed' || this.#isHeldFor(pass, sender)) pass.held.add(sender);
-  }
-
-  /** Whether a sender's later mails wait for one that cannot be verified yet. Counted from the first such mail. */
-  #isHeldFor(pass: Pass, sender: string): boolean {
-    const nowMs = this.#parts.now().getTime();
-    const sinceMs = this.#unverifiedSince.get(sender) ?? nowMs;
-    this.#unverifiedSince.set(sender, sinceMs);
-    pass.unverified.add(sender);
-    return nowMs - sinceMs < HELD_FOR_UNKNOWN_MS;
-  }
-
-  /** At the end of a pass over all that is received. */
-  #forgetVerified({ unverified }: Pass): void {
-    for (const sender of this.#unverifiedSince.keys())
-      if (!unverified.has(sender)) this.#unverifiedSince.delete(sender);
+    // Those without one sender are not answered: nothing of theirs depends on what was before. And who cannot be verified
+    // yet may be somebody else, who is not to hold up the true one's mail.
+    if (became === 'failed' && sender !== '') pass.held.add(sender);
   }
 
   async #handle(mail: ReadMail): Promise<'settled' | 'unverified' | 'failed'> {

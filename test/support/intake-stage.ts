@@ -48,7 +48,6 @@ export function loopOf(intake: Intake, more: Partial<IntakeParts>): IntakeLoop {
     onTaken: () => undefined,
     onCaughtUp: async () => undefined,
     isOurs: () => true,
-    now: intake.now,
     resume: async () => undefined,
     database: { isUp: () => undefined, isDown: () => undefined },
     log: intake.log,
