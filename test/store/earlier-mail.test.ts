@@ -3,10 +3,8 @@ import { after, before, beforeEach, test } from 'node:test';
 import type { Db } from '../../src/store/database.ts';
 import { answeredThreads, areRepeated, conversationThreads } from '../../src/store/earlier-mail.ts';
 import * as messages from '../../src/store/messages.ts';
-import { addRepository, listRepositories } from '../../src/store/repositories.ts';
-import { ensureThread } from '../../src/store/threads.ts';
-import { ensureUser } from '../../src/store/users.ts';
 import { startPrivateDatabase, type PrivateDatabase } from '../support/private-database.ts';
+import { mail, received, threadOf } from './sample-rows.ts';
 
 let database: PrivateDatabase;
 let db: Db;
@@ -17,14 +15,6 @@ before(async () => {
 });
 after(() => database.close());
 beforeEach(() => db.raw('truncate users, repositories, mailboxes, messages restart identity cascade'));
-
-const mail = (uid: number, raw = `mail ${uid}`): messages.IncomingMessage => ({
-  uid,
-  sizeBytes: raw.length,
-  receivedAt: new Date(),
-  raw: Buffer.from(raw),
-  isTruncated: false,
-});
 
 const facts: messages.MessageFacts = {
   address: 'john@example.com',
@@ -37,32 +27,10 @@ const facts: messages.MessageFacts = {
   copyTo: [],
 };
 
-async function threadOf(
-  address: string,
-  name: string,
-): Promise<{ id: string; userId: number; repositoryId: number }> {
-  const user = await ensureUser(db, address, '');
-  await addRepository(db, { name, url: 'https://git.example.com/x.git', branch: null, threadBy: null });
-  const repository = (await listRepositories(db)).find((one) => one.name === name);
-  assert.ok(repository);
-  return ensureThread(db, {
-    id: `${address}-${name}`,
-    userId: user.id,
-    repositoryId: repository.id,
-    label: '',
-  });
-}
-
-async function received(uid: number): Promise<number> {
-  await messages.recordIncoming(db, 'box', [mail(uid)], { uidValidity: 1, lastUid: uid });
-  const row = await db('messages').first<{ id: number }>('id').where({ uid });
-  return row?.id ?? 0;
-}
-
 test('the same mail starts one command, whoever is quicker', async () => {
-  const thread = await threadOf('john@example.com', 'app');
-  const first = await received(1);
-  const second = await received(2);
+  const thread = await threadOf(db, 'john@example.com', 'app');
+  const first = await received(db, 1);
+  const second = await received(db, 2);
   const settled = { outcome: 'command', reason: null, threadId: thread.id } as const;
   await messages.settleMessage(db, first, settled, facts);
   await assert.rejects(messages.settleMessage(db, second, settled, facts), /messages_same_mail/);
@@ -105,7 +73,7 @@ test('a mail with a known signature is a copy, unless what bore it was not acted
   };
   const isCopy = async (...signatureIds: string[]) => (await areRepeated(db, [{ ...mail, signatureIds }]))[0];
   const settle = async (uid: number, outcome: 'answered' | 'dropped', signatureIds: string[]) => {
-    const id = await received(uid);
+    const id = await received(db, uid);
     const of = { ...facts, messageId: `<${uid}@example.com>`, bodyHash: String(uid), signatureIds };
     await messages.settleMessage(db, id, { outcome, reason: null, threadId: null }, of);
   };
@@ -119,12 +87,12 @@ test('a mail with a known signature is a copy, unless what bore it was not acted
 });
 
 test("an answer finds its thread by the likeliest Message-ID, and only among the sender's own messages", async () => {
-  const app = await threadOf('john@example.com', 'app');
-  const lib = await threadOf('john@example.com', 'lib');
+  const app = await threadOf(db, 'john@example.com', 'app');
+  const lib = await threadOf(db, 'john@example.com', 'lib');
   const settle = async (uid: number, threadId: string, messageId: string): Promise<void> =>
     messages.settleMessage(
       db,
-      await received(uid),
+      await received(db, uid),
       { outcome: 'command', reason: null, threadId },
       { ...facts, messageId },
     );

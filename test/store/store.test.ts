@@ -14,9 +14,8 @@ import * as messages from '../../src/store/messages.ts';
 import { dueMails, markForRetry, markSent, queueAnswer } from '../../src/store/outbox.ts';
 import { addRepository, listRepositories, removeRepository } from '../../src/store/repositories.ts';
 import { activeSession, openSession } from '../../src/store/sessions.ts';
-import { ensureThread } from '../../src/store/threads.ts';
-import { ensureUser } from '../../src/store/users.ts';
 import { startPrivateDatabase, type PrivateDatabase } from '../support/private-database.ts';
+import { mail, received, threadOf } from './sample-rows.ts';
 
 let database: PrivateDatabase;
 let db: Db;
@@ -27,36 +26,6 @@ before(async () => {
 });
 after(() => database.close());
 beforeEach(() => db.raw('truncate users, repositories, mailboxes, messages restart identity cascade'));
-
-const mail = (uid: number, raw = `mail ${uid}`): messages.IncomingMessage => ({
-  uid,
-  sizeBytes: raw.length,
-  receivedAt: new Date(),
-  raw: Buffer.from(raw),
-  isTruncated: false,
-});
-
-async function threadOf(
-  address: string,
-  name: string,
-): Promise<{ id: string; userId: number; repositoryId: number }> {
-  const user = await ensureUser(db, address, '');
-  await addRepository(db, { name, url: 'https://git.example.com/x.git', branch: null, threadBy: null });
-  const repository = (await listRepositories(db)).find((one) => one.name === name);
-  assert.ok(repository);
-  return ensureThread(db, {
-    id: `${address}-${name}`,
-    userId: user.id,
-    repositoryId: repository.id,
-    label: '',
-  });
-}
-
-async function received(uid: number): Promise<number> {
-  await messages.recordIncoming(db, 'box', [mail(uid)], { uidValidity: 1, lastUid: uid });
-  const row = await db('messages').first<{ id: number }>('id').where({ uid });
-  return row?.id ?? 0;
-}
 
 test('a message is recorded once, with how far the mailbox is read', async () => {
   const [one, two, three] = [mail(1), mail(2), mail(3)];
@@ -85,11 +54,11 @@ test('a message is recorded once, with how far the mailbox is read', async () =>
 });
 
 test('two senders never share a thread, even when their ids would be the same', async () => {
-  const first = await threadOf('john@example.com-x', 'app');
-  const second = await threadOf('john@example.com', 'x-app');
+  const first = await threadOf(db, 'john@example.com-x', 'app');
+  const second = await threadOf(db, 'john@example.com', 'x-app');
   assert.equal(first.id, 'john@example.com-x-app');
   assert.match(second.id, /^john@example\.com-x-app-[0-9a-f]{8}$/);
-  assert.equal((await threadOf('john@example.com', 'x-app')).id, second.id);
+  assert.equal((await threadOf(db, 'john@example.com', 'x-app')).id, second.id);
 });
 
 test('another mail under a known UID, as after a backup was put back, is recorded', async () => {
@@ -100,9 +69,17 @@ test('another mail under a known UID, as after a backup was put back, is recorde
 });
 
 test('commands are listed in the order of their arrival until they end, with the number of their attempt', async () => {
-  const thread = await threadOf('john@example.com', 'app');
-  const first = await queueCommand(db, { threadId: thread.id, messageId: await received(1), script: 'one' });
-  const second = await queueCommand(db, { threadId: thread.id, messageId: await received(2), script: 'two' });
+  const thread = await threadOf(db, 'john@example.com', 'app');
+  const first = await queueCommand(db, {
+    threadId: thread.id,
+    messageId: await received(db, 1),
+    script: 'one',
+  });
+  const second = await queueCommand(db, {
+    threadId: thread.id,
+    messageId: await received(db, 2),
+    script: 'two',
+  });
   assert.equal(await recordAttempt(db, first, 0), 1);
   assert.equal(await recordAttempt(db, first, 1), 2);
   await assert.rejects(recordAttempt(db, first, 1), { code: 'COMMAND_TAKEN' });
@@ -123,10 +100,10 @@ test('commands are listed in the order of their arrival until they end, with the
 });
 
 test('a cancel is recorded for all it is about, or for nothing when one has begun or ended meanwhile', async () => {
-  const { id: threadId } = await threadOf('john@example.com', 'app');
+  const { id: threadId } = await threadOf(db, 'john@example.com', 'app');
   const ids: number[] = [];
   for (const uid of [1, 2, 3])
-    ids.push(await queueCommand(db, { threadId, messageId: await received(uid), script: 'x' }));
+    ids.push(await queueCommand(db, { threadId, messageId: await received(db, uid), script: 'x' }));
   const [first = 0, second = 0, third = 0] = ids;
   await recordAttempt(db, first, 0);
   const states = () => db('commands').orderBy('id').pluck('state');
@@ -153,7 +130,7 @@ test('a cancel is recorded for all it is about, or for nothing when one has begu
 });
 
 test('a thread has one active session at the most, and the guide can ask for it in SQL', async () => {
-  const thread = await threadOf('john@example.com', 'app');
+  const thread = await threadOf(db, 'john@example.com', 'app');
   const session = {
     containerName: 'ai-dev-x',
     volumeName: 'ai-dev-x-workspace',
@@ -183,7 +160,7 @@ test('an answer is due until it is sent, and later when it was put off', async (
     subject: 'Re: x',
     subjectKey: 'x',
     threadId: null,
-    inReplyToMessage: await received(1),
+    inReplyToMessage: await received(db, 1),
   };
   await queueAnswer(db, answer);
   await queueAnswer(db, { ...answer, messageId: '<b@threadbox.test>' });
@@ -198,7 +175,7 @@ test('an answer is due until it is sent, and later when it was put off', async (
 });
 
 test('a repository that was removed comes back with its threads; its name is taken whatever the case', async () => {
-  const thread = await threadOf('john@example.com', 'app');
+  const thread = await threadOf(db, 'john@example.com', 'app');
   const again = { name: 'App', url: 'https://git.example.com/new.git', branch: 'dev', threadBy: null };
   assert.equal(await addRepository(db, again), 'exists');
   assert.equal(await removeRepository(db, 'APP'), true);
