@@ -137,7 +137,6 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
     mailbox: config.mailbox,
     makesCopies: wantsSentCopies(config.sentCopies, config.imap?.host ?? null),
     log,
-    now,
     smtpLimits: overrides.smtpLimits,
     onServer: (error) => noteIn(book, 'smtp', error),
   });

@@ -23,7 +23,6 @@ export type OutgoingParts = {
   /** Copies of what was sent are put into the Sent mailbox. */
   makesCopies: boolean;
   log: Log;
-  now: () => Date;
   smtpLimits: TransportLimits | undefined;
   /** The server has answered, or (with why) has not. */
   onServer: (error: Error | null) => void;
@@ -39,7 +38,7 @@ export type Outgoing = {
 
 /** Sends what lies in the outbox, and follows what becomes of it. */
 export function startOutgoing(parts: OutgoingParts): Outgoing {
-  const { db, lock, accounts, log, now, makesCopies } = parts;
+  const { db, lock, accounts, log, makesCopies } = parts;
   const copies = makesCopies
     ? startSentCopies({
         ...accounts.imap,
@@ -58,13 +57,12 @@ export function startOutgoing(parts: OutgoingParts): Outgoing {
       await markSent(db, id, { makesCopy: makesCopies });
       copies?.wake();
     },
-    retryLater: (id, error, at) => markForRetry(db, id, error, at),
+    retryLater: (id, error, afterMs) => markForRetry(db, id, error, afterMs),
     failed: async (mail, refusal) => {
       await giveUp(parts, mail, 'failed', refusal);
       outbox.wake();
     },
     onServer: parts.onServer,
-    now,
     log,
   });
   return {

@@ -8,6 +8,8 @@ import { connectMailStore, type MailStore } from './mail-store.ts';
 
 /** More than the bot reads, so that it can say itself what is too large for it. */
 const MAX_MESSAGE_BYTES = 64 << 20;
+/** As RFC 5321, 4.5.3.2.7 wants it, and longer than the bot keeps a connection that it does not use. */
+const IDLE_TIMEOUT_MS = 300_000;
 /** What can be a mailbox here. No `/`: the address names its directory. */
 const ADDRESS = /^[a-z0-9.!$&'*=?^_{|}~+-]{1,64}@(?=.{1,150}$)[a-z0-9-]+(\.[a-z0-9-]+)*$/;
 
@@ -33,6 +35,7 @@ export async function startSmtpFront(front: Front): Promise<{ close: () => Promi
     name: 'localhost',
     banner: 'Threadbox embedded mail server',
     size: MAX_MESSAGE_BYTES,
+    socketTimeout: IDLE_TIMEOUT_MS,
     rejectOversized: true,
     // On loopback, with a certificate nobody could verify, it would protect nothing.
     disabledCommands: ['STARTTLS'],

@@ -5,14 +5,14 @@ import { PATIENT, pauseMs, retryForEver, type Pauses } from '../retry.ts';
 import type { Refusal } from './refusal.ts';
 import { MOST_CONNECTIONS, SendError, type MailTransport } from './transport.ts';
 
-/** A rendered mail that waits to be sent. `attempts`: how often it was tried. */
+/** A rendered mail that waits to be sent. `attempts`: how often it was tried; `ageMs`: since it was stored. */
 export type OutboxMail = {
   id: number;
   raw: Buffer;
   from: string;
   to: string[];
   attempts: number;
-  createdAt: Date;
+  ageMs: number;
 };
 
 export type OutboxParts = {
@@ -21,12 +21,12 @@ export type OutboxParts = {
   /** The mails that are due, the longest due first. Those being sent may be among them. */
   due(limit: number): Promise<OutboxMail[]>;
   sent(id: number): Promise<void>;
-  retryLater(id: number, error: string, at: Date): Promise<void>;
+  /** It is due again after `afterMs`, by the clock that `due` goes by: no other is asked. */
+  retryLater(id: number, error: string, afterMs: number): Promise<void>;
   /** It is not tried again. */
   failed(mail: OutboxMail, refusal: Refusal): Promise<void>;
   /** The server has answered, or (with why) has not. */
   onServer?: ((error: Error | null) => void) | undefined;
-  now: () => Date;
   log: Log;
 };
 
@@ -45,17 +45,17 @@ const LOGIN_PAUSES: Pauses = { firstMs: 30_000, longestMs: 1_800_000 };
 /** Mails that another process stored, and retries from before a restart, are found by looking. */
 const LOOK_EVERY_MS = 5000;
 const CLOSE_WAIT_MS = 5000;
-/** The mail that tried last is due again by the database's clock, which is not ours. */
+/** The mail that tried last is due again by the database's clock, and that it failed takes a moment to be recorded. */
 const CLOCK_SLACK_MS = 50;
 
 /**
- * When a mail that the server put off is tried again (RFC 5321, 4.5.4.1), or null when it was put off for two days.
+ * After how many milliseconds a mail that the server put off is tried again (RFC 5321, 4.5.4.1), or null when it was put
+ * off for two days.
  *
  * @param attempts how often it has been tried, this time included
  */
-export function retryAt(attempts: number, createdAt: Date, now: Date, random = Math.random): Date | null {
-  if (now.getTime() - createdAt.getTime() >= TWO_DAYS_MS) return null;
-  return new Date(now.getTime() + pauseMs(attempts, MAIL_PAUSES, random));
+export function retryAfterMs(attempts: number, ageMs: number, random = Math.random): number | null {
+  return ageMs >= TWO_DAYS_MS ? null : pauseMs(attempts, MAIL_PAUSES, random);
 }
 
 /**
@@ -136,7 +136,7 @@ async function sendOne(
   server: ServerState,
   signal: AbortSignal,
 ): Promise<void> {
-  const { transport, log, now } = parts;
+  const { transport, log } = parts;
   let record: () => Promise<void>;
   try {
     await transport.send(mail);
@@ -149,14 +149,14 @@ async function sendOne(
     const { message } = error;
     if (error.fault === 'mail') server.answered();
     else server.failed(error);
-    const again = nextTry(error, mail, now());
-    if (again === null) {
+    const afterMs = nextTryMs(error, mail);
+    if (afterMs === null) {
       const { statusCode, isTooLarge } = error;
       record = () => parts.failed(mail, { error: message, statusCode, isTooLarge });
     } else {
       if (error.fault === 'mail')
-        log.info({ outbox: mail.id, reason: message, again }, 'a mail was put off by the server');
-      record = () => parts.retryLater(mail.id, message, again);
+        log.info({ outbox: mail.id, reason: message, afterMs }, 'a mail was put off by the server');
+      record = () => parts.retryLater(mail.id, message, afterMs);
     }
   }
   try {
@@ -172,11 +172,10 @@ async function sendOne(
   }
 }
 
-function nextTry(error: SendError, mail: OutboxMail, now: Date): Date | null {
+function nextTryMs(error: SendError, mail: OutboxMail): number | null {
   if (error.isPermanent) return null;
   const attempts = mail.attempts + 1;
-  if (error.fault === 'mail') return retryAt(attempts, mail.createdAt, now);
-  return new Date(now.getTime() + pauseMs(attempts, SERVER_PAUSES));
+  return error.fault === 'mail' ? retryAfterMs(attempts, mail.ageMs) : pauseMs(attempts, SERVER_PAUSES);
 }
 
 type ServerState = ReturnType<typeof watchServer>;

@@ -6,7 +6,8 @@ export type OutboxMail = {
   from: string;
   to: string[];
   attempts: number;
-  createdAt: Date;
+  /** Since it was stored. */
+  ageMs: number;
 };
 
 /**
@@ -61,14 +62,16 @@ export async function queueAnswer(
 export async function dueMails(db: Db, limit: number): Promise<OutboxMail[]> {
   return db('outbox')
     .join('messages', 'messages.id', 'outbox.message_id')
-    .select<OutboxMail[]>({
-      id: 'outbox.id',
-      raw: 'messages.raw',
-      from: 'outbox.envelope_from',
-      to: 'outbox.envelope_to',
-      attempts: 'outbox.attempts',
-      createdAt: 'outbox.created_at',
-    })
+    .select<OutboxMail[]>(
+      {
+        id: 'outbox.id',
+        raw: 'messages.raw',
+        from: 'outbox.envelope_from',
+        to: 'outbox.envelope_to',
+        attempts: 'outbox.attempts',
+      },
+      db.raw('(extract(epoch from now() - outbox.created_at) * 1000)::bigint as "ageMs"'),
+    )
     .where('outbox.state', 'waiting')
     .where('outbox.next_attempt_at', '<=', db.fn.now())
     .orderBy(['outbox.next_attempt_at', 'outbox.id'])
@@ -96,7 +99,9 @@ export async function markSent(db: Db, id: number, { makesCopy }: { makesCopy: b
     .increment('attempts', 1);
 }
 
-export async function markForRetry(db: Db, id: number, error: string, at: Date): Promise<void> {
+/** It is due again after that time by the database's clock, as `dueMails` is asked by no other. */
+export async function markForRetry(db: Db, id: number, error: string, afterMs: number): Promise<void> {
+  const at = db.raw(`now() + ? * interval '1 millisecond'`, [afterMs]);
   await db('outbox')
     .where({ id, state: 'waiting' })
     .update({ last_error: error, next_attempt_at: at })

@@ -52,7 +52,6 @@ function start(t: TestContext, { makesCopies = false } = {}): Outgoing {
     mailbox: 'INBOX',
     makesCopies,
     log: collected.log,
-    now: () => new Date(),
     smtpLimits: undefined,
     onServer: () => undefined,
   });
