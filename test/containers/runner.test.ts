@@ -21,6 +21,10 @@ const runners = async (rig: Rig): Promise<string[]> =>
 const comes = (rig: Rig, condition: string): Promise<string> =>
   inside(rig, `until ${condition}; do sleep 0.02; done`);
 
+/** In a command: waits until all of that output lies in a file of the workspace. */
+const written = (words: string): string =>
+  `until grep -qsx '${words}' /workspace/.threadbox/executions/*.out; do sleep 0.02; done`;
+
 /** An engine reached through connections that can be cut. */
 async function startCuttableEngine(t: TestContext) {
   const sockets = new Set<Socket>();
@@ -154,7 +158,9 @@ describe('the runner of a container', () => {
     const rig = await startRig(t);
     const alone = await rig.run('echo one; kill -KILL $(ps -o ppid= -p $PPID); sleep 0.2; echo two; exit 3');
     assert.deepEqual([alone.ending, alone.exitCode, text(alone)], ['exited', 3, 'one\ntwo\n']);
-    const both = await rig.run('echo so far; touch kept; sleep 0.1; kill -KILL $PPID; sleep 0.1; exit 3');
+    const both = await rig.run(
+      `echo so far; touch kept; ${written('so far')}; kill -KILL $PPID; sleep 0.1; exit 3`,
+    );
     assert.deepEqual([both.ending, text(both)], ['interrupted', 'so far\n']);
     assert.deepEqual(
       both.changes.files.map(({ path }) => path),
@@ -169,8 +175,9 @@ describe('the runner of a container', () => {
     const asked = await rig.run('echo begun; kill 0; echo not reached');
     assert.deepEqual([asked.ending, asked.exitCode, text(asked)], ['exited', 143, 'begun\n']);
     assert.equal(text(await rig.run(RUNNER)), first);
-    const killed = await rig.run('echo begun; sleep 0.1; kill -KILL 0');
-    assert.deepEqual([killed.ending, text(killed)], ['interrupted', 'begun\n']);
+    // Who reads the output is killed as well.
+    const killed = await rig.run(`echo all of us; ${written('all of us')}; kill -KILL 0`);
+    assert.deepEqual([killed.ending, text(killed)], ['interrupted', 'all of us\n']);
     assert.equal(text(await rig.run('echo on')), 'on\n');
   });
 

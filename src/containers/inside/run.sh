@@ -13,9 +13,8 @@ run_command() {
 }
 
 # Empties the pipe for as long as anybody holds its other end, into files of limited size: the first part, then two
-# files in turn for the last. dd counts reads, not bytes, and writes each at once. A signal sent to all does not end it.
+# files in turn for the last. dd counts reads, not bytes, and writes each at once. It is started so that a signal sent to all does not end it.
 pump() {
-  trap '' TERM INT HUP QUIT USR1 USR2 PIPE
   exec 8<&- 9>&-
   local file=$spool.out limit=$head_bytes used=0 total=0 turn=-1 count report
   while :; do
@@ -139,8 +138,11 @@ run_claimed() {
   printf '%s %s %s %s %s\n' "$BASHPID" "$own_start" "$EPOCHREALTIME" "$oom_kills" "$refused" >"$spool.claim"
   [[ -z $nonce ]] || printf '\0threadbox-begun %s\0' "$nonce"
 
+  # From its first moment nothing ends it: what is ignored stays ignored in it, what is trapped here does not.
+  trap '' TERM INT HUP QUIT USR1 USR2 PIPE
   coproc PUMP { pump; }
   pump_pid=$PUMP_PID
+  trap : TERM INT HUP QUIT USR1 USR2 PIPE
   exec 8<&"${PUMP[0]}" 9>&"${PUMP[1]}"
   eval "exec ${PUMP[0]}<&- ${PUMP[1]}>&-"
 
