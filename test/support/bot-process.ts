@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { LogLine } from './collected-log.ts';
+import { tellWhenFailing } from './told-when-failing.ts';
 import { until } from './until.ts';
 
 export type BotProcess = {
@@ -40,6 +41,7 @@ export function spawnBot(cwd: string, env: Readonly<Record<string, string>>): Bo
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const lines: LogLine[] = [];
+  tellWhenFailing(lines);
   let complaints = '';
   createInterface({ input: child.stdout }).on('line', (line) => {
     if (process.env['TEST_LOG_LEVEL']) process.stdout.write(`${line}\n`);
