@@ -1,4 +1,4 @@
-import { access, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { access, mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Log } from '../log.ts';
 import { ContainersError } from './errors.ts';
@@ -58,8 +58,10 @@ async function makeOrFetch(
     () => false,
   );
   try {
-    if (isThere) await fetchInto(path, url, { credentials, signal: limit });
-    else await makeMirror(path, url, { credentials, signal: limit });
+    if (isThere) {
+      await fetchInto(path, url, { credentials, signal: limit });
+      await noteFetch(path);
+    } else await makeMirror(path, url, { credentials, signal: limit });
     return { path, notes: [] };
   } catch (error) {
     signal.throwIfAborted();
@@ -74,7 +76,7 @@ async function makeOrFetch(
       );
     }
     log.warn({ repository: repository.id, reason: words }, 'the mirror cannot be brought up to date');
-    const state = (await lastFetch(path)).toISOString();
+    const state = `${(await lastFetch(path)).toISOString().slice(0, 19)}Z`;
     return {
       path,
       notes: [`The repository could not be fetched; this is its state of ${state}. git says: ${words}`],
@@ -134,14 +136,12 @@ async function removeLocks(path: string): Promise<void> {
   await Promise.all(locks.map((name) => rm(name, { force: true })));
 }
 
+/** Nobody writes to HEAD otherwise; FETCH_HEAD is begun anew by each fetch, and by those that fail as well. */
+async function noteFetch(path: string): Promise<void> {
+  const now = new Date();
+  await utimes(join(path, 'HEAD'), now, now);
+}
+
 async function lastFetch(path: string): Promise<Date> {
-  const times = await Promise.all(
-    ['FETCH_HEAD', 'HEAD'].map((name) =>
-      stat(join(path, name)).then(
-        ({ mtimeMs }) => mtimeMs,
-        () => 0,
-      ),
-    ),
-  );
-  return new Date(Math.max(...times));
+  return (await stat(join(path, 'HEAD'))).mtime;
 }

@@ -44,6 +44,8 @@ const MOST_LOGGED = 15;
 const MOST_UNDELIVERED = 3;
 const HOUR_MS = 3600_000;
 const DIFF_MS = 15_000;
+/** Words after which a thread has another container, or none. */
+const TAKES_AWAY: ReadonlySet<string> = new Set(['stop', 'fresh', 'restore']);
 
 /** Never waits for a command that runs. */
 export async function answerControl(
@@ -107,7 +109,7 @@ const ANSWERS: Readonly<Record<Exclude<ControlWord['word'], 'extend' | 'cancel'>
     return justSay({ kind: 'help', repositoryName, idleMinutes });
   },
   keep: async (parts, { threadId, repositoryName }) => {
-    const { db, now } = parts;
+    const { db, sharedState, now } = parts;
     const ends = (await expiringSaves(db, threadId)).map((saved) => saved.expiresAt?.getTime() ?? 0);
     const session = ends.length === 0 ? await sessionOfThread(db, threadId) : null;
     if (session && (await isRemovalAsked(db, session.id)))
@@ -118,7 +120,7 @@ const ANSWERS: Readonly<Record<Exclude<ControlWord['word'], 'extend' | 'cancel'>
       kind: 'answer',
       notice: { kind: 'keep', expiresAt, now: now() },
       record: async (transaction) => (await keepLonger(transaction, threadId, expiresAt)) !== null,
-      isDone: () => undefined,
+      isDone: () => sharedState.writeLater(threadId),
     };
   },
   save: inQueue('save'),
@@ -136,7 +138,7 @@ async function extend(
   { threadId, repositoryName }: ControlledThread,
   durationMs: number | null,
 ): Promise<ControlOutcome> {
-  const { db, events, now } = parts;
+  const { db, events, sharedState, now } = parts;
   const session = await sessionOfThread(db, threadId);
   if (!session || session.state !== 'active') {
     const saved = await currentSave(db, threadId);
@@ -148,6 +150,12 @@ async function extend(
   }
   if (await isRemovalAsked(db, session.id))
     return justSay({ kind: 'operator-removes', word: 'extend', repositoryName });
+  const open = await openCommandsOfThread(db, threadId);
+  if (open.some(({ isControl, script }) => isControl && TAKES_AWAY.has(script.trim()))) {
+    // What is there now will have gone by then, and was asked to: it is kept that is there after that.
+    const notice = open.length > 1 ? ({ kind: 'later', word: 'extend', ahead: open.length } as const) : null;
+    return { kind: 'queue', control: { word: 'extend', durationMs }, notice };
+  }
   // One moment for both: what is told is what is stored.
   const at = now();
   const { until, keepUntil, notice } = extension(parts, session, { durationMs, at });
@@ -156,12 +164,11 @@ async function extend(
     kind: 'answer',
     notice,
     record: (transaction) => extendSession(transaction, session.id, at, keepUntil),
-    isDone: () =>
-      events.tell('container:extended', {
-        containerId: session.containerId,
-        threadId,
-        until: until.toISOString(),
-      }),
+    isDone: () => {
+      sharedState.writeLater(threadId);
+      const { containerId } = session;
+      events.tell('container:extended', { containerId, threadId, until: until.toISOString() });
+    },
   };
 }
 

@@ -1,49 +1,65 @@
+import { containerStates, threadsWithState, type KnownState } from '../store/container-states.ts';
 import type { Db } from '../store/database.ts';
-import { activeThreads } from '../store/places.ts';
-import { currentSave, listSavedStates } from '../store/saved-states.ts';
-import { sessionOfThread } from '../store/sessions.ts';
 import type { SharedState } from '../store/shared-state.ts';
 
 type StateParts = { db: Db; sharedState: SharedState; now: () => Date };
 
-/** Writes to Redis what PostgreSQL knows of a thread's container and its saved state. */
-export async function writeContainerState(
-  { db, sharedState, now }: StateParts,
-  threadId: string,
-): Promise<void> {
-  const [session, saved] = await Promise.all([sessionOfThread(db, threadId), currentSave(db, threadId)]);
-  if (!session && !saved?.expiresAt) {
+/** So many are read at once when all is written anew. */
+const PORTION = 500;
+
+/**
+ * Writes to Redis what PostgreSQL knows of a thread's container and its saved state. Called by whoever changes them, in the
+ * thread's queue.
+ */
+export async function writeContainerState(parts: StateParts, threadId: string): Promise<void> {
+  for (const state of await containerStates(parts.db, [threadId])) write(parts, state);
+}
+
+function write({ sharedState, now }: StateParts, known: KnownState): void {
+  const { threadId, containerId, lastActivityAt, savedAt, expiresAt } = known;
+  if (containerId === null && expiresAt === null) {
     sharedState.dropContainerState(threadId);
     return;
   }
-  const leftMs = saved?.expiresAt ? saved.expiresAt.getTime() - now().getTime() : null;
+  const leftMs = expiresAt === null ? null : expiresAt.getTime() - now().getTime();
   sharedState.setContainerState(
     {
       threadId,
-      isActive: session !== null,
-      containerId: session?.containerId ?? null,
-      containerName: session?.containerName ?? null,
-      lastActivityAt: session?.lastActivityAt.toISOString() ?? null,
-      commit: saved?.commitHash ?? null,
-      branch: saved?.branch ?? null,
-      savedAt: saved?.savedAt?.toISOString() ?? null,
-      filesModified: saved?.filesModified ?? 0,
-      expiresAt: saved?.expiresAt?.toISOString() ?? null,
+      isActive: containerId !== null,
+      containerId,
+      containerName: known.containerName,
+      lastActivityAt: lastActivityAt?.toISOString() ?? null,
+      commit: known.commit,
+      branch: known.branch,
+      savedAt: savedAt?.toISOString() ?? null,
+      filesModified: known.filesModified ?? 0,
+      expiresAt: expiresAt?.toISOString() ?? null,
     },
     leftMs === null ? undefined : Math.max(1, Math.ceil(leftMs / 1000)),
   );
 }
 
-/** What could not be written before; and all of it anew when Redis was flushed, or the bot has started. */
+/**
+ * What could not be written before, or could wait; and all of it anew when Redis was flushed, or the bot has started. Goes
+ * on beside the threads' queues: what they have written meanwhile is newer, and stays.
+ */
 export async function rebuildContainerStates(parts: StateParts): Promise<void> {
   const { db, sharedState } = parts;
   const isComplete = await sharedState.isComplete();
   if (isComplete === null) return;
-  const threads = new Set(sharedState.unwritten());
-  if (!isComplete) {
-    for (const { threadId } of await listSavedStates(db)) threads.add(threadId);
-    for (const threadId of await activeThreads(db)) threads.add(threadId);
+  const known = isComplete ? [] : await threadsWithState(db);
+  const threads = [...new Set([...sharedState.takeUnwritten(), ...known])];
+  for (let start = 0; start < threads.length; start += PORTION) {
+    const written = sharedState.watchWrites();
+    try {
+      const states = await containerStates(db, threads.slice(start, start + PORTION));
+      for (const state of states) if (!written.threads.has(state.threadId)) write(parts, state);
+    } catch (error) {
+      for (const threadId of threads.slice(start)) sharedState.writeLater(threadId);
+      throw error;
+    } finally {
+      written.close();
+    }
   }
-  for (const threadId of threads) await writeContainerState(parts, threadId);
   if (!isComplete) sharedState.markComplete();
 }

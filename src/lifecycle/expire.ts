@@ -92,7 +92,10 @@ async function announce(parts: LifecycleParts, saved: SavedState, aheadMs: numbe
     }
     return at;
   });
-  if (expiresAt) parts.wakeOutbox();
+  if (expiresAt) {
+    parts.sharedState.writeLater(saved.threadId);
+    parts.wakeOutbox();
+  }
   return expiresAt !== null;
 }
 

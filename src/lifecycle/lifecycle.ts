@@ -43,7 +43,11 @@ export function startLifecycle(parts: LifecycleParts): Lifecycle {
         },
         finish: async () => {
           admission.release(threadId);
-          if (!hasNewWork) return;
+          if (!hasNewWork) {
+            // When it was used last.
+            parts.sharedState.writeLater(threadId);
+            return;
+          }
           await saveAfterCommand(parts, threadId);
           admission.lookAgain();
         },

@@ -173,6 +173,8 @@ async function saveHasFailed(parts: LifecycleParts, session: DueSession, error: 
     return true;
   });
   if (!isRecorded) return;
+  // It may stay so for longer than Redis keeps what it has.
+  parts.sharedState.writeLater(threadId);
   if (!isAway) {
     log.error({ err: error, thread: threadId, container: session.containerName }, 'the work cannot be saved');
     await stopContainer(docker, session.containerName).catch((fault: unknown) => {

@@ -15,8 +15,3 @@ export async function occupiedPlaces(db: Db): Promise<OccupiedPlace[]> {
     .where({ is_active: true })
     .whereNot({ state: 'save_failed' });
 }
-
-/** The threads whose session is not over. */
-export async function activeThreads(db: Db): Promise<string[]> {
-  return db('container_sessions').where({ is_active: true }).pluck('thread_id');
-}

@@ -32,8 +32,9 @@ const EVENTS_CHANNEL = 'threadbox:events';
 export class SharedState {
   readonly #redis: Redis;
   readonly #part: ReturnType<typeof watchPart>;
-  /** Threads whose last write did not get there: what stands there of them may be wrong. */
+  /** Threads whose last write did not get there, or is to come: what stands there of them may be wrong. */
   readonly #unwritten = new Set<string>();
+  readonly #watches = new Set<Set<string>>();
   /** The last write of each thread that is under way. */
   readonly #writing = new Map<string, Promise<void>>();
   /** What an earlier process could not write, nobody remembers. */
@@ -67,9 +68,23 @@ export class SharedState {
     await this.#writing.get(threadId);
   }
 
-  /** Of these threads the last write failed: they are to be written anew. */
-  unwritten(): string[] {
-    return [...this.#unwritten];
+  /** Something of the thread has changed, and nobody waits to see it: the next sweep writes it. */
+  writeLater(threadId: string): void {
+    this.#unwritten.add(threadId);
+  }
+
+  /** These threads are to be written (anew): whoever takes them does it, or gives them back by `writeLater`. */
+  takeUnwritten(): string[] {
+    const threads = [...this.#unwritten];
+    this.#unwritten.clear();
+    return threads;
+  }
+
+  /** Which threads are written from now on until it is closed: what was read of them before is old. */
+  watchWrites(): { threads: ReadonlySet<string>; close: () => void } {
+    const threads = new Set<string>();
+    this.#watches.add(threads);
+    return { threads, close: () => void this.#watches.delete(threads) };
   }
 
   /**
@@ -107,9 +122,9 @@ export class SharedState {
   }
 
   #write(threadId: string, send: () => Promise<unknown>): void {
+    for (const threads of this.#watches) threads.add(threadId);
     const writing = this.#attempt(send).then((isWritten) => {
-      if (isWritten) this.#unwritten.delete(threadId);
-      else this.#unwritten.add(threadId);
+      if (!isWritten) this.writeLater(threadId);
       if (this.#writing.get(threadId) === writing) this.#writing.delete(threadId);
     });
     this.#writing.set(threadId, writing);

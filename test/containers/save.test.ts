@@ -143,18 +143,20 @@ describe('a save', () => {
     }
   });
 
-  it('leaves out files that are too large, and says so here and after the restore', async () => {
+  it('leaves out what is too large, or too deep for git, and says so here and after the restore', async () => {
     const one = await rig.open();
     await one.sh(
-      'truncate -s 30M huge; truncate -s 20M logo.bin; git init -q inner; truncate -s 40M inner/x; echo 1 >one',
+      'truncate -s 30M huge; truncate -s 20M logo.bin; git init -q inner; truncate -s 40M inner/x; echo 1 >one\n' +
+        'for n in {1..41}; do mkdir deep-$(printf %095d $n); cd -P deep-*; done; echo 1 >x',
     );
     const id = nextId();
     const saved = await one.save(id, { fileMaxBytes: 1_000_000, innerMaxBytes: 1_000_000 });
-    assert.deepEqual(saved.leftOut.toSorted(), ['huge (30 MB)', 'inner (41 MB)', 'logo.bin (20 MB)']);
+    const deep = `a path of more than 4000 bytes: deep-${'1'.padStart(95, '0')}...`;
+    assert.deepEqual(saved.leftOut.toSorted(), [deep, 'huge (30 MB)', 'inner (41 MB)', 'logo.bin (20 MB)']);
     const two = await rig.open({ isEmpty: true });
     await two.prepare(true);
-    assert.deepEqual((await two.restore(id)).notes, ['huge (30 MB)', 'inner (41 MB)', 'logo.bin (20 MB)']);
-    assert.equal(await two.sh('cat one; ls'), '1\nREADME.md\nlib\nlink\none\nrun.sh\nsrc\n');
+    assert.deepEqual((await two.restore(id)).notes, saved.leftOut.toSorted());
+    assert.equal(await two.sh('cat one; ls -I "deep-*"'), '1\nREADME.md\nlib\nlink\none\nrun.sh\nsrc\n');
   });
 
   it('of 50 MB stays small in memory', async () => {

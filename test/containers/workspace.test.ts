@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { rename, rm, writeFile } from 'node:fs/promises';
+import { rename, rm, writeFile, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { dockerCli, git, silent, never, startRig, temporaryDir, text, upstream } from './rig.ts';
@@ -131,12 +131,21 @@ describe('the mirror of a repository', () => {
       message: /nowhere.*does not exist/,
     });
     const url = await upstream(t);
-    await ask(mirrorsDir, url);
+    const { path } = await ask(mirrorsDir, url);
+    const fetchedAt = new Date('2026-01-02T03:04:05Z');
+    await utimes(join(path, 'HEAD'), fetchedAt, fetchedAt);
     await rename(url, `${url}-away`);
     t.after(() => rm(`${url}-away`, { recursive: true }));
+    await ask(mirrorsDir, url);
     const { notes } = await ask(mirrorsDir, url);
     assert.equal(notes.length, 1);
+    // When it could be fetched, and not when that was tried.
+    assert.match(notes[0] ?? '', /this is its state of 2026-01-02T03:04:05Z\./);
     assert.match(notes[0] ?? '', /could not be fetched.*does not (exist|appear)/s);
+    await rename(`${url}-away`, url);
+    assert.deepEqual((await ask(mirrorsDir, url)).notes, []);
+    await rename(url, `${url}-away`);
+    assert.doesNotMatch((await ask(mirrorsDir, url)).notes[0] ?? '', /2026-01-02/);
   });
 
   it('of a repository that has moved: the old one does not stand in for the new one', async (t) => {

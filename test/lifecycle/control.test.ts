@@ -99,7 +99,7 @@ test('fresh starts over from the repository, and restore swaps back and forth', 
   ranWith((await stage.ask('ls', inThread('fresh'))).text, 'README.md\nother.txt');
 });
 
-test('stop while a command runs is confirmed at once, and done when that has ended', async () => {
+test('stop while a command runs is confirmed at once, and done when that has ended; an extend after it brings it back', async () => {
   const { subject } = inThread('stop');
   const to = stage.bot.botAddress;
   await stage.ask('true', { subject });
@@ -107,10 +107,21 @@ test('stop while a command runs is confirmed at once, and done when that has end
   await stage.untilRuns('sleep 0.05', threadOf('stop'));
   await sendToBot(stage.bot.userAt(ALICE), { to, subject, body: 'stop' });
   await stage.mailLike(/^Understood: stop, as soon as it can be done/);
-  assert.equal((await stage.session(threadOf('stop')))?.is_active, true);
+  const going = await stage.session(threadOf('stop'));
+  assert.equal(going?.is_active, true);
+  await sendToBot(stage.bot.userAt(ALICE), { to, subject, body: 'extend 2h' });
+  // That it is kept is not said of one that goes.
+  await stage.mailLike(
+    /^Understood: extend, as soon as it can be done\s+2 commands of this thread come first/,
+  );
   await stage.inside('touch /workspace/sample/go', threadOf('stop'));
   await stage.mailLike(/^Stopped, and your work is saved/);
-  assert.equal((await stage.session(threadOf('stop')))?.is_active, false);
+  await stage.mailLike(/^Restored, and kept until /);
+  const session = await stage.session(threadOf('stop'));
+  assert.deepEqual([session?.is_active, session?.id === going?.id], [true, false]);
+  const keptHours = ((session?.keep_until?.getTime() ?? 0) - Date.now()) / 3_600_000;
+  assert.ok(keptHours > 1.9 && keptHours <= 2, `${keptHours}`);
+  await stage.ask('stop', { subject });
   assert.match((await stage.ask('keep', { subject })).text, /^Kept until /);
 });
 

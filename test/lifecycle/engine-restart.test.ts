@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { sendToBot } from '../../src/cli/write-to-bot.ts';
 import { execText } from '../../src/containers/exec.ts';
 import { networkName } from '../../src/containers/names.ts';
+import { installationId, type Db } from '../../src/store/database.ts';
 import { ALICE } from '../support/app.ts';
 import { startPrivateEngine, type PrivateEngine } from '../support/private-engine.ts';
 import { ranWith } from '../support/ran-with.ts';
+import { startSeparateBot } from '../support/separate-bot.ts';
 import { until } from '../support/until.ts';
 import { openStage, type Stage } from './stage.ts';
 
@@ -22,8 +26,11 @@ before(async () => {
   );
 });
 after(async () => {
-  await stage.close();
-  await machine.close();
+  try {
+    await stage.close();
+  } finally {
+    await machine.close();
+  }
 });
 
 const at = (label: string) => ({ subject: `[sample#${label}] Work` });
@@ -104,12 +111,84 @@ for (const [signal, words] of [
   });
 }
 
-test('a machine that was rebooted, with all containers gone and the volumes there: the work is there', async () => {
+/** Whoever ends a session waits before that is recorded: what is in an unlogged table no crash leaves there. */
+async function holdUntilCrash(db: Db): Promise<() => Promise<boolean>> {
+  await db.raw(`
+    create unlogged table held as select 1;
+    create function hold_until_crash() returns trigger language plpgsql as
+      'begin perform pg_sleep(600) from held; return new; end';
+    create trigger hold_until_crash before update on container_sessions for each row
+      when (new.state = 'ended' and old.state <> 'ended') execute function hold_until_crash()`);
+  return async () => (await db('pg_stat_activity').where({ wait_event: 'PgSleep' })).length > 0;
+}
+
+test('a machine that loses its power while a command runs, a save runs and a removal is half done: no work is lost, nothing is told or done twice', async (t) => {
+  const { dockerHost: DOCKER_HOST, image: CONTAINER_IMAGE, docker } = machine;
+  const bot = await startSeparateBot({ DOCKER_HOST, CONTAINER_IMAGE, GUARD_IMAGE }, docker);
+  t.after(() => bot.close());
+  const subject = (label: string) => `[sample#${label}] Work`;
+  const send = (label: string, body: string) => bot.send(ALICE, subject(label), body);
+  const answers = async (sent: string) => (await bot.answersTo(ALICE, [sent]))[0] ?? [];
+  const ask = async (label: string, body: string) => (await answers(await send(label, body)))[0]?.text ?? '';
+  const stateOf = async (label: string) =>
+    (
+      await bot
+        .db('container_sessions')
+        .where({ thread_id: threadOf(label) })
+        .orderBy('id', 'desc')
+        .first()
+    )?.state as string | undefined;
+  const saves = join(bot.dataDir, 'saves', await installationId(bot.db));
+  const incoming = async () =>
+    (await readdir(saves, { recursive: true })).filter((name) => name.includes('incoming-'));
+
+  // Of another bot, on another machine, which sees that its engine is rebooted.
   await begin('reboot');
-  await machine.crash();
+  for (const label of ['goes', 'runs']) await ask(label, `echo ${label} > work.txt`);
+  const isHolding = await holdUntilCrash(bot.db);
+  const stopping = await send('goes', 'stop');
+  await until(isHolding);
+  const running = await send(
+    'runs',
+    'echo run >> ../runs; echo begins; until [ -e ../go ]; do sleep 0.05; done',
+  );
+  const command = ['cat', '/workspace/runs'];
+  const container = await bot.containerOf(threadOf('runs'));
+  await until(async () => (await execText(docker, container, { command, env: {} })).stdout === 'run\n');
+  const body = 'head -c 40000000 /dev/urandom > big; sha256sum big > sum; echo saves > work.txt';
+  const saving = await send('saves', body);
+  await until(async () => (await incoming()).length > 0);
+  await Promise.all([bot.crash(), machine.crash()]);
+  assert.notDeepEqual(await incoming(), []);
+
   await machine.start();
-  for (const { Id } of await machine.docker.listContainers({ all: true })) {
-    await machine.docker.getContainer(Id).remove({ force: true });
+  for (const { Id } of await docker.listContainers({ all: true })) {
+    await docker.getContainer(Id).remove({ force: true });
+  }
+  await machine.crash();
+  // The engine comes up later than the bot.
+  const started = bot.start();
+  await machine.start();
+  await started;
+
+  const [interrupted = null, ...more] = await answers(running);
+  assert.match(interrupted?.text ?? '', /^Interrupted [^]*^begins$/m);
+  assert.deepEqual(more, []);
+  ranWith(await ask('runs', 'cat work.txt ../runs'), 'runs\nrun');
+  assert.match((await answers(saving))[0]?.text ?? '', /^Exit code 0 /);
+  ranWith(await ask('saves', 'cat work.txt; sha256sum --check sum'), 'saves\nbig: OK');
+  assert.match((await answers(stopping))[0]?.text ?? '', /^Stopped, and your work is saved/);
+  assert.equal(await stateOf('goes'), 'ended');
+  ranWith(await ask('goes', 'cat work.txt'), 'goes');
+
+  for (const label of ['runs', 'saves', 'goes']) assert.equal(await stateOf(label), 'active');
+  await until(
+    async () => !(await bot.db('container_sessions').where({ is_active: true, is_saved: false }).first()),
+  );
+  assert.deepEqual(await incoming(), []);
+  for (const sent of [running, saving, stopping]) {
+    const ids = (await answers(sent)).map(({ messageId }) => messageId);
+    assert.equal(new Set(ids).size, 1);
   }
   await wasInterrupted('reboot');
   ranWith((await stage.ask('cat work.txt', at('term'))).text, 'term');

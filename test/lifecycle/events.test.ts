@@ -39,6 +39,10 @@ after(async () => {
 const at = (label: string) => ({ subject: `[sample#${label}] Work` });
 const threadOf = (label: string) => `alice@example.com-sample#${label}`;
 
+type State = { isActive?: boolean; lastActivityAt?: string; expiresAt?: string };
+const stateOf = async (label: string) =>
+  JSON.parse((await redis.get(`container:state:${threadOf(label)}`)) ?? '{}') as State;
+
 const NAMES = [
   'container:created',
   'container:restored',
@@ -153,11 +157,26 @@ test('a container goes only when Redis has what is kept of it, for as long as th
   assert.equal(typeof (JSON.parse(state ?? '{}') as { expiresAt: unknown }).expiresAt, 'string');
   assert.ok(leftSeconds > 6.9 * 86_400 && leftSeconds <= 7 * 86_400, `${leftSeconds} s`);
   await stopped;
+
+  // It is kept for longer.
+  stage.forward(60);
+  await stage.ask('keep', at('order'));
+  await stage.sweep();
+  const kept = await stage.bot.app
+    .db('saved_states')
+    .where({ thread_id: threadOf('order') })
+    .first();
+  await until(async () => (await stateOf('order')).expiresAt === (kept.expires_at as Date).toISOString());
+  assert.notEqual((JSON.parse(state ?? '{}') as State).expiresAt, (await stateOf('order')).expiresAt);
+  // Used again, by what leaves nothing to be saved.
+  await stage.ask('true', at('order'));
+  await stage.sweep();
+  const used = (await stage.session(threadOf('order')))?.last_activity_at.toISOString();
+  await until(async () => (await stateOf('order')).lastActivityAt === used);
 });
 
 test('what Redis did not take is written when it takes it again', async () => {
-  const key = `container:state:${threadOf('away')}`;
-  const state = async () => JSON.parse((await redis.get(key)) ?? '{}') as { isActive?: boolean };
+  const state = () => stateOf('away');
   await stage.ask('echo work > work.txt', at('away'));
   await until(async () => (await state()).isActive);
   await redis.config('SET', 'maxmemory-policy', 'noeviction');

@@ -6,6 +6,7 @@ import { engine } from '../support/engine.ts';
 import { ranWith } from '../support/ran-with.ts';
 import { openStage, type Stage } from './stage.ts';
 
+const CAROL = 'carol@example.com';
 let stage: Stage;
 before(async () => {
   stage = await openStage({
@@ -53,19 +54,36 @@ test('the limit of the host takes the oldest idle of all users', async () => {
   assert.equal((await stage.session(threadOf('three')))?.end_reason, 'evicted');
 });
 
-test('where all are busy the command waits, its sender is told, and it runs when one is idle', async () => {
+test('where all are busy the command waits, its sender is told whose limit it is, and it runs when one is idle', async () => {
   const busy = 'while [ ! -e go ]; do sleep 0.05; done';
   const to = stage.bot.botAddress;
-  const user = stage.bot.userAt(ALICE);
-  for (const label of ['one', 'busy']) {
-    await sendToBot(user, { to, subject: `[sample#${label}] Work`, body: busy });
-    await stage.untilRuns('sleep 0.05', threadOf(label));
-  }
-  await sendToBot(user, { to, subject: '[sample#late] Work', body: 'echo $((6*7)) at last' });
+  const send = (label: string, body: string, from = ALICE) =>
+    sendToBot(stage.bot.userAt(from), { to, subject: `[sample#${label}] Work`, body });
+  const busyWith = async (label: string, from = ALICE): Promise<void> => {
+    await send(label, busy, from);
+    await stage.untilRuns('sleep 0.05', threadOf(label, from.split('@')[0]));
+  };
+  for (const label of ['one', 'busy']) await busyWith(label);
+  await busyWith('more', BOB);
+  await send('late', 'echo $((6*7)) at last');
+  await send('first', 'echo $((6*8)) at last', CAROL);
   const waiting = await stage.mailLike(/^Your command is waiting for room/);
   assert.match(waiting.text, /You can have 2 containers at the same time, and all of them are at work/);
+  const onHost = await stage.mailLike(/^Your command is waiting for room/, CAROL);
+  assert.match(
+    onHost.text,
+    /^This machine can have 3 containers at the same time, and all of them are at work/m,
+  );
+  assert.match(onHost.text, /It runs by itself as soon as there is room/);
+
+  // Another user's: that is room on the host, and none for her own third.
+  await stage.inside('touch /workspace/sample/go', threadOf('more', 'bob'));
+  await stage.mailLike(/^48 at last$/m, CAROL);
+  assert.equal((await stage.session(threadOf('more', 'bob')))?.end_reason, 'evicted');
+  assert.equal(await stage.mailsLike(/^42 at last$/m), 0);
   await stage.inside('touch /workspace/sample/go', threadOf('busy'));
   await stage.mailLike(/^42 at last$/m);
   assert.equal(await isActive('busy'), false);
+  for (const who of [ALICE, CAROL]) assert.equal(await stage.mailsLike(/^Your command is waiting/, who), 1);
   await stage.inside('touch /workspace/sample/go', threadOf('one'));
 });

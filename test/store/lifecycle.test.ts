@@ -252,35 +252,6 @@ test('what a control word is about to do stays with it', async () => {
   assert.equal(await storedThread(db, { ...of, label: '' }), null);
 });
 
-test('the sweep asks for what is due, whatever else there is: 5 of 10,000 sessions in less than 100 ms', async () => {
-  const owned = await ownedThread();
-  await db.raw(
-    `insert into threads (id, user_id, repository_id, label)
-       select 't' || n, ?, ?, '#' || n from generate_series(1, 10000) n`,
-    [owned.userId, owned.repositoryId],
-  );
-  await db.raw(
-    `insert into container_sessions
-       (container_id, container_name, volume_name, image, thread_id, user_id, repository_id, last_activity_at, check_at)
-     select 'c' || n, 'n' || n, 'v' || n, 'i', 't' || n, ?, ?, ?::timestamptz,
-            case when n <= 5 then ?::timestamptz else ?::timestamptz + interval '1 hour' end
-       from generate_series(1, 10000) n`,
-    [owned.userId, owned.repositoryId, NOON, NOON, NOON],
-  );
-  await db.raw('analyze');
-  await sessions.dueSessions(db, NOON, 100);
-  const startedAt = performance.now();
-  const due = await sessions.dueSessions(db, NOON, 100);
-  const tookMs = performance.now() - startedAt;
-  assert.equal(due.length, 5);
-  assert.ok(tookMs < 100, `${tookMs} ms`);
-  const { rows } = await db.raw<{ rows: { 'QUERY PLAN': string }[] }>(
-    'explain select id from container_sessions where is_active and check_at <= ?',
-    [NOON],
-  );
-  assert.match(rows.map((row) => row['QUERY PLAN']).join('\n'), /container_sessions_check/);
-});
-
 test('the states are those that the database takes, and active is what a session begins as', async () => {
   const { rows } = await db.raw<{ rows: { definition: string; column_default: string }[] }>(`
     select pg_get_constraintdef(c.oid) as definition, d.column_default

@@ -1,7 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { embeddedCorrespondent, sendToBot, type Correspondent } from '../../src/cli/write-to-bot.ts';
+import type { Docker } from '../../src/containers/client.ts';
 import { removeInstallation } from '../../src/containers/remove-installation.ts';
 import { connectEmbedded, type EmbeddedAddresses, type EmbeddedMail } from '../../src/embedded/embedded.ts';
 import { awaitAnswer } from '../../src/mail/inbox/await-answer.ts';
@@ -18,10 +19,13 @@ import { until } from './until.ts';
 export type SeparateBot = {
   /** The database of the bot that runs. */
   readonly db: Db;
+  dataDir: string;
   /** Starts it (again) and waits until it waits for mail. */
   start: () => Promise<void>;
   /** Sends it a signal and waits for its end. */
   kill: (signal: NodeJS.Signals) => Promise<{ exitCode: number | null; tookMs: number }>;
+  /** Its machine loses its power: bot and PostgreSQL are gone at once, in the middle of whatever they do. */
+  crash: () => Promise<void>;
   /** @returns the Message-ID */
   send: (from: string, subject: string, body: string) => Promise<string>;
   /** Waits for an answer to each of these mails. @returns all that has come in answer to each, in their order */
@@ -33,7 +37,11 @@ export type SeparateBot = {
 
 const BOT_ADDRESS = 'bot@threadbox.test';
 
-export async function startSeparateBot(env: Readonly<Record<string, string>> = {}): Promise<SeparateBot> {
+/** @param docker of the engine that `env` names */
+export async function startSeparateBot(
+  env: Readonly<Record<string, string>> = {},
+  docker: Docker = engine,
+): Promise<SeparateBot> {
   const dataDir = await mkdtemp(join(tmpdir(), 'threadbox-separate-'));
   const upstream = await startGitUpstream();
   const settings = {
@@ -49,6 +57,7 @@ export async function startSeparateBot(env: Readonly<Record<string, string>> = {
   let db: Db | null = null;
 
   async function start(): Promise<void> {
+    await forget();
     bot = spawnBot(dataDir, settings);
     await bot.ready();
     addresses = (await connectEmbedded(dataDir)) ?? {};
@@ -56,8 +65,22 @@ export async function startSeparateBot(env: Readonly<Record<string, string>> = {
   }
   async function kill(signal: NodeJS.Signals): Promise<{ exitCode: number | null; tookMs: number }> {
     if (!bot) throw new Error('the bot was not started');
-    await db?.destroy();
+    await forget();
     return bot.kill(signal);
+  }
+  async function forget(): Promise<void> {
+    const known = db;
+    db = null;
+    await known?.destroy();
+  }
+  async function crash(): Promise<void> {
+    if (!bot) throw new Error('the bot was not started');
+    const pidFile = await readFile(join(dataDir, 'postgres', 'data', 'postmaster.pid'), 'utf8');
+    const postmaster = Number(pidFile.split('\n')[0]);
+    const backends = await readFile(`/proc/${postmaster}/task/${postmaster}/children`, 'utf8');
+    process.kill(bot.pid, 'SIGKILL');
+    for (const pid of [postmaster, ...backends.trim().split(' ').map(Number)]) process.kill(pid, 'SIGKILL');
+    await bot.ended;
   }
   function database(): Db {
     if (!db) throw new Error('the bot was not started');
@@ -68,9 +91,12 @@ export async function startSeparateBot(env: Readonly<Record<string, string>> = {
 
   async function close(): Promise<void> {
     if (bot) await kill('SIGKILL');
-    if (instance !== null) await removeInstallation(engine, instance);
-    await upstream.close();
-    await rm(dataDir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+    try {
+      if (instance !== null) await removeInstallation(docker, instance);
+    } finally {
+      await upstream.close();
+      await rm(dataDir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+    }
   }
 
   try {
@@ -85,8 +111,10 @@ export async function startSeparateBot(env: Readonly<Record<string, string>> = {
     get db() {
       return database();
     },
+    dataDir,
     start,
     kill,
+    crash,
     send: (from, subject, body) => sendToBot(correspondent(from), { to: BOT_ADDRESS, subject, body }),
     async answersTo(from, messageIds) {
       const { imap } = correspondent(from);

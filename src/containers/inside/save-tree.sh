@@ -5,6 +5,9 @@ start_look() { exec {look}< <(list_files); }
 list_files() {
   local item pattern
   local -a ignored=() prune=()
+  # So many bytes at the least: git knows no longer paths than 4095.
+  printf -v pattern '%4050s' ''
+  local long=${pattern// /'?'}'*'
   mapfile -d '' -t ignored < <(git_work ls-files -o -i --exclude-standard --directory -z 2>/dev/null)
   ((${#ignored[@]} == 0)) || printf 'i%s\0' "${ignored[@]}"
   for item in "${ignored[@]}"; do
@@ -12,7 +15,7 @@ list_files() {
     as_pattern "${item%/}"
     prune+=(-path "./$pattern" -prune -o)
   done
-  find . -path ./.git -prune -o "${prune[@]}" \
+  find . -path ./.git -prune -o "${prune[@]}" -path "$long" -printf 'l%P\0' -prune -o \
     -iname .git -printf 'g%P\0' -prune -o \
     -type d \( ! -readable -o ! -executable \) -printf 'u%P\0' -prune -o \
     -type d -empty -printf 'e%m %P\0' -o -type d ! -perm 755 -printf 'm%m %P\0' -o \
@@ -55,6 +58,7 @@ look_through() {
         ;;
       g*) item=${item#g} && inner+=("${item%/*}") ;;
       u*) leave_out "${item#u} (it may not be read)" && skipped+=("${item#u}") ;;
+      l*) leave_out "a path of more than 4000 bytes: ${item:1:100}..." && skipped+=("${item#l}") ;;
       s*) leave_out "${item#s} (no regular file)" && skipped+=("${item#s}") ;;
       b*) large+=("${item#b}") ;;
       *) modes+=("$item") ;;

@@ -212,7 +212,10 @@ clear_way "$base/saved.new"
 tree=
 [[ ! -f $base/tree ]] || read -r tree <"$base/tree"
 printf '%s\n' "$tree" 2>/dev/null >"$base/saved.new"
+counted=$modified
 [[ $kind != final || $style != commit || $has_git == no ]] || commit_work
+# What was to be in a commit that was not made is not what is saved.
+[[ $committed == yes ]] || modified=$counted
 told+=("${left[@]}") left=("${looked[@]}")
 [[ -z $last ]] || own git cat-file -e "$last^{tree}" 2>/dev/null || last=
 if ! make_save; then
