@@ -1,19 +1,25 @@
 # The bot alone: no embedded PostgreSQL, Redis or mail server, no Docker Engine. docker-compose.yml starts it with the rest.
-FROM node:24-bookworm-slim
+# Another registry, or one certain state of the image: --build-arg NODE_IMAGE=registry.example.com/node@sha256:...
+ARG NODE_IMAGE=node:24-bookworm-slim
+FROM ${NODE_IMAGE}
 
+# iptables: this image is also that of the helper container that keeps workspaces from the host's networks.
 RUN apt-get update \
- && apt-get install -y --no-install-recommends git openssh-client ca-certificates tini \
- && rm -rf /var/lib/apt/lists/*
+ && apt-get install -y --no-install-recommends git openssh-client ca-certificates iptables tini \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --system --uid 10001 --user-group --create-home --home-dir /home/threadbox threadbox
 
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 # The optional packages are the embedded PostgreSQL and a Node for machines that have an older one.
-RUN npm ci --omit=dev --omit=optional && npm cache clean --force
+RUN npm ci --omit=dev --omit=optional --ignore-scripts && npm cache clean --force && rm -rf /tmp/* /root/.npm
 COPY bin bin
 COPY src src
 COPY migrations migrations
 COPY templates templates
+COPY docker/threadbox docker/healthy.mjs /usr/local/bin/
 
 ENV NODE_ENV=production
-ENTRYPOINT ["tini", "--", "node", "src/main.ts"]
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s CMD ["node", "/usr/local/bin/healthy.mjs"]
+ENTRYPOINT ["tini", "--", "threadbox"]
 CMD ["start"]

@@ -76,6 +76,11 @@ const forTests = [
   },
   { name: 'openssl', purpose: 'makes certificates, for the tests only', files: ['/usr/bin/openssl'] },
   {
+    name: 'docker-compose',
+    purpose: 'reads docker-compose.yml, for the tests only',
+    files: ['/usr/bin/docker-compose'],
+  },
+  {
     name: 'procps',
     purpose: 'looks for processes left behind, for the tests only',
     files: ['/usr/bin/pgrep'],

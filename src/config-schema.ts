@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { decimal, listenAddress, listOf, mailServer, url, wholeNumber } from './config-forms.ts';
 import { OAUTH_PROVIDERS } from './config-oauth.ts';
+import { secretFileSettings } from './config-secret-files.ts';
 import { senderAuthModes } from './config-sender.ts';
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -139,4 +140,4 @@ export const schema = z.object({
 });
 
 /** The names of all settings, for `.env.example` to be checked against. */
-export const settingNames = Object.keys(schema.shape);
+export const settingNames = [...Object.keys(schema.shape), ...secretFileSettings];

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { MailServer } from './config-mail-url.ts';
 import { oauthConfig } from './config-oauth.ts';
 import { schema, type LogLevel } from './config-schema.ts';
+import { withSecretFiles } from './config-secret-files.ts';
 import { senderAuthFaults, type SenderAuth } from './config-sender.ts';
 import { configOf, type Config, type SentCopiesSetting, type ThreadBy } from './config-values.ts';
 
@@ -102,13 +103,11 @@ export function loadConfig(
   config: Config;
   secrets: Secrets;
 } {
-  const given = Object.fromEntries(
-    Object.entries(env).filter(([, value]) => value !== undefined && value !== ''),
+  const { given, faults } = withSecretFiles(
+    Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== '')),
   );
   const result = schema.safeParse(given);
-  const faults = result.success
-    ? []
-    : result.error.issues.map((issue) => `${String(issue.path[0])}: ${issue.message}`);
+  faults.push(...(result.error?.issues ?? []).map(({ path, message }) => `${String(path[0])}: ${message}`));
   const values = result.data;
   faults.push(...faultsBetween(given, values, isForBot));
   const oauth = values ? oauthConfig(values, usesOauth(values)) : null;

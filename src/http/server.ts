@@ -10,7 +10,8 @@ import { watchPart } from '../part-state.ts';
 import type { Readiness } from '../readiness.ts';
 import { retryForEver } from '../retry.ts';
 import { figuresNow } from '../store/figures.ts';
-import { metricFigures } from '../store/metric-figures.ts';
+import { metricFigures, type MetricFigures } from '../store/metric-figures.ts';
+import { kept } from './kept.ts';
 import { readPause } from '../store/pause.ts';
 import { addressOf, createApi, routesOf, type ServerContext, type ServerEnv } from './api.ts';
 import { Door } from './door.ts';
@@ -39,8 +40,11 @@ export type HttpServer = {
 /** What one address may ask for, of all kinds. A page with its live view stays far below. */
 const REQUESTS = { burst: 500, perSecond: 100 };
 const STARTING = unavailable('starting', 'The bot starts: it waits for its parts. Its log says for which.');
-/** Looked up in the whole history: whoever scrapes more often gets the same figures. */
-const METRICS_KEPT_MS = 10_000;
+/**
+ * What /metrics counts in the whole history is kept for so long; where that took PostgreSQL long, a hundred times as long as
+ * it took. So it never has more than a hundredth of it, whoever scrapes how often. What is there now is always looked up.
+ */
+const HISTORY_KEPT = { leastMs: 10_000, timesAsLong: 100, mostMs: 600_000 };
 
 /** Serves the API, the Container Monitor, health and metrics. A port that is taken is waited for: mail matters more. */
 export function startHttp({
@@ -167,11 +171,11 @@ function createRoutes(parts: HttpParts, signal: AbortSignal): Hono<ServerEnv> {
     const readiness = await parts.readiness();
     return context.json(readiness, readiness.isReady ? 200 : 503);
   });
-  const text = keptFor(METRICS_KEPT_MS, () => lookUpMetrics(parts, version));
+  const history = kept(HISTORY_KEPT, () => metricFigures(parts.db, BOUNDS_SECONDS));
   app.get('/metrics', async (context) => {
     const refused = config.hasOpenMetrics ? null : await mayLook(context);
     if (refused) return refused;
-    return new Response(await text(), {
+    return new Response(await metrics(parts, history, version), {
       headers: { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' },
     });
   });
@@ -193,31 +197,21 @@ function createRoutes(parts: HttpParts, signal: AbortSignal): Hono<ServerEnv> {
   return app;
 }
 
-async function lookUpMetrics(parts: HttpParts, version: string): Promise<string> {
+async function metrics(
+  parts: HttpParts,
+  history: () => Promise<MetricFigures>,
+  version: string,
+): Promise<string> {
   const { db, activity } = parts;
   const [figures, since, readiness, pause] = await Promise.all([
     figuresNow(db),
-    metricFigures(db, BOUNDS_SECONDS),
+    history(),
     parts.readiness(),
     readPause(db),
   ]);
   const isPaused = pause !== null;
   const watchers = activity.listenerCount;
   return metricsText({ figures, since, readiness, losses: parts.losses(), isPaused, watchers, version });
-}
-
-/** The same answer for whoever asks again within that time; a fault is asked anew. */
-function keptFor<T>(keptMs: number, look: () => Promise<T>): () => Promise<T> {
-  let last: { atMs: number; value: Promise<T> } | null = null;
-  return () => {
-    if (last && performance.now() - last.atMs < keptMs) return last.value;
-    const asked = { atMs: performance.now(), value: look() };
-    last = asked;
-    asked.value.catch(() => {
-      if (last === asked) last = null;
-    });
-    return asked.value;
-  };
 }
 
 function ownVersion(): string {

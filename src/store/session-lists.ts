@@ -1,6 +1,6 @@
 import type { Db } from './database.ts';
 import { listed, pageOf, whereContains, type Listed, type Page } from './pages.ts';
-import { openCommandsOf, type DueSession, type Session } from './sessions.ts';
+import type { DueSession, Session } from './sessions.ts';
 
 /** A container session as an operator sees it. */
 export type ListedSession = Pick<Session, 'id' | 'containerId' | 'containerName' | 'state' | 'isSaved'> &
@@ -48,18 +48,20 @@ export async function listSessions(
   const query = db('container_sessions')
     .join('users', 'users.id', 'container_sessions.user_id')
     .join('repositories', 'repositories.id', 'container_sessions.repository_id')
+    // What runs comes along with the count: looked up by its number, PostgreSQL reads all commands there are for a search.
     .joinRaw(
       `left join lateral (
-         select max(id) filter (where state = 'running') as running_id,
-           count(*) filter (where state = 'queued') as waiting
+         select count(*) as total, count(*) filter (where state = 'queued') as waiting,
+           max(id) filter (where state = 'running') as running_id,
+           (array_agg(script order by id desc) filter (where state = 'running'))[1] as script,
+           (array_agg(started_at order by id desc) filter (where state = 'running'))[1] as since
          from commands
          where commands.thread_id = container_sessions.thread_id and commands.state in ('queued', 'running')
            and container_sessions.is_active
        ) open on true`,
     )
-    .leftJoin('commands as running', 'running.id', 'open.running_id')
     .select<ListedSession[]>(columns)
-    .select(db.raw('(container_sessions.is_active and exists ?) as "isBusy"', [openCommandsOf(db)]));
+    .select(db.raw('open.total > 0 as "isBusy"'));
   const { isActive, user, repository, text } = filter;
   if (isActive !== undefined) void query.where('container_sessions.is_active', isActive);
   if (user !== undefined) void query.where('users.address', user.toLowerCase());
@@ -70,7 +72,7 @@ export async function listSessions(
     'users.name',
     'repositories.name',
     'container_sessions.container_name',
-    'running.script',
+    'open.script',
   ]);
   pageOf(query, 'container_sessions.id', page);
   return listed((await query) as ListedSession[], page, ({ id }) => id);
@@ -99,8 +101,8 @@ const columns = {
   removalAskedAt: 'container_sessions.removal_asked_at',
   userTimeoutMs: 'users.idle_timeout_ms',
   repositoryTimeoutMs: 'repositories.idle_timeout_ms',
-  runningId: 'running.id',
-  runningScript: 'running.script',
-  runningSince: 'running.started_at',
+  runningId: 'open.running_id',
+  runningScript: 'open.script',
+  runningSince: 'open.since',
   waitingCount: 'open.waiting',
 };

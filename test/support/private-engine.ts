@@ -34,15 +34,25 @@ const imageScript = fileURLToPath(new URL('small-image.sh', import.meta.url));
 const guardImageScript = fileURLToPath(new URL('guard-image.sh', import.meta.url));
 const IMAGE = 'threadbox-small:1';
 
-/** It runs, and has the image. All of it is gone after `close`, and with the test's process at the latest. */
-export async function startPrivateEngine(): Promise<PrivateEngine> {
+/**
+ * It runs, and has the image. All of it is gone after `close`, and with the test's process at the latest.
+ *
+ * @param onNetworkOf number of a process whose network it is on, with the whole image of the run's engine; without it,
+ *   its network leads nowhere, and there are no bridges but those that somebody makes
+ */
+export async function startPrivateEngine({
+  onNetworkOf,
+}: { onNetworkOf?: number } = {}): Promise<PrivateEngine> {
   const dir = await mkdtemp(join(tmpdir(), 'tb-dockerd-'));
   const dockerHost = `unix://${join(dir, 'docker.sock')}`;
+  const image = process.env['CONTAINER_IMAGE'] ?? 'threadbox-workspace:1';
   let machine: Machine | null = null;
 
   async function start(...options: string[]): Promise<void> {
-    machine ??= startMachine(dir);
-    await machine.tell(`start ${options.join(' ')}`);
+    machine ??= startMachine(dir, onNetworkOf);
+    // The last word on a bridge is the one that counts.
+    const bridge = onNetworkOf === undefined ? [] : ['--bridge='];
+    await machine.tell(`start ${[...bridge, ...options].join(' ')}`);
     await until(async () => (await pingEngine(dockerHost)).answers, 60_000).catch(async (error: unknown) => {
       const log = await readFile(join(dir, 'log'), 'utf8').catch(() => '');
       throw new Error(`dockerd does not answer:\n${log.slice(-2_000)}`, { cause: error });
@@ -59,9 +69,14 @@ export async function startPrivateEngine(): Promise<PrivateEngine> {
 
   try {
     await start();
-    await run('bash', ['-o', 'pipefail', imageScript, engineHost, dockerHost, IMAGE], {
-      env: { ...process.env, SMALL_OF: process.env['CONTAINER_IMAGE'] ?? 'threadbox-workspace:1' },
-    });
+    if (onNetworkOf === undefined) {
+      await run('bash', ['-o', 'pipefail', imageScript, engineHost, dockerHost, IMAGE], {
+        env: { ...process.env, SMALL_OF: image },
+      });
+    } else {
+      const copy = 'docker --host "$0" save "$2" | docker --host "$1" load';
+      await run('bash', ['-o', 'pipefail', '-c', copy, engineHost, dockerHost, image]);
+    }
   } catch (error) {
     await close();
     throw error;
@@ -69,7 +84,7 @@ export async function startPrivateEngine(): Promise<PrivateEngine> {
   return {
     dockerHost,
     docker: connectDocker(dockerHost),
-    image: IMAGE,
+    image: onNetworkOf === undefined ? IMAGE : image,
     importGuardImage: async (name) => {
       await run('bash', ['-o', 'pipefail', guardImageScript, dockerHost, name]);
     },
@@ -82,20 +97,14 @@ export async function startPrivateEngine(): Promise<PrivateEngine> {
 
 type Machine = { tell: (line: string) => Promise<void>; crash: () => Promise<void> };
 
-function startMachine(dir: string): Machine {
-  const apart = [
-    '--net',
-    '--mount',
-    '--propagation',
-    'slave',
-    '--pid',
-    '--fork',
-    '--kill-child',
-    '--mount-proc',
-  ];
-  const child: ChildProcess = spawn('unshare', [...apart, 'bash', machineScript, dir], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
+function startMachine(dir: string, onNetworkOf: number | undefined): Machine {
+  const apart = ['--mount', '--propagation', 'slave', '--pid', '--fork', '--kill-child', '--mount-proc'];
+  const network =
+    onNetworkOf === undefined
+      ? ['unshare', '--net']
+      : ['nsenter', `--net=/proc/${onNetworkOf}/ns/net`, 'unshare'];
+  const [command, ...args] = [...network, ...apart, 'bash', machineScript, dir];
+  const child: ChildProcess = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   const ended = once(child, 'exit');
   const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
   return {
