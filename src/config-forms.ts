@@ -49,6 +49,18 @@ export const url = (protocols: readonly string[], example: string) =>
       return z.NEVER;
     });
 
+/** `https://host` or `http://host:port`, with nothing behind it. */
+export const origin = (example: string) =>
+  z
+    .string()
+    .optional()
+    .transform((text, context) => {
+      if (text === undefined) return null;
+      if (/^https?:\/\/[^/?#@\s]+\/?$/i.test(text) && URL.canParse(text)) return new URL(text).origin;
+      context.addIssue(`expected the address of the page with nothing behind it, e.g. ${example}`);
+      return z.NEVER;
+    });
+
 export const listOf = (form: RegExp, expected: string) =>
   z
     .string()

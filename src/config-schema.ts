@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { decimal, listenAddress, listOf, mailServer, url, wholeNumber } from './config-forms.ts';
+import { decimal, listenAddress, listOf, mailServer, origin, url, wholeNumber } from './config-forms.ts';
 import { OAUTH_PROVIDERS } from './config-oauth.ts';
 import { secretFileSettings } from './config-secret-files.ts';
 import { senderAuthModes } from './config-sender.ts';
@@ -135,6 +135,7 @@ export const schema = z.object({
     'e.g. postgres://threadbox_sql:password@db.example.com:5432/threadbox',
   ),
   HTTP_LISTEN: listenAddress('127.0.0.1:8330'),
+  PUBLIC_URL: origin('https://threadbox.example.com'),
   METRICS_OPEN: z.enum(['yes', 'no'], 'expected yes or no').default('no'),
   LOG_LEVEL: z.enum(logLevels, `expected one of ${logLevels.join(', ')}`).default('info'),
 });

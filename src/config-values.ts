@@ -108,6 +108,8 @@ export type Config = {
   sqlShowsBodies: boolean;
   /** Where the API and the Container Monitor are served; `null`: nowhere. */
   http: { host: string; port: number } | null;
+  /** Under which address people reach them, as in `https://threadbox.example.com`; `null`: it is not said. */
+  publicUrl: string | null;
   /** /metrics asks for no token. */
   hasOpenMetrics: boolean;
   logLevel: LogLevel;
@@ -186,6 +188,7 @@ export function configOf(values: z.infer<typeof schema>): Omit<Config, 'oauth'> 
     sqlByMail: values.SQL_BY_MAIL === 'on',
     sqlShowsBodies: values.SQL_MAIL_BODIES === 'yes',
     http: values.HTTP_LISTEN,
+    publicUrl: values.PUBLIC_URL,
     hasOpenMetrics: values.METRICS_OPEN === 'yes',
     logLevel: values.LOG_LEVEL,
   };

@@ -10,7 +10,7 @@ import {
   type Repository,
   type RepositoryChange,
 } from '../store/repositories.ts';
-import { SQL_NAME } from '../threads/identity.ts';
+import { LOGIN_NAME, SQL_NAME } from '../threads/identity.ts';
 import { checkUpstream } from './check-upstream.ts';
 import { CliError, JSON_OPTION, usageError, type CliCommand, type Options } from './command.ts';
 import { withDatabase } from './database.ts';
@@ -70,6 +70,11 @@ function repositoryOf([name = '', given = '']: readonly string[], options: Optio
   if (name.toLowerCase() === SQL_NAME) {
     throw usageError(
       `NAME: mails with [${SQL_NAME}] are queries of admins (docs/sql.md): give it another name`,
+    );
+  }
+  if (name.toLowerCase() === LOGIN_NAME) {
+    throw usageError(
+      `NAME: admins mail [${LOGIN_NAME}] to open the Container Monitor (docs/monitor.md): give it another name`,
     );
   }
   const url = /^\.\.?(\/|$)/.test(given) ? resolve(given) : given;

@@ -20,12 +20,14 @@ import { dropEcho, isEcho } from './echo.ts';
 import { dropOverCap } from './hold-caps.ts';
 import { refuse, settle, type Taken } from './settle.ts';
 import { takeControlWord, type ControlParts } from './take-control.ts';
+import { takeLogin, type LoginParts } from './take-login.ts';
 import { takeSql, type SqlParts } from './take-sql.ts';
 import { mostAllowedMs, type TimeConfig } from './time-allowed.ts';
 
 export type Intake = ControlParts &
   AdmitParts &
   TokenParts &
+  LoginParts &
   SqlParts & {
     config: Pick<Config, 'maxMailAgeMs' | 'threadBy' | 'repliesToAll'> & TimeConfig;
     queries: SharedQueries;
@@ -67,8 +69,9 @@ export async function takeMessage(intake: Intake, { received, message }: ReadMai
   const { obstacle } = message;
   if (obstacle !== null) return refuseWithinCaps(intake, received, facts, { kind: 'unreadable', obstacle });
 
-  const ofSql = await takeSql(intake, received, facts, message);
-  if (ofSql) return ofSql;
+  const ofAdmin =
+    (await takeSql(intake, received, facts, message)) ?? (await takeLogin(intake, received, facts, message));
+  if (ofAdmin) return ofAdmin;
   const token = await checkToken(intake, sender, message.recipients);
   if (token.missing !== null) {
     return refuseWithinCaps(intake, received, facts, { kind: 'token-missing', problem: token.missing });

@@ -23,8 +23,8 @@ import {
   type SqlConversation,
 } from '../store/sql-queries.ts';
 import { tokenKey } from '../store/threads.ts';
-import { hasAdminRole } from '../store/users.ts';
-import { plusAddressName, replyToken, repositoryTag, SQL_NAME } from '../threads/identity.ts';
+import { isAdmin } from '../store/users.ts';
+import { nameGiven, replyToken, repositoryTag, SQL_NAME } from '../threads/identity.ts';
 import { matchToken } from '../threads/reply-token.ts';
 import { answerMessage } from './answer-message.ts';
 import { dropOverCap } from './hold-caps.ts';
@@ -58,13 +58,13 @@ export async function takeSql(
 ): Promise<Taken | null> {
   const { db, config, now } = parts;
   const sender = facts.address as string;
-  const named = isNamed(message, config.botAddress);
+  const named = nameGiven(message, config.botAddress)?.toLowerCase() === SQL_NAME;
   // As with threads: another name in the subject goes before what is answered.
   if (repositoryTag(message.subject) !== null && !named) return null;
   const conversation = await conversationOf(parts, sender, message);
   if (!conversation && !named) return null;
   if (!config.sqlByMail) return null;
-  if (!config.adminAddresses.includes(sender) && !(await hasAdminRole(db, sender))) {
+  if (!(await isAdmin(db, config, sender))) {
     // One that was registered before the name was taken is a repository to them.
     if (!(await listRepositoriesFor(db, sender)).some(({ name }) => name.toLowerCase() === SQL_NAME)) {
       const refused = { query: message.text.slice(0, 2_000), reason: 'not an admin', messageId: received.id };
@@ -126,12 +126,6 @@ function stateOf(conversation: SqlConversation | null, now: Date): ConversationS
   const { trustedUntil, createdAt } = conversation;
   if (trustedUntil !== null) return now < trustedUntil ? 'trusted' : 'over';
   return now.getTime() - createdAt.getTime() <= CONFIRM_WITHIN_MS ? 'waits' : 'late';
-}
-
-function isNamed({ subject, recipients }: ParsedMessage, botAddress: string): boolean {
-  const tag = repositoryTag(subject);
-  const name = tag === null ? plusAddressName(recipients, botAddress) : tag.name;
-  return name?.toLowerCase() === SQL_NAME;
 }
 
 /** The conversation that the token of a mail is of. Nobody else's token is anything. */

@@ -13,7 +13,7 @@ export type ServerEnv = { Bindings: { incoming: { socket: { remoteAddress?: stri
 export type ServerContext = Context<ServerEnv>;
 
 const MOST_BODY_BYTES = 16 << 10;
-const NOBODY: Caller = { by: '', role: 'read', tokenId: 0, csrfToken: null };
+const NOBODY: Caller = { by: '', role: 'read', letInBy: null, csrfToken: null };
 
 export const routesOf = (door: Door): readonly Route[] => [
   ...containerRoutes,

@@ -1,19 +1,32 @@
 import { isSecret, readToken } from '../api-token.ts';
+import type { Config } from '../config.ts';
+import type { Log } from '../log.ts';
 import { noteTokenUsed, tokenById, type TokenRole } from '../store/api-tokens.ts';
 import type { Db } from '../store/database.ts';
-import { FORBIDDEN, FORGED, tooMany, UNAUTHORIZED, type Problem } from './problem.ts';
+import { useLoginLink } from '../store/login-links.ts';
+import { isAdmin } from '../store/users.ts';
+import { FORBIDDEN, FORGED, SPENT_LINK, tooMany, UNAUTHORIZED, type Problem } from './problem.ts';
 import { RateLimit } from './rate-limit.ts';
 import type { Caller } from './route.ts';
-import { cookieIn, isFromThePage, SESSION_COOKIE, WebSessions, type WebSession } from './web-sessions.ts';
+import {
+  cookieIn,
+  isFromThePage,
+  SESSION_COOKIE,
+  WebSessions,
+  type LetInBy,
+  type WebSession,
+} from './web-sessions.ts';
 
 /** A wrong token is mostly a mistyped one; a program that tries many is slowed down. */
 const WRONG_TOKENS = { burst: 10, perSecond: 1 / 6 };
 
 type Asking = { headers: Headers; address: string; changes: boolean };
 
-export type DoorParts = { db: Db; now: () => Date };
+export type DoorParts = { db: Db; config: Pick<Config, 'adminAddresses'>; now: () => Date; log: Log };
 
-/** Who is let in: with a token, or as somebody who has logged in with one on the page. */
+type LoggedIn = { cookie: string; caller: Caller };
+
+/** Who is let in: with a token, or as somebody who has logged in on the page, with one or by a link. */
 export class Door {
   readonly #parts: DoorParts;
   readonly #sessions = new WebSessions();
@@ -39,14 +52,24 @@ export class Door {
   }
 
   /** @returns what goes into the cookie */
-  async logIn(
-    given: string,
-    address: string,
-  ): Promise<{ cookie: string; caller: Caller } | { problem: Problem }> {
+  async logIn(given: string, address: string): Promise<LoggedIn | { problem: Problem }> {
     const caller = await this.#byToken(given, address);
-    if ('problem' in caller) return caller;
-    const { cookie, session } = this.#sessions.open(caller.tokenId, this.#nowMs());
-    return { cookie, caller: { ...caller, csrfToken: session.csrfToken } };
+    return 'problem' in caller ? caller : this.#opened(caller);
+  }
+
+  /** By a link that was mailed, which is used up by that. */
+  async logInByLink(secret: string, address: string): Promise<LoggedIn | { problem: Problem }> {
+    const { db, log, now } = this.#parts;
+    const admin = await useLoginLink(db, secret, { from: address, now: now() });
+    // Who has asked as an admin may be none any more.
+    const caller = admin === null ? null : await this.#byLetIn({ kind: 'admin', address: admin });
+    if (!caller) {
+      log.warn({ from: address, by: admin }, 'a link to log in by was not taken');
+      const waitSeconds = this.#wrongTokens.take(address, this.#nowMs());
+      return { problem: waitSeconds > 0 ? tooMany(waitSeconds) : SPENT_LINK };
+    }
+    log.info({ from: address, by: caller.by }, 'an admin has logged in by a link');
+    return this.#opened(caller);
   }
 
   logOut(headers: Headers): void {
@@ -55,12 +78,12 @@ export class Door {
   }
 
   /** Whether somebody who was let in still would be: a token is revoked, or a session has come to its end. */
-  async isStillLetIn({ tokenId }: Caller, headers: Headers): Promise<boolean> {
+  async isStillLetIn({ letInBy }: Caller, headers: Headers): Promise<boolean> {
     const isByToken = headers.get('authorization') !== null;
     const cookie = cookieIn(headers.get('cookie') ?? undefined, SESSION_COOKIE);
     // A page that is left open is looked at: it keeps its session for as long as one may last.
     if (!isByToken && (cookie === null || !this.#sessions.find(cookie, this.#nowMs()))) return false;
-    return (await tokenById(this.#parts.db, tokenId)) !== null;
+    return letInBy !== null && (await this.#byLetIn(letInBy)) !== null;
   }
 
   async #byToken(given: string, address: string): Promise<Caller | { problem: Problem }> {
@@ -71,13 +94,31 @@ export class Door {
       return { problem: waitSeconds > 0 ? tooMany(waitSeconds) : UNAUTHORIZED };
     }
     await noteTokenUsed(this.#parts.db, token.id, this.#parts.now());
-    return { by: token.name, role: token.role, tokenId: token.id, csrfToken: null };
+    const { id, name: by, role } = token;
+    return { by, role, letInBy: { kind: 'token', id }, csrfToken: null };
   }
 
-  async #bySession({ tokenId, csrfToken }: WebSession): Promise<Caller | { problem: Problem }> {
-    const token = await tokenById(this.#parts.db, tokenId);
-    if (!token) return { problem: UNAUTHORIZED };
-    return { by: token.name, role: token.role, tokenId, csrfToken };
+  async #bySession({ letInBy, csrfToken }: WebSession): Promise<Caller | { problem: Problem }> {
+    const caller = await this.#byLetIn(letInBy);
+    return caller ? { ...caller, csrfToken } : { problem: UNAUTHORIZED };
+  }
+
+  /** @returns null when a token is revoked, or an admin is none any more */
+  async #byLetIn(letInBy: LetInBy): Promise<Caller | null> {
+    const { db, config } = this.#parts;
+    if (letInBy.kind === 'admin') {
+      const { address } = letInBy;
+      return (await isAdmin(db, config, address))
+        ? { by: address, role: 'admin', letInBy, csrfToken: null }
+        : null;
+    }
+    const token = await tokenById(db, letInBy.id);
+    return token && { by: token.name, role: token.role, letInBy, csrfToken: null };
+  }
+
+  #opened(caller: Caller): LoggedIn {
+    const { cookie, session } = this.#sessions.open(caller.letInBy as LetInBy, this.#nowMs());
+    return { cookie, caller: { ...caller, csrfToken: session.csrfToken } };
   }
 
   #nowMs(): number {

@@ -31,8 +31,6 @@ export function securityHeaders({ isPage }: { isPage: boolean }): Readonly<Recor
 const LOOPBACK_ADDRESS = /^(?:127\.\d+\.\d+\.\d+|::1|::ffff:127\.\d+\.\d+\.\d+)$/;
 const LOOPBACK_NAME = /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])(?::\d+)?$/i;
 
-export const isLoopbackHost = (host: string): boolean => LOOPBACK_ADDRESS.test(host) || host === 'localhost';
-
 /**
  * Whether a request was made on this machine itself: not through a proxy that runs here, nor by a page that has its own
  * name lead here (DNS rebinding).

@@ -12,7 +12,7 @@ const [PAGE, ...OTHERS] = [
   'index.html',
   'monitor.css',
   'icon.svg',
-  ...['monitor', 'api', 'charts', 'containers', 'dialog', 'dom', 'lists', 'threads'].map(
+  ...['monitor', 'api', 'charts', 'containers', 'dialog', 'dom', 'lists', 'login', 'threads'].map(
     (name) => `${name}.js`,
   ),
 ] as const;

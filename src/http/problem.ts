@@ -60,6 +60,14 @@ export const UNAUTHORIZED: Problem = {
     'Send a token that holds as "Authorization: Bearer ...". To make one: threadbox token create NAME --role read',
 };
 
+export const SPENT_LINK: Problem = {
+  status: 401,
+  name: 'spent-link',
+  title: 'This link is not good any more',
+  detail:
+    'A link is good once, and for ten minutes. Mail the bot again with the subject [login] for another one.',
+};
+
 export const FORBIDDEN: Problem = {
   status: 403,
   name: 'role',

@@ -6,6 +6,7 @@ import type { Log } from '../log.ts';
 import type { TokenRole } from '../store/api-tokens.ts';
 import type { Db } from '../store/database.ts';
 import type { Problem } from './problem.ts';
+import type { LetInBy } from './web-sessions.ts';
 
 /** What the routes work with. */
 export type ApiParts = {
@@ -15,6 +16,8 @@ export type ApiParts = {
   config: Pick<
     Config,
     | 'botAddress'
+    | 'adminAddresses'
+    | 'publicUrl'
     | 'containerIdleTimeoutMs'
     | 'containerGracePeriodMs'
     | 'containerMaxPerUser'
@@ -27,8 +30,8 @@ export type ApiParts = {
   log: Log;
 };
 
-/** Who asks. `by` is their token's name. */
-export type Caller = { by: string; role: TokenRole; tokenId: number; csrfToken: string | null };
+/** Who asks. `by` is their token's name, or an admin's address; `letInBy` is null for anybody. */
+export type Caller = { by: string; role: TokenRole; letInBy: LetInBy | null; csrfToken: string | null };
 
 export type ApiRequest<Query, Body> = {
   parts: ApiParts;

@@ -119,7 +119,9 @@ const commandShape = {
   startedAt: orNull(time),
   endedAt: orNull(time),
   cancelRequestedAt: orNull(time),
-  cancelledBy: orNull(z.string()).describe('The token it was cancelled with; null for its sender'),
+  cancelledBy: orNull(z.string()).describe(
+    'The token it was cancelled with, or the address of an admin; null for its sender',
+  ),
 };
 
 export const command = z.strictObject(commandShape);

@@ -1,12 +1,13 @@
 import { z } from 'zod';
+import type { Config } from '../config.ts';
 import type { Door } from './door.ts';
 import { FORGED, problemResponse } from './problem.ts';
 import { route, type Caller, type Route } from './route.ts';
 import { orNull, text } from './schemas.ts';
-import { cookieHeader } from './web-sessions.ts';
+import { cookieHeader, isOverTls } from './web-sessions.ts';
 
 const who = z.strictObject({
-  name: z.string().describe('Of the token'),
+  name: z.string().describe('Of the token, or the address of an admin who came by a link'),
   role: z.enum(['admin', 'read']),
   csrfToken: orNull(z.string()).describe('For the header X-CSRF-Token; null for who comes with a token'),
 });
@@ -19,18 +20,32 @@ export const sessionRoutes = (door: Door): readonly Route[] => [
     method: 'post',
     path: '/login',
     name: 'logIn',
-    summary: 'Takes a token and sets a cookie, for the page: 10 hours at most, one hour when it is not used',
+    summary: 'Takes a token and sets a cookie, for the page: 12 hours at most, one hour when it is not used',
     role: null,
     body: z.strictObject({ token: text(200) }),
     answers: { 200: who },
     refusals: { 401: 'No token holds that is like that', 429: 'Too many wrong ones' },
-    async handle({ body: { token }, headers, address }) {
-      const site = headers.get('sec-fetch-site');
-      // Another site must not log anybody in either.
-      if (site !== null && site !== 'same-origin' && site !== 'none') return { problem: FORGED };
+    async handle({ parts: { config }, body: { token }, headers, address }) {
+      if (isOfAnotherSite(headers)) return { problem: FORGED };
       const done = await door.logIn(token.trim(), address);
       if ('problem' in done) return problemResponse(done.problem);
-      return withCookie(done.cookie, headers, shown(done.caller));
+      return withCookie(done.cookie, { headers, config }, shown(done.caller));
+    },
+  }),
+  route({
+    method: 'post',
+    path: '/login/link',
+    name: 'logInByLink',
+    summary: 'The same with what is in a link that the bot has mailed to an admin, which is used up by it',
+    role: null,
+    body: z.strictObject({ secret: text(200) }),
+    answers: { 200: who },
+    refusals: { 401: 'It was used, or is older than ten minutes', 429: 'Too many wrong ones' },
+    async handle({ parts: { config }, body: { secret }, headers, address }) {
+      if (isOfAnotherSite(headers)) return { problem: FORGED };
+      const done = await door.logInByLink(secret, address);
+      if ('problem' in done) return problemResponse(done.problem);
+      return withCookie(done.cookie, { headers, config }, shown(done.caller));
     },
   }),
   route({
@@ -49,15 +64,23 @@ export const sessionRoutes = (door: Door): readonly Route[] => [
     summary: 'Ends the session of the cookie',
     role: 'read',
     answers: { 200: z.strictObject({ loggedOut: z.literal(true) }) },
-    handle({ headers }) {
+    handle({ parts: { config }, headers }) {
       door.logOut(headers);
-      return Promise.resolve(withCookie('', headers, { loggedOut: true }));
+      return Promise.resolve(withCookie('', { headers, config }, { loggedOut: true }));
     },
   }),
 ];
 
-function withCookie(value: string, headers: Headers, body: object): Response {
-  // Behind a proxy that speaks TLS; who forges this header keeps their own cookie from themselves.
-  const isSecure = headers.get('x-forwarded-proto') === 'https';
-  return Response.json(body, { headers: { 'Set-Cookie': cookieHeader(value, { isSecure }) } });
+/** Another site must not log anybody in either. */
+function isOfAnotherSite(headers: Headers): boolean {
+  const site = headers.get('sec-fetch-site');
+  return site !== null && site !== 'same-origin' && site !== 'none';
+}
+
+type Asked = { headers: Headers; config: Pick<Config, 'publicUrl'> };
+
+function withCookie(value: string, { headers, config }: Asked, body: object): Response {
+  return Response.json(body, {
+    headers: { 'Set-Cookie': cookieHeader(value, { isSecure: isOverTls(headers, config) }) },
+  });
 }

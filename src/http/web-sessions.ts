@@ -1,11 +1,14 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { LOGGED_IN_MS } from '../page-address.ts';
+
+/** By what somebody is let in: a token, or as an admin who was mailed a link. */
+export type LetInBy = { kind: 'token'; id: number } | { kind: 'admin'; address: string };
 
 /** Somebody who has logged in on the page. */
-export type WebSession = { tokenId: number; csrfToken: string; createdAtMs: number; usedAtMs: number };
+export type WebSession = { letInBy: LetInBy; csrfToken: string; createdAtMs: number; usedAtMs: number };
 
 export const SESSION_COOKIE = 'threadbox_session';
-/** A page left open goes on for as long as it is looked at, and a working day at most. */
-export const LONGEST_MS = 10 * 3_600_000;
+/** A page left open goes on for as long as it is looked at. */
 export const IDLE_MS = 3_600_000;
 const MOST = 500;
 
@@ -14,10 +17,10 @@ export class WebSessions {
   readonly #sessions = new Map<string, WebSession>();
 
   /** @returns what goes into the cookie */
-  open(tokenId: number, nowMs: number): { cookie: string; session: WebSession } {
+  open(letInBy: LetInBy, nowMs: number): { cookie: string; session: WebSession } {
     const cookie = randomBytes(32).toString('base64url');
     const csrfToken = randomBytes(32).toString('base64url');
-    const session = { tokenId, csrfToken, createdAtMs: nowMs, usedAtMs: nowMs };
+    const session = { letInBy, csrfToken, createdAtMs: nowMs, usedAtMs: nowMs };
     this.#sessions.set(keyOf(cookie), session);
     const [oldest] = this.#sessions.keys();
     if (this.#sessions.size > MOST && oldest !== undefined) this.#sessions.delete(oldest);
@@ -29,7 +32,7 @@ export class WebSessions {
     const key = keyOf(cookie);
     const session = this.#sessions.get(key);
     if (!session) return null;
-    if (nowMs - session.createdAtMs > LONGEST_MS || nowMs - session.usedAtMs > IDLE_MS) {
+    if (nowMs - session.createdAtMs > LOGGED_IN_MS || nowMs - session.usedAtMs > IDLE_MS) {
       this.#sessions.delete(key);
       return null;
     }
@@ -55,7 +58,7 @@ export function cookieIn(header: string | undefined, name: string): string | nul
 
 /** RFC 6265bis, 4.1.2: read by no script, sent along by no other site. */
 export function cookieHeader(value: string, { isSecure }: { isSecure: boolean }): string {
-  const life = value === '' ? 0 : LONGEST_MS / 1000;
+  const life = value === '' ? 0 : LOGGED_IN_MS / 1000;
   return `${SESSION_COOKIE}=${value}; Path=/; HttpOnly; SameSite=Strict; Max-Age=${life}${isSecure ? '; Secure' : ''}`;
 }
 
@@ -77,4 +80,14 @@ export function isFromThePage(
   if (origin !== undefined && (!URL.canParse(origin) || new URL(origin).host !== host)) return false;
   const [wanted, sent] = [Buffer.from(csrfToken), Buffer.from(given)];
   return wanted.length === sent.length && timingSafeEqual(wanted, sent);
+}
+
+/**
+ * Whether the browser speaks TLS with a proxy in front: it says so, or the request is to PUBLIC_URL. Who forges either
+ * keeps their own cookie from themselves.
+ */
+export function isOverTls(headers: Headers, { publicUrl }: { publicUrl: string | null }): boolean {
+  if (headers.get('x-forwarded-proto') === 'https') return true;
+  const url = publicUrl === null ? null : new URL(publicUrl);
+  return url?.protocol === 'https:' && headers.get('host') === url.host;
 }

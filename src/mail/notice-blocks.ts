@@ -8,6 +8,8 @@ type Attachment = { fileName: string; contentType: string; content: Buffer };
 /** A part of a notice. All text in it is fit to be shown. */
 export type Block =
   | { kind: 'words'; text: string }
+  /** What one is to open: an address of ours. */
+  | { kind: 'link'; url: string; label: string }
   /** Small print. */
   | { kind: 'fine'; text: string }
   | { kind: 'list'; items: string[]; more: string }

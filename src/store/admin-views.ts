@@ -16,7 +16,7 @@ const VIEWS: readonly View[] = [
     columns:
       'id, container_id, container_name, volume_name, image, thread_id, user_id, repository_id, is_active, state, ' +
       'last_activity_at, last_command_at, created_at, warned_at, keep_until, check_at, ended_at, end_reason, is_saved, ' +
-      'save_failures, save_error, removal_asked_at, notes',
+      'save_failures, save_error, removal_asked_at, notes, workspace_bytes',
   },
   {
     name: 'users',
@@ -65,6 +65,7 @@ const VIEWS: readonly View[] = [
       'row_count, duration_ms, asked_at, ended_at',
   },
   { name: 'api_tokens', columns: 'id, name, role, created_at, last_used_at, revoked_at' },
+  { name: 'login_links', columns: 'id, address, message_id, created_at, expires_at, used_at, used_from' },
   { name: 'saved_queries', columns: 'name, query, saved_by, saved_at' },
 ];
 

@@ -85,6 +85,15 @@ export async function listUsers(db: Db): Promise<ListedUser[]> {
     .orderBy('address');
 }
 
+/** Whether that address is an admin's: by the operator's ADMIN_ADDRESSES, or by the role of a user. */
+export async function isAdmin(
+  db: Db,
+  { adminAddresses }: { adminAddresses: readonly string[] },
+  address: string,
+): Promise<boolean> {
+  return adminAddresses.includes(address.toLowerCase()) || hasAdminRole(db, address);
+}
+
 /** Whether that address has the role of an admin; the operator's ADMIN_ADDRESSES are another matter. */
 export async function hasAdminRole(db: Db, address: string): Promise<boolean> {
   const of = { address: address.toLowerCase(), is_registered: true, role: 'admin' };

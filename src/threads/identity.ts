@@ -11,6 +11,8 @@ const TAG = new RegExp(`^(${NAME})(?:#(${LABEL})?)?$`, 'u');
 const BODY_LINE = new RegExp(`^repo:[ \\t]*(${NAME})(?:#(${LABEL})?)?[ \\t]*$`, 'iu');
 /** What stands in the place of a repository's name where an admin asks the database. */
 export const SQL_NAME = 'sql';
+/** The same, where an admin asks to be let in on the page. */
+export const LOGIN_NAME = 'login';
 /** What gateways put before the subjects of mail from outside. In small letters it can only be a repository's name. */
 const GATEWAY_TAG = /^ext(?:ern(?:al)?)?$/i;
 /** PostgreSQL indexes at most 2,700 bytes of a row. */
@@ -40,6 +42,14 @@ export function repositoryTag(subject: string): NamedRepository | null {
 /** The `name` of `bot+name@...` among the recipients of a message; a token of ours is none. */
 export function plusAddressName(recipients: readonly string[], botAddress: string): string | null {
   return plusTags(recipients, botAddress).find((tag) => TAG.test(tag) && !isTokenForm(tag)) ?? null;
+}
+
+/** The name that a message is for, before it is known of what: that in its subject goes before that in its address. */
+export function nameGiven(
+  { subject, recipients }: { subject: string; recipients: readonly string[] },
+  botAddress: string,
+): string | null {
+  return repositoryTag(subject)?.name ?? plusAddressName(recipients, botAddress);
 }
 
 /** The token of `bot+token@...` among the recipients of a message. */

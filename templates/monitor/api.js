@@ -4,7 +4,10 @@ let csrfToken = null;
 let onLoggedOut = () => {};
 
 /** What the bot said against it, in words to be shown. */
-export class Refused extends Error {}
+export class Refused extends Error {
+  /** Of the answer; not there where there was none. */
+  status;
+}
 
 export function whenLoggedOut(listener) {
   onLoggedOut = listener;
@@ -27,8 +30,9 @@ async function ask(method, path, body) {
   const isJson = /json/.test(response.headers.get('content-type') ?? '');
   const answer = isJson ? await response.json() : await response.text();
   if (response.ok) return answer;
-  if (response.status === 401 && path !== '/login') onLoggedOut();
-  throw new Refused(isJson ? answer.detail : `The bot answers ${response.status}.`);
+  if (response.status === 401 && !path.startsWith('/login')) onLoggedOut();
+  const refused = new Refused(isJson ? answer.detail : `The bot answers ${response.status}.`);
+  throw Object.assign(refused, { status: response.status });
 }
 
 export const get = (path) => ask('GET', path);
@@ -51,6 +55,10 @@ export async function whoAmI() {
 
 export async function logIn(token) {
   return remember(await post('/login', { token }));
+}
+
+export async function logInByLink(secret) {
+  return remember(await post('/login/link', { secret }));
 }
 
 export async function logOut() {

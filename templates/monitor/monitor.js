@@ -1,7 +1,8 @@
-import { get, logIn, logOut, post, watch, whenLoggedOut, whoAmI } from './api.js';
+import { get, logOut, post, watch, whenLoggedOut, whoAmI } from './api.js';
 import { showContainers } from './containers.js';
 import { confirmThen } from './dialog.js';
 import { byId, el } from './dom.js';
+import { forgetLink, hideLogin, isLoginLink, showLogin, startLogin } from './login.js';
 import { showFigures, showRefused, showSaves } from './lists.js';
 import { showThread, showThreads } from './threads.js';
 
@@ -107,7 +108,7 @@ function startWatching() {
 
 async function enter(who) {
   state.who = who;
-  byId('login').hidden = true;
+  hideLogin();
   byId('app').hidden = false;
   byId('who').textContent = `${who.name} (${who.role === 'admin' ? 'admin' : 'reads only'})`;
   byId('pause').hidden = who.role !== 'admin';
@@ -123,26 +124,20 @@ function leave() {
   clearInterval(state.every);
   byId('dialog').close();
   byId('main').replaceChildren();
-  byId('app').hidden = true;
-  byId('login').hidden = false;
-  byId('token').value = '';
-  byId('token').focus();
+  showLogin();
 }
 
-async function tryToken() {
-  byId('login-problem').textContent = '';
-  try {
-    await enter(await logIn(byId('token').value));
-    byId('token').value = '';
-  } catch (error) {
-    byId('login-problem').textContent = error.message;
+/** Whoever follows a link and is in already as an admin needs none. */
+async function enterOrAsk(who) {
+  if (!who || (isLoginLink() && who.role !== 'admin')) {
+    leave();
+    return;
   }
+  forgetLink();
+  await enter(who);
 }
 
-byId('login').addEventListener('submit', (event) => {
-  event.preventDefault();
-  void tryToken();
-});
+startLogin(enter);
 byId('logout').addEventListener('click', () => void logOut().then(leave, leave));
 byId('pause').addEventListener('click', () => {
   if (state.isPaused) {
@@ -175,6 +170,10 @@ byId('search').addEventListener('input', () => {
   typing = setTimeout(() => void draw(), 200);
 });
 addEventListener('hashchange', () => {
+  if (isLoginLink()) {
+    void enterOrAsk(state.who);
+    return;
+  }
   byId('search').value = '';
   opened.clear();
   void draw({ hasMoved: true });
@@ -183,7 +182,4 @@ setInterval(() => state.view?.tick?.(), 1000);
 document.addEventListener('visibilitychange', () => document.hidden || refresh());
 
 whenLoggedOut(leave);
-whoAmI().then(
-  (who) => (who ? enter(who) : leave()),
-  () => leave(),
-);
+whoAmI().then(enterOrAsk, () => leave());

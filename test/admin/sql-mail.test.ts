@@ -4,6 +4,7 @@ import type { Intake } from '../../src/commands/take-message.ts';
 import { readMime } from '../../src/mail/mime.ts';
 import { ensureUser, registerUser, setUser } from '../../src/store/users.ts';
 import { collectedLog } from '../support/collected-log.ts';
+import { loginTests } from './login-mail.ts';
 import { audit, confirmed, GUEST, HOUR_MS, OTHER, replyTo, send, stage } from './sql-stage.ts';
 
 test('the first query waits until its sender has answered; then the conversation is trusted for 12 hours', async () => {
@@ -263,3 +264,5 @@ test('it is off where it is switched off, nobody is verified, or no answer has a
   const { taken } = await send('Anything', 'SELECT 1', { to: 'bot+sql@threadbox.test' });
   assert.equal((taken as { reason?: string }).reason, 'sql-confirm');
 });
+
+loginTests();

@@ -18,7 +18,7 @@ import { until } from '../support/until.ts';
 
 // The way of an admin's query from the mail to the answer, as far as the database decides it.
 
-const ADMIN = 'admin@example.com';
+export const ADMIN = 'admin@example.com';
 export const OTHER = 'other@example.com';
 export const GUEST = 'guest@example.com';
 export const HOUR_MS = 3_600_000;

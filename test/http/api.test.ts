@@ -5,7 +5,7 @@ import { sendToBot } from '../../src/cli/write-to-bot.ts';
 import { isMedia } from '../../src/http/openapi.ts';
 import { askRemoval } from '../../src/store/session-ends.ts';
 import { openStage, type Stage } from '../lifecycle/stage.ts';
-import { ALICE } from '../support/app.ts';
+import { ALICE, BOB } from '../support/app.ts';
 import { until } from '../support/until.ts';
 import { allRoutes, openClient, type Client, type Json } from './client.ts';
 import { hostileTests } from './hostile.ts';
@@ -15,7 +15,7 @@ let client: Client;
 const ask: Client['ask'] = (...asked) => client.ask(...asked);
 
 before(async () => {
-  stage = await openStage({ HTTP_LISTEN: '127.0.0.1:0' });
+  stage = await openStage({ HTTP_LISTEN: '127.0.0.1:0', ADMIN_ADDRESSES: BOB });
   client = await openClient(stage);
 });
 after(() => stage.close());

@@ -22,7 +22,14 @@ export type Client = {
   answered: ReadonlySet<string>;
 };
 
-export const allRoutes = routesOf(new Door({ db: null as never, now: () => new Date() }));
+export const allRoutes = routesOf(
+  new Door({
+    db: null as never,
+    config: { adminAddresses: [] },
+    now: () => new Date(),
+    log: null as never,
+  }),
+);
 
 export async function openClient(stage: Stage): Promise<Client> {
   const { app } = stage.bot;

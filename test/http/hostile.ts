@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { revokeToken } from '../../src/store/api-tokens.ts';
 import type { Stage } from '../lifecycle/stage.ts';
+import { BOB } from '../support/app.ts';
 import { until } from '../support/until.ts';
 import type { Client, Json } from './client.ts';
 
@@ -80,7 +81,7 @@ export function hostileTests(
     const setCookie = login.headers.get('set-cookie') ?? '';
     assert.match(
       setCookie,
-      /^threadbox_session=[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict; Max-Age=36000$/,
+      /^threadbox_session=[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict; Max-Age=43200$/,
     );
     const Cookie = setCookie.split(';')[0] as string;
     const csrf = (login.body as Json)['csrfToken'] as string;
@@ -118,6 +119,29 @@ export function hostileTests(
       200,
     );
     assert.equal((await ask('GET', '/api/v1/session', { token: null, headers: own })).status, 401);
+  });
+
+  test('an admin who mails [login] gets a link; looking at it uses nothing up, and its button makes a session', async () => {
+    const { ask, base, stage } = open();
+    const mail = await stage.ask('', { from: BOB, subject: '[login]' });
+    const [, secret = ''] = /^http:\/\/127\.0\.0\.1:0\/#\/login\/([\w-]{43})$/m.exec(mail.text) ?? [];
+    for (let looked = 0; looked < 3; looked += 1) assert.equal((await ask('GET', '/')).status, 200);
+    const press = (headers: Record<string, string>) =>
+      ask('POST', '/api/v1/login/link', { token: null, body: { secret }, headers });
+    assert.equal((await press({ 'Sec-Fetch-Site': 'cross-site' })).status, 403);
+    const done = await press({ 'X-Forwarded-Proto': 'https' });
+    assert.match(done.headers.get('set-cookie') ?? '', /; HttpOnly; SameSite=Strict; Max-Age=43200; Secure$/);
+    const Cookie = (done.headers.get('set-cookie') ?? '').split(';')[0] as string;
+    const csrf = (done.body as Json)['csrfToken'] as string;
+    const headers = { Cookie, 'X-CSRF-Token': csrf, Origin: base };
+    assert.equal((await ask('POST', '/api/v1/resume', { token: null, headers })).status, 200);
+    assert.ok(stage.bot.lines.some((line) => line.msg.endsWith('asked for resume') && line['by'] === BOB));
+    const again = await press({});
+    assert.equal(again.status, 401);
+    assert.match(
+      (again.body as Json)['detail'] as string,
+      /^A link is good once, and for ten minutes\. Mail the bot/,
+    );
   });
 
   test('wrong tokens are slowed down, and the right one still is let in', async () => {

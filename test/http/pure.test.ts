@@ -6,10 +6,12 @@ import { usageFrom } from '../../src/containers/usage.ts';
 import { readRange } from '../../src/http/byte-range.ts';
 import { cursorOf, readCursorText } from '../../src/http/cursor.ts';
 import { eventText } from '../../src/http/events.ts';
-import { isLocal, isLoopbackHost } from '../../src/http/headers.ts';
+import { loadConfig } from '../../src/config.ts';
+import { isLocal } from '../../src/http/headers.ts';
 import { reasonKey } from '../../src/http/metrics.ts';
 import { RateLimit, take } from '../../src/http/rate-limit.ts';
-import { cookieIn, IDLE_MS, isFromThePage, LONGEST_MS, WebSessions } from '../../src/http/web-sessions.ts';
+import { cookieIn, IDLE_MS, isFromThePage, isOverTls, WebSessions } from '../../src/http/web-sessions.ts';
+import { isLoopbackHost, LOGGED_IN_MS, pageAddress } from '../../src/page-address.ts';
 import { PartBook } from '../../src/part-book.ts';
 import { clockReport, diskReport, imapReport, smtpReport } from '../../src/readiness.ts';
 import { histogramOf } from '../../src/store/metric-figures.ts';
@@ -82,18 +84,60 @@ test('a cursor is taken back as it was given out, and nothing else is', () => {
   assert.equal(containing('50%_\\'), String.raw`%50\%\_\\%`);
 });
 
-test('who is let in by a cookie is so for an hour at rest and ten in all', () => {
+const LET_IN = { kind: 'token', id: 1 } as const;
+
+test('a cookie is for TLS alone where the page is reached so', () => {
+  const at = (publicUrl: string | null, headers: Record<string, string>) =>
+    isOverTls(new Headers(headers), { publicUrl });
+  assert.equal(at(null, { host: 'box.example.com' }), false);
+  assert.equal(at(null, { host: 'box.example.com', 'x-forwarded-proto': 'https' }), true);
+  assert.equal(at('https://box.example.com', { host: 'box.example.com' }), true);
+  // Through ssh, past the proxy.
+  assert.equal(at('https://box.example.com', { host: '127.0.0.1:8330' }), false);
+  assert.equal(at('http://box.example.com', { host: 'box.example.com' }), false);
+});
+
+test('a link leads to PUBLIC_URL, else to where the page is served; no link leads to all addresses of a machine', () => {
+  const http = (host: string) => ({ http: { host, port: 8330 }, publicUrl: null });
+  assert.deepEqual(pageAddress({ http: null, publicUrl: 'https://box.example.com' }), { kind: 'off' });
+  for (const [config, origin, isHereOnly] of [
+    [{ ...http('0.0.0.0'), publicUrl: 'https://box.example.com' }, 'https://box.example.com', false],
+    [http('127.0.0.1'), 'http://127.0.0.1:8330', true],
+    [http('::1'), 'http://[::1]:8330', true],
+    [http('192.0.2.1'), 'http://192.0.2.1:8330', false],
+  ] as const) {
+    assert.deepEqual(pageAddress(config), { kind: 'at', origin, isHereOnly });
+  }
+  for (const host of ['0.0.0.0', '::']) assert.deepEqual(pageAddress(http(host)), { kind: 'unknown' });
+});
+
+test('the address of the page has nothing behind it', () => {
+  const of = (written: string) => loadConfig({ PUBLIC_URL: written }).config.publicUrl;
+  assert.equal(of(''), null);
+  assert.equal(of('https://Box.example.com/'), 'https://box.example.com');
+  assert.equal(of('http://[::1]:8330'), 'http://[::1]:8330');
+  for (const odd of [
+    'box.example.com',
+    'ftp://box',
+    'https://box/threadbox',
+    'https://me:pw@box',
+    'https://',
+  ])
+    assert.throws(() => of(odd), /PUBLIC_URL: expected the address of the page/, odd);
+});
+
+test('who is let in by a cookie is so for an hour at rest and twelve in all', () => {
   const sessions = new WebSessions();
-  const { cookie, session } = sessions.open(1, 0);
+  const { cookie, session } = sessions.open(LET_IN, 0);
   assert.equal(cookieIn(`a=b; threadbox_session=${cookie}`, 'threadbox_session'), cookie);
   assert.equal(cookieIn('xthreadbox_session=1', 'threadbox_session'), null);
   assert.equal(sessions.find(cookie, IDLE_MS), session);
   assert.equal(sessions.find(cookie, 2 * IDLE_MS), session);
   assert.equal(sessions.find(cookie, 3 * IDLE_MS + 1), null);
-  const other = sessions.open(1, 0).cookie;
-  for (let at = 0; at <= LONGEST_MS; at += IDLE_MS) assert.ok(sessions.find(other, at));
-  assert.equal(sessions.find(other, LONGEST_MS + 1), null);
-  const third = sessions.open(1, 0).cookie;
+  const other = sessions.open(LET_IN, 0).cookie;
+  for (let at = 0; at <= LOGGED_IN_MS; at += IDLE_MS) assert.ok(sessions.find(other, at));
+  assert.equal(sessions.find(other, LOGGED_IN_MS + 1), null);
+  const third = sessions.open(LET_IN, 0).cookie;
   sessions.close(third);
   assert.equal(sessions.find(third, 0), null);
 });
