@@ -3,6 +3,7 @@
 // the pinned one that `npm ci` installed.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import module from 'node:module';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
@@ -15,6 +16,9 @@ if (!existsSync(`${root}node_modules/knex`)) {
   process.exit(1);
 }
 if (Number(process.versions.node.split('.')[0]) >= 24) {
+  // Half of what a short command takes is compiling. Beside the packages, and not in /tmp, where anybody could write it;
+  // where it cannot be written, nothing is kept.
+  module.enableCompileCache(`${root}node_modules/.cache/threadbox`);
   await import(main.href);
 } else if (existsSync(pinned)) {
   // Where there is setpriv, the child gets SIGTERM also when this process is killed.

@@ -1,11 +1,13 @@
 // Runs the pinned Node with the given arguments, with DOCKER_HOST and CONTAINER_IMAGE set to an engine that answers
 // and an image it has. What was started for it is stopped afterwards, also after a failure or Ctrl-C.
 import { spawn, spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DEFAULT_IMAGE } from '../src/config-schema.ts';
 import { connectDocker } from '../src/containers/client.ts';
 import { ensureImage } from '../src/containers/image.ts';
 import { defaultEngineDir, ensureEngine } from '../src/embedded/engine.ts';
+import { startPostgres } from '../src/embedded/postgres.ts';
 import { createLog } from '../src/log.ts';
 import { endLeftovers, makeTemporaryDir, runMark, watchEngine } from './leftovers.mjs';
 
@@ -47,7 +49,9 @@ async function run(dockerHost) {
   const removeFromEngine = await watchEngine(connectDocker(dockerHost), dir);
   const own = { DOCKER_HOST: dockerHost, CONTAINER_IMAGE: image, TMPDIR: dir, [runMark.name]: runMark.value };
   // Each test file and each bot in a process of its own compiles the same sources. Not for the bench: users have none.
-  const shared = process.argv.includes('--test') ? { NODE_COMPILE_CACHE: join(dir, 'compiled') } : {};
+  const shared = process.argv.includes('--test')
+    ? { NODE_COMPILE_CACHE: join(dir, 'compiled'), TEST_POSTGRES: await makePostgres(join(dir, 'postgres')) }
+    : {};
   const child = spawn(process.execPath, process.argv.slice(2), {
     stdio: 'inherit',
     env: { ...process.env, ...own, ...shared },
@@ -66,6 +70,19 @@ async function run(dockerHost) {
   if (stopping.signal.aborted) return 130;
   for (const leftover of leftovers) process.stderr.write(`Left behind by the run: ${leftover}\n`);
   return leftovers.length > 0 ? 1 : (code ?? 1);
+}
+
+/**
+ * An empty PostgreSQL that all tests begin with a copy of, each on a port of its own.
+ *
+ * @param {string} dir
+ */
+async function makePostgres(dir) {
+  const postgres = await startPostgres({ dir, log: createLog('silent') });
+  const { password } = new URL(postgres.url);
+  await postgres.close();
+  writeFileSync(join(dir, 'access.json'), JSON.stringify({ port: null, password }), { mode: 0o600 });
+  return dir;
 }
 
 /** @returns {Promise<void>} */

@@ -1,42 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { backupCommands } from './cli/backup.ts';
-import type { CliCommand } from './cli/command.ts';
-import { demoCommand } from './cli/demo.ts';
-import { doctorCommand } from './cli/doctor.ts';
+import { commands } from './cli/commands.ts';
 import { explain } from './cli/explain.ts';
 import { commandHelp, overview } from './cli/help.ts';
-import { inboxCommand } from './cli/inbox.ts';
-import { mailCommand } from './cli/mail.ts';
-import { pauseCommands } from './cli/pause.ts';
 import { readWords, type Request } from './cli/read-words.ts';
-import { outboxCommand } from './cli/outbox.ts';
-import { repoCommands } from './cli/repo.ts';
-import { savesCommands } from './cli/saves.ts';
-import { secretCommands } from './cli/secret.ts';
-import { sqlCommand } from './cli/sql.ts';
-import { startCommand } from './cli/start.ts';
-import { tokenCommands } from './cli/token.ts';
-import { userCommands } from './cli/user.ts';
-import { allowCommand, denyCommand } from './cli/user-access.ts';
-
-const commands: readonly CliCommand[] = [
-  startCommand,
-  demoCommand,
-  ...repoCommands,
-  ...userCommands,
-  allowCommand,
-  denyCommand,
-  ...tokenCommands,
-  ...secretCommands,
-  ...savesCommands,
-  inboxCommand,
-  ...pauseCommands,
-  outboxCommand,
-  mailCommand,
-  sqlCommand,
-  doctorCommand,
-  ...backupCommands,
-];
 
 /** @returns the exit code: 0 done, 1 could not be done, 2 wrong usage or settings, 130 ended by Ctrl-C */
 async function main(words: readonly string[]): Promise<number> {

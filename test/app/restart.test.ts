@@ -8,6 +8,7 @@ import { ALICE, BOB } from '../support/app.ts';
 import { spawnBot } from '../support/bot-process.ts';
 import { collectedLog } from '../support/collected-log.ts';
 import { engineHost, inContainer } from '../support/engine.ts';
+import { layPostgres } from '../support/laid-postgres.ts';
 import { ranWith } from '../support/ran-with.ts';
 import { startSeparateBot, type SeparateBot } from '../support/separate-bot.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
@@ -131,6 +132,7 @@ test('a bot killed between a cancel and its effect ends the command after the ne
 test('a bot that still waits for a part, or has lost one, stops as politely', async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'threadbox-stop-'));
   t.after(() => rm(dir, { recursive: true, force: true }));
+  await layPostgres(join(dir, 'postgres'));
   const postgres = await startPostgres({ dir: join(dir, 'postgres'), log: collectedLog().log });
   t.after(() => postgres.close());
   const proxy = await startTcpProxy(Number(new URL(postgres.url).port));

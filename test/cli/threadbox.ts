@@ -25,8 +25,8 @@ export async function privateDir(): Promise<{ path: string; close: () => Promise
 
 function spawnThreadbox(words: readonly string[], { env = {}, cwd = tmpdir() }: Surroundings): ChildProcess {
   // Nothing of the developer's own settings.
-  const { PATH, HOME, DOCKER_HOST, CONTAINER_IMAGE } = process.env;
-  const known = { PATH, HOME, DOCKER_HOST, CONTAINER_IMAGE, HTTP_LISTEN: 'off' };
+  const { PATH, HOME, DOCKER_HOST, CONTAINER_IMAGE, NODE_COMPILE_CACHE } = process.env;
+  const known = { PATH, HOME, DOCKER_HOST, CONTAINER_IMAGE, NODE_COMPILE_CACHE, HTTP_LISTEN: 'off' };
   return spawn(process.execPath, [bin, ...words], { cwd, env: { ...known, ...env } });
 }
 

@@ -2,6 +2,11 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { nameOf } from '../../src/cli/command.ts';
+import { commands } from '../../src/cli/commands.ts';
+import { explain } from '../../src/cli/explain.ts';
+import { commandHelp, overview } from '../../src/cli/help.ts';
+import { readWords } from '../../src/cli/read-words.ts';
 import { privateDir, threadbox } from './threadbox.ts';
 
 let dir: Awaited<ReturnType<typeof privateDir>>;
@@ -24,22 +29,23 @@ test('help goes to standard output and is no failure; a missing command is one',
 });
 
 test('each command and each family has help', async () => {
-  const families = {
-    repo: ['add', 'set', 'list', 'remove'],
-    user: ['add', 'set', 'list', 'remove'],
-    secret: ['set', 'list', 'remove'],
-    saves: ['list', 'export', 'delete'],
-  };
-  const ofFamilies = Object.entries(families).flatMap(([family, names]) => [
-    family,
-    ...names.map((name) => `${family} ${name}`),
-  ]);
-  const lines = ['start', 'demo', 'mail', ...ofFamilies];
-  for (const line of lines) {
-    const { code, out } = await threadbox([...line.split(' '), '--help']);
-    assert.equal(code, 0, line);
-    assert.match(out, new RegExp(`^Usage: threadbox ${line}`));
+  const families = new Set<string>();
+  for (const command of commands) {
+    const [family, isOfFamily] = nameOf(command).split(' ');
+    if (family && isOfFamily) families.add(family);
+    const asked = readWords(commands, [...nameOf(command).split(' '), '--help']);
+    assert.ok(asked.kind === 'command-help', nameOf(command));
+    assert.ok(commandHelp(asked.command).startsWith(`Usage: threadbox ${nameOf(command)}`));
   }
+  assert.ok(['repo', 'user', 'secret', 'saves', 'token'].every((family) => families.has(family)));
+  for (const family of families) {
+    const asked = readWords(commands, [family, '--help']);
+    assert.deepEqual(asked, { kind: 'overview', family, isAskedFor: true });
+    assert.match(overview(commands, family), new RegExp(`^Usage: threadbox ${family} COMMAND`));
+  }
+  const { code, out } = await threadbox(['repo', 'add', '--help']);
+  assert.equal(code, 0);
+  assert.match(out, /^Usage: threadbox repo add NAME URL/);
 });
 
 test('the version tells that of Threadbox and of Node', async () => {
@@ -82,10 +88,15 @@ const wrongSettings: [words: string[], says: RegExp][] = [
 ];
 for (const [words, says] of wrongSettings) {
   test(`"${words.join(' ')}" is wrong usage, and said how it is right`, async () => {
-    const { code, out, err } = await threadbox(words);
-    assert.equal(code, 2);
-    assert.equal(out, '');
-    assert.match(err, says);
+    const request = readWords(commands, words);
+    assert.ok(request.kind === 'run');
+    const error: unknown = await request.command.run(request.args, request.options).then(
+      () => null,
+      (error: unknown) => error,
+    );
+    const { text, exitCode } = explain(error, false);
+    assert.equal(exitCode, 2);
+    assert.match(text, says);
   });
 }
 

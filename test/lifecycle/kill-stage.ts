@@ -15,6 +15,7 @@ import { collectedLog } from '../support/collected-log.ts';
 import { startDovecot } from '../support/dovecot.ts';
 import { engine } from '../support/engine.ts';
 import { startGitUpstream } from '../support/git-upstream.ts';
+import { layPostgres } from '../support/laid-postgres.ts';
 import { SMTP_PASSWORD, startScriptedSmtp } from '../support/scripted-smtp.ts';
 import { startStepProxy, type StepProxy } from '../support/step-proxy.ts';
 import { until } from '../support/until.ts';
@@ -58,6 +59,7 @@ export async function startKillStage(): Promise<KillStage> {
     closers.push(() => dovecot.close());
     const smtp = await startScriptedSmtp();
     closers.push(() => smtp.close());
+    await layPostgres(join(dir, 'postgres'));
     const postgres = await startPostgres({ dir: join(dir, 'postgres'), log: collectedLog().log });
     closers.push(() => postgres.close());
     const databaseUrl = new URL(postgres.url);

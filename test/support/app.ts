@@ -8,6 +8,7 @@ import { removeInstallation } from '../../src/containers/remove-installation.ts'
 import { addRepository } from '../../src/store/repositories.ts';
 import { collectedLog, type LogLine } from './collected-log.ts';
 import { startGitUpstream, type GitUpstream } from './git-upstream.ts';
+import { layPostgres } from './laid-postgres.ts';
 
 export const ALICE = 'alice@example.com';
 export const BOB = 'bob@example.com';
@@ -60,6 +61,7 @@ export async function startTestApp({
   }
 
   try {
+    if (config.usesEmbeddedPostgres) await layPostgres(join(dataDir, 'postgres'));
     await start();
     await addRepository(running().db, { name: 'sample', url: upstream.url, branch: null, threadBy: null });
   } catch (error) {

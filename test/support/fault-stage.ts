@@ -14,6 +14,7 @@ import { startDovecot, type Dovecot } from './dovecot.ts';
 import { engine } from './engine.ts';
 import { startEngineProxy, type EngineProxy } from './engine-proxy.ts';
 import { freePort, startGitUpstream, type GitUpstream } from './git-upstream.ts';
+import { layPostgres } from './laid-postgres.ts';
 import { SMTP_PASSWORD, startScriptedSmtp, type ScriptedSmtp } from './scripted-smtp.ts';
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts';
 import { until } from './until.ts';
@@ -138,6 +139,7 @@ export async function startFaultStage({
 }
 
 export async function stoppablePostgres(dir: string, log: Log): Promise<Away & { url: string }> {
+  await layPostgres(dir);
   let running = await startPostgres({ dir, log });
   return {
     url: running.url,

@@ -12,6 +12,7 @@ import { addRepository } from '../../src/store/repositories.ts';
 import { spawnBot, type BotProcess } from './bot-process.ts';
 import { engine, engineHost } from './engine.ts';
 import { startGitUpstream } from './git-upstream.ts';
+import { layPostgres } from './laid-postgres.ts';
 import { readMails } from './mailbox.ts';
 import { until } from './until.ts';
 
@@ -100,6 +101,7 @@ export async function startSeparateBot(
   }
 
   try {
+    await layPostgres(join(dataDir, 'postgres'));
     await start();
     instance = await installationId(database());
     await addRepository(database(), { name: 'sample', url: upstream.url, branch: null, threadBy: null });
