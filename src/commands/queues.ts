@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import PQueue from 'p-queue';
 
 /** What a thread's queue does for one command, in this order, with no other job of the thread in between. */
@@ -105,10 +106,30 @@ export class ThreadQueues {
   }
 }
 
-/** Lets so many do something at once; the others wait. */
-export function atMost(concurrency: number): <T>(job: () => Promise<T>) => Promise<T> {
+/**
+ * Lets so many do something at once; the others wait.
+ *
+ * @param patienceMs who has not ended after that goes on beside the others, whose turn it is: what hangs stops nobody
+ */
+export function atMost(
+  concurrency: number,
+  patienceMs: number | null = null,
+): <T>(job: () => Promise<T>) => Promise<T> {
   const queue = new PQueue({ concurrency });
-  return (job) => queue.add(job);
+  if (patienceMs === null) return (job) => queue.add(job);
+  return async (job) => {
+    // Wrapped: a promise that is handed on would be waited for.
+    const { done } = await queue.add(async () => {
+      const running = job();
+      const left = new AbortController();
+      const patience = pause(patienceMs, undefined, { signal: left.signal, ref: false });
+      await Promise.allSettled([Promise.race([running, patience])]);
+      left.abort();
+      await Promise.allSettled([patience]);
+      return { done: running };
+    });
+    return done;
+  };
 }
 
 function closedError(): Error {

@@ -12,7 +12,9 @@ import type { LifecycleParts } from './parts.ts';
 
 /** Saving is work for the processors: commands go before. */
 const MOST_SAVES = 2;
-const oneOfFew = atMost(MOST_SAVES);
+/** A workspace can make git wait: a FIFO in the place of a .gitignore, say. */
+const PATIENCE_MS = 60_000;
+const oneOfFew = atMost(MOST_SAVES, PATIENCE_MS);
 
 export type ThreadSave = { id: number; work: SavedWork; savedAt: Date };
 

@@ -26,6 +26,8 @@ import { tellOwner, tellRepositoryMissing } from './tell-owner.ts';
 const PORTION = 100;
 /** So many are attended to at the same time: most of them only wait for their save. */
 const MOST_AT_WORK = 10;
+/** One that is not done by then takes no place of the others any more. */
+const PATIENCE_MS = 60_000;
 const RETRY_MS = 60_000;
 const ADOPT_EVERY_MS = 3600_000;
 const DAY_MS = 86_400_000;
@@ -40,7 +42,7 @@ export function startSweep(parts: LifecycleParts): Sweep {
   const closing = new AbortController();
   const signal = AbortSignal.any([parts.signal, closing.signal]);
   const inHand = new Map<string, Promise<void>>();
-  const atWork = atMost(MOST_AT_WORK);
+  const atWork = atMost(MOST_AT_WORK, PATIENCE_MS);
   let hasTakenStock = false;
   let adoptedAtMs = Number.NEGATIVE_INFINITY;
 

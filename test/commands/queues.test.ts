@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ThreadQueues } from '../../src/commands/queues.ts';
+import { atMost, ThreadQueues } from '../../src/commands/queues.ts';
 import { until } from '../support/until.ts';
 
 /** A command with nothing before and after it. */
@@ -193,4 +193,21 @@ test('what is only to be done in an idle thread is refused at once in a busy one
   await queues.onIdle();
   assert.deepEqual(events, ['command', 'mine', 'next']);
   assert.equal(await queues.runIfIdle('a', () => Promise.resolve(7)), 7);
+});
+
+test('what hangs holds up others for a while only, and its end still comes', async () => {
+  const oneAtOnce = atMost(1, 20);
+  const gate = Promise.withResolvers<void>();
+  const events: string[] = [];
+  const hanging = oneAtOnce(async () => {
+    await gate.promise;
+    events.push('hung');
+    return 1;
+  });
+  const failing = oneAtOnce(() => Promise.reject(new Error('no')));
+  await assert.rejects(failing, /no/);
+  assert.equal(await oneAtOnce(() => Promise.resolve(2)), 2);
+  assert.deepEqual(events, []);
+  gate.resolve();
+  assert.equal(await hanging, 1);
 });

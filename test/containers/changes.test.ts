@@ -141,6 +141,9 @@ describe('whether there is anything to save', () => {
       'git pack-refs --all',
       'chmod +x README.md',
       'ln -s README.md link',
+      'mkdir -p src/deep/empty',
+      'chmod 600 README.md',
+      'chmod 700 src/deep',
       'git init -q inner; cd inner; git commit -q --allow-empty -m Inner; cd ..',
     ]) {
       assert.deepEqual([script, (await rig.run(script)).isUnsaved], [script, true]);

@@ -163,8 +163,12 @@ describe('a save that fails', () => {
     assert.equal(await two.sh('cat x; readlink .gitattributes'), '1\n/dev/zero\n');
   });
 
-  it('for a container that nobody knows, or that has gone, or a corrupt repository', async () => {
+  it('for a container that nobody knows, or that has gone, or a corrupt repository, or a closed one', async () => {
     const one = await rig.open();
+    await one.sh('chmod 000 .git');
+    // Without its commits the files are not the work.
+    await assert.rejects(one.save(nextId()), { code: 'SAVE_FAILED', message: /\.git may not be read/ });
+    await one.sh('chmod 755 .git');
     await one.sh(
       'echo 1 >x; git add x; git commit -qm X; find .git/objects -type f -path "*/??/*" -exec chmod u+w {} + -exec truncate -s 3 {} +',
     );

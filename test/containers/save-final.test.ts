@@ -32,12 +32,12 @@ const store = (...args: string[]) => git(rig.storePath, ...args).trim();
 describe('a final save', () => {
   it("makes the guide's commit, and it comes back as HEAD of a clean work tree", async () => {
     await one.sh(
-      'git switch -qc topic; echo 1 >new; echo 2 >>README.md; rm run.sh; git add new; echo more >>new',
+      'git switch -qc topic; echo 1 >new; echo 2 >>README.md; rm run.sh; git add new; echo more >>new; mkdir two; touch two/{a,b}',
     );
     const id = nextId();
     const saved = await one.save(id, { kind: 'final' });
     assert.equal(saved.hasCommitted, true);
-    assert.equal(saved.filesModified, 3);
+    assert.equal(saved.filesModified, 5);
     assert.equal(saved.branch, 'topic');
     assert.equal(saved.unpushedCommits, 1);
     assert.deepEqual(saved.leftOut, []);
@@ -50,7 +50,7 @@ Auto-save: Container cleanup after idle timeout
 
 Thread: ${THREAD_ID}
 Timestamp: 2024-01-20T10:30:00Z
-Files modified: 3
+Files modified: 5
 
 This commit was automatically created when the container was cleaned up.
 

@@ -146,12 +146,12 @@ describe('a save', () => {
   it('leaves out what is too large, or too deep for git, and says so here and after the restore', async () => {
     const one = await rig.open();
     await one.sh(
-      'truncate -s 30M huge; truncate -s 20M logo.bin; git init -q inner; truncate -s 40M inner/x; echo 1 >one\n' +
+      'truncate -s 30M huge; truncate -s 20M logo.bin; truncate -s 30M big.log; git init -q inner; truncate -s 40M inner/x; echo 1 >one\n' +
         'for n in {1..41}; do mkdir deep-$(printf %095d $n); cd -P deep-*; done; echo 1 >x',
     );
     const id = nextId();
     const saved = await one.save(id, { fileMaxBytes: 1_000_000, innerMaxBytes: 1_000_000 });
-    const deep = `a path of more than 4000 bytes: deep-${'1'.padStart(95, '0')}...`;
+    const deep = `a path that is too long for git: deep-${'1'.padStart(95, '0')}...`;
     assert.deepEqual(saved.leftOut.toSorted(), [deep, 'huge (30 MB)', 'inner (41 MB)', 'logo.bin (20 MB)']);
     const two = await rig.open({ isEmpty: true });
     await two.prepare(true);

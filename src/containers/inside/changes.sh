@@ -102,12 +102,13 @@ is_saved() {
   done
   no_newer_refs .git/refs || return
   # `git status` writes the index too.
-  { [[ ! .git/index -nt $base/saved ]] || is_same_index "$index"; } && no_newer_env
+  { [[ ! .git/index -nt $base/saved ]] || is_same_index "$index"; } && no_newer_besides
 }
 
-# No .env file has been made, changed or removed, however deep it lies: git ignores most of them. As in a save, those in
-# a directory that git ignores do not count.
-no_newer_env() {
+# Nothing of what a save has and git knows nothing of is newer, however deep it lies: .env files, which git ignores mostly,
+# empty directories, and modes that say more than executable. As in a save, those in a directory that git ignores do not
+# count. Of .env files it is told besides when they are gone.
+no_newer_besides() {
   local -a known=() prune=()
   local item fd status
   plain "$base/looked"
@@ -119,7 +120,8 @@ no_newer_env() {
     esac
   done
   exec {fd}< <(exec find . -path ./.git -prune -o -name node_modules -prune -o "${prune[@]}" \
-    -name '.env*' ! -type d -cnewer "$base/saved" -print0 -quit 2>/dev/null)
+    \( -name '.env*' ! -type d -o -type d \( -empty -o ! -perm 755 \) -o -type f ! -perm 644 ! -perm 755 \) \
+    -cnewer "$base/saved" -print0 -quit 2>/dev/null)
   IFS= read -r -d '' -t 2 -u $fd item
   status=$?
   # A save looks through all of it, and can take its time.

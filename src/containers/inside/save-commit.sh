@@ -21,7 +21,7 @@ find_user_ignore() {
 # repository's hangs.
 start_count() {
   [[ $kind != quick && ($has_git == yes || $carries_git == yes) ]] || return
-  exec {count}< <(their_git 20 --no-optional-locks -c core.quotePath=true status --porcelain --untracked-files=normal 2>/dev/null &&
+  exec {count}< <(their_git 20 --no-optional-locks -c core.quotePath=true status --porcelain --untracked-files=all 2>/dev/null &&
     printf end)
 }
 # Sets modified, empty where that is not known, and unmerged.
@@ -66,6 +66,7 @@ commit_work() {
     said=$(printf '%s\0' "${specs[@]}" | their_git 60 "${at_once[@]}" -c advice.addEmbeddedRepo=false -c core.safecrlf=false \
       add -A --sparse --ignore-errors --pathspec-from-file=- --pathspec-file-nul 2>&1) && break
     ((${#at_once[@]} == 0)) || { at_once=() && continue; }
+    said=${said:-no end after 60 s}
     leave_out "from the Auto-save commit, not from the save: what git could not add (${said##*$'\n'})"
     [[ $said =~ fatal:\ ([^$'\n']+):\ clean\ filter\ .*\ failed ]] || break
     specs+=(":(top,exclude,literal)${BASH_REMATCH[1]}")

@@ -5,9 +5,6 @@ start_look() { exec {look}< <(list_files); }
 list_files() {
   local item pattern
   local -a ignored=() prune=()
-  # So many bytes at the least: git knows no longer paths than 4095.
-  printf -v pattern '%4050s' ''
-  local long=${pattern// /'?'}'*'
   mapfile -d '' -t ignored < <(git_work ls-files -o -i --exclude-standard --directory -z 2>/dev/null)
   ((${#ignored[@]} == 0)) || printf 'i%s\0' "${ignored[@]}"
   for item in "${ignored[@]}"; do
@@ -15,7 +12,7 @@ list_files() {
     as_pattern "${item%/}"
     prune+=(-path "./$pattern" -prune -o)
   done
-  find . -path ./.git -prune -o "${prune[@]}" -path "$long" -printf 'l%P\0' -prune -o \
+  find . -path ./.git -prune -o "${prune[@]}" \
     -iname .git -printf 'g%P\0' -prune -o \
     -type d \( ! -readable -o ! -executable \) -printf 'u%P\0' -prune -o \
     -type d -empty -printf 'e%m %P\0' -o -type d ! -perm 755 -printf 'm%m %P\0' -o \
@@ -43,6 +40,7 @@ note_look() {
 look_through() {
   local item
   local -a records=()
+  local -A is_ignored=()
   mapfile -d '' -t records <&"$look"
   exec {look}<&-
   [[ ${records[*]: -1} == end ]] || fail 'the files could not be looked through'
@@ -54,13 +52,12 @@ look_through() {
     case $item in
       i*)
         item=${item#i}
-        if [[ $item != */ && ${item##*/} == .env* ]]; then env_files+=("$item"); else ignored+=("$item"); fi
+        if [[ $item != */ && ${item##*/} == .env* ]]; then env_files+=("$item"); else ignored+=("$item") is_ignored[/$item]=yes; fi
         ;;
       g*) item=${item#g} && inner+=("${item%/*}") ;;
       u*) leave_out "${item#u} (it may not be read)" && skipped+=("${item#u}") ;;
-      l*) leave_out "a path of more than 4000 bytes: ${item:1:100}..." && skipped+=("${item#l}") ;;
       s*) leave_out "${item#s} (no regular file)" && skipped+=("${item#s}") ;;
-      b*) large+=("${item#b}") ;;
+      b*) [[ -n ${is_ignored[/${item#* }]} ]] || large+=("${item#b}") ;;
       *) modes+=("$item") ;;
     esac
   done
@@ -139,13 +136,23 @@ snapshot_work() {
   # A file may go or change while it is read.
   for tries in 1 2 3; do
     words=$(printf '%s\0' "${specs[@]}" | kept git_work "${at_once[@]}" -c advice.addEmbeddedRepo=false add -A --ignore-errors \
-      --pathspec-from-file=- --pathspec-file-nul 2>&1 >/dev/null) && words= && break
+      --pathspec-from-file=- --pathspec-file-nul 2>&1 >/dev/null) && leave_out_long && words= && break
     [[ $words != *'No space left'* && ($words != *fatal:* || ${#at_once[@]} != 0) ]] || return 1
     at_once=()
   done
   while IFS= read -r item; do
     [[ $item != *'unable to index file'* && $item != *'could not open'* ]] || leave_out "${item#*: }"
   done <<<"$said$words"
+}
+
+# git passes over a directory whose path is too long for it, and only says so: its words on that are cut off, too.
+leave_out_long() {
+  local item
+  ((${#words} > 4000)) || return 0
+  while IFS= read -r item; do
+    [[ $item != *"could not open directory '"* || ${#item} -lt 4000 ]] ||
+      { item=${item#*\'} && leave_out "a path that is too long for git: ${item:0:100}..."; }
+  done <<<"$words"
 }
 
 # Reads names below /workspace, prints the tree of the parts of their archive. In parts, because git holds a blob in

@@ -164,6 +164,7 @@ fi
 [[ -f $base/ready || -f $user_git/HEAD && -O $target ]] || fail 'not ready'
 # Work without a repository is work, too; and so that nobody has to be told, no work is a state like others.
 has_git=yes
+[[ ! -d $user_git || -L $user_git || -r $user_git && -x $user_git ]] || fail '.git may not be read'
 [[ -f $user_git/HEAD && -d $user_git/objects && ! -L $user_git ]] || has_git=no
 # What the mirror cannot complete could not be verified: a shallow clone of another repository, or one whose objects have
 # names of another kind. Such a .git is carried as it is, like those of repositories inside.
