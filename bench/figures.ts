@@ -39,6 +39,14 @@ export function median(values: readonly number[]): number {
   return (lower + upper) / 2;
 }
 
+/** The least value that so large a part of them does not exceed. @param part from 0 to 1 */
+export function percentile(values: readonly number[], part: number): number {
+  const sorted = values.toSorted((one, other) => one - other);
+  const value = sorted[Math.max(0, Math.ceil(part * sorted.length) - 1)];
+  if (value === undefined) throw new Error('Expected at least one value');
+  return value;
+}
+
 function rounded(value: number, digits = 1): number {
   return Number(value.toFixed(digits));
 }

@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { untilSignal } from '../src/cli/signals.ts';
 import { Closers } from '../src/closers.ts';
 import { createLog } from '../src/log.ts';
-import { row, rowTable, type Row } from './figures.ts';
+import { percentile, row, rowTable, table, type Row } from './figures.ts';
 import { intake } from './intake.ts';
 import { openWorkshop, saveAndRestore } from './lifecycle.ts';
 import {
@@ -18,6 +18,7 @@ import {
   warmCommand,
   type Progress,
 } from './measures.ts';
+import { operator } from './operator.ts';
 import { startRig, type Rig } from './rig.ts';
 import { spanTable } from './spans.ts';
 import { sweep } from './sweep.ts';
@@ -33,12 +34,13 @@ const SWEEPS = 500;
 /** Each takes a while. */
 const INTAKES = 5;
 
-const PARTS = ['mail', 'lifecycle', 'intake'] as const;
+const PARTS = ['mail', 'lifecycle', 'intake', 'operator'] as const;
 type Part = (typeof PARTS)[number];
 
 const USAGE = `npm run bench [-- --only PART] [--json FILE] [--runs N] [--rounds N] [--mails N]
 
-  --only PART   measures only a part: mail is (a) to (d), lifecycle (e) to (g), intake (h)
+  --only PART   measures only a part: mail is (a) to (d), lifecycle (e) to (g), intake (h),
+                operator (i) and (j)
   --json FILE   also writes the rows to FILE
   --runs N      how often each mail, save and restore is measured, ${FEWEST_RUNS} or more (${FEWEST_RUNS} if not given)
   --rounds N    how often 200 mails are sent at once (20 if not given; fewer for a quick look)
@@ -85,6 +87,16 @@ const measureIn: Record<Part, (options: Options, closers: Closers) => Promise<Me
       row('(h) resident memory meanwhile', 'MB', { values: taken.memory, floors: empty }, 'less'),
     ];
     return { rows, more: '' };
+  },
+  async operator({ runs, signal }, closers) {
+    console.log('starting the mail server, PostgreSQL, Redis and the bot ...');
+    const { lists, sqlMail } = await operator(closers, { runs, signal }, progress);
+    const rows = [
+      ...lists.map(({ name, series }) => row(`(i) ${name}`, 'ms', series, 'less')),
+      row('(j) SQL by mail', 'ms', sqlMail, 'less'),
+    ];
+    const slow = lists.map(({ name, series }) => [name, Number(percentile(series.values, 0.95).toFixed(1))]);
+    return { rows, more: table(['95% took no more than', 'ms'], slow) };
   },
 };
 

@@ -19,6 +19,7 @@ import { startSink, type Sink } from './sink.ts';
 /** All that is measured and measured with. */
 export type Rig = {
   bot: BotProcess;
+  mail: EmbeddedMail;
   post: Post;
   sink: Sink;
   raw: RawDocker;
@@ -35,11 +36,13 @@ export type Rig = {
  *
  * @param repositories names to register, all of one upstream
  * @param closers what was started, also when this throws
+ * @param more settings of the bot
  */
 export async function startRig(
   repositories: readonly string[],
   closers: Closers,
   signal: AbortSignal,
+  more: Readonly<Record<string, string>> = {},
 ): Promise<Rig> {
   const dir = await mkdtemp(join(tmpdir(), 'threadbox-bench-'));
   closers.add('the data', () => rm(dir, { recursive: true, force: true }));
@@ -97,12 +100,14 @@ export async function startRig(
       MAX_COMMANDS_PER_HOUR_PER_THREAD: '1000000',
       MAX_MAILS_PER_HOUR_PER_ADDRESS: '1000000',
       DATA_DIR: join(dir, 'bot'),
+      ...more,
     },
     join(dir, 'bot.log'),
   );
   closers.add('the bot', () => bot.close());
   return {
     bot,
+    mail,
     post,
     sink,
     raw,

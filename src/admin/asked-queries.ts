@@ -77,6 +77,20 @@ export function saveRequest(query: string): { name: string; query: string } | { 
     : { fault: 'only SELECT, WITH, VALUES or TABLE can be saved' };
 }
 
+/**
+ * The saved queries as they are when those that wait have run: who saves one and asks for it in the next mail means that
+ * one, however long the first takes.
+ *
+ * @param queued texts, the newest first
+ */
+export const savedBy = (queued: readonly string[], saved: readonly KnownQuery[]): KnownQuery[] => [
+  ...queued.flatMap((text) => {
+    const request = saveRequest(text);
+    return request && !('fault' in request) ? [request] : [];
+  }),
+  ...saved,
+];
+
 const READING = /^(?:SELECT|WITH|VALUES|TABLE)$/;
 
 export const isReading = (query: string): boolean =>

@@ -1,4 +1,4 @@
-import { askedQueries } from '../admin/asked-queries.ts';
+import { askedQueries, savedBy } from '../admin/asked-queries.ts';
 import { SHIPPED_QUERIES } from '../admin/shipped-queries.ts';
 import type { Config } from '../config.ts';
 import type { ParsedMessage } from '../mail/parse.ts';
@@ -14,6 +14,7 @@ import {
   declineSqlConversation,
   listSavedQueries,
   openSqlConversation,
+  queuedQueries,
   recordQueries,
   recordRefusedQuery,
   refuseWaiting,
@@ -88,7 +89,8 @@ export async function takeSql(
   if (config.imap !== null && config.senderAuth === 'none') return say({ kind: 'sql-no-sender-check' });
   if (!config.replyToken) return say({ kind: 'sql-no-token' });
 
-  const known = [...SHIPPED_QUERIES, ...(await listSavedQueries(db))];
+  const saved = savedBy(await queuedQueries(db), await listSavedQueries(db));
+  const known = [...SHIPPED_QUERIES, ...saved];
   const state = stateOf(conversation, now());
   const typed = typedIn(message);
   const step = nextStep(state, kindOf(typed, known));

@@ -202,6 +202,11 @@ export async function listSavedQueries(db: Db): Promise<SavedQuery[]> {
     .orderBy('name');
 }
 
+/** What was mailed and is still to be run, the newest first. */
+export async function queuedQueries(db: Db): Promise<string[]> {
+  return db('sql_queries').where({ state: 'queued' }).orderBy('id', 'desc').pluck<string[]>('query');
+}
+
 /** A query of the same name is replaced. */
 export async function saveQuery(db: Db, saved: SavedQuery, now: Date): Promise<void> {
   await db('saved_queries')

@@ -194,6 +194,16 @@ test('queries are saved under a name, listed, and asked for in the subject; the 
   assert.match(text, /^3\. history\n=+\n\n2 rows/m);
 });
 
+test('a query that is saved in one mail is known in the next, before the first has run; the last word on it counts', async () => {
+  const { to } = await confirmed('SELECT 1');
+  await Promise.all(stage.desks.splice(0).map((desk) => desk.close()));
+  await send('Re: [sql]', 'save soon: SELECT 41 AS answer', { to });
+  await send('Re: [sql]', 'save soon: SELECT 42 AS answer', { to });
+  const asked = await send('Re: [sql]', 'soon', { to });
+  stage.desks = [stage.startDesk()];
+  assert.match((await asked.answer()).text, /^answer\n-+\n +42$/m);
+});
+
 test('queries that a bot has left are run by the next one, once; a mail with much stays short', async () => {
   const { to } = await confirmed('SELECT 1');
   const written = () => stage.database.db('messages').where({ direction: 'out' }).pluck('id');

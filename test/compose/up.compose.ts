@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { createTransport } from 'nodemailer';
+import { copyFile, mkdir, rename, rm } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
+import { createTransport } from 'nodemailer';
 import { askBot, sendToBot, type Correspondent } from '../../src/cli/write-to-bot.ts';
 import { removeInstallation } from '../../src/containers/remove-installation.ts';
 import { ranWith } from '../support/ran-with.ts';
@@ -128,17 +129,40 @@ test('who has a mailbox can be nobody else: not to Postfix, and not in the From 
   );
 });
 
-test('down -v leaves nothing of the composition, and what the bot has made goes by its label', async () => {
-  const { compose, machine, threadbox, dataDir } = composition;
-  await threadbox('backup', `${dataDir}/backup.tar.gz`);
-  await compose('--profile', 'mail', 'down', '-v');
-  const left = await machine.docker.listContainers({ all: true });
-  const [installation] = new Set(left.map(({ Labels }) => Labels['threadbox.instance']));
-  assert.ok(installation, "the workspaces of threads are not compose's to remove");
-  await removeInstallation(machine.docker, installation, 'threadbox:latest');
-  // The helper of the guard, which goes by itself.
-  await until(async () => (await machine.docker.listContainers({ all: true })).length === 0);
+test('down -v leaves nothing of the composition; a backup brings it back onto new volumes, with the work', async () => {
+  const { compose, machine, threadbox, dataDir, untilHealthy, person } = composition;
+  await until(async () => /\bsample\b/.test(await threadbox('saves', 'list')), 60_000);
+  const backup = `${dataDir}/backup.tar.gz`;
+  await threadbox('backup', backup);
+  await takeDown();
+
+  await rename(dataDir, `${dataDir}.old`);
+  await mkdir(dataDir);
+  await rename(`${dataDir}.old/upstream`, `${dataDir}/upstream`);
+  await copyFile(`${dataDir}.old/backup.tar.gz`, backup);
+  await rm(`${dataDir}.old`, { recursive: true });
+  await compose('up', '-d', 'postgres', 'redis');
+  await compose('run', '--rm', '-T', 'bot', 'restore', backup);
+  await compose('--profile', 'mail', 'up', '-d');
+  await untilHealthy();
+  await threadbox('resume');
+  const mail = { to: BOT, subject: '[sample] Again', body: 'cat work.txt' };
+  ranWith((await askBot(person('alice'), mail, patience)).answer.text, 'kept');
+
+  await takeDown();
   assert.deepEqual((await machine.docker.listVolumes()).Volumes, []);
   const networks = await machine.docker.listNetworks();
   assert.deepEqual(networks.map(({ Name }) => Name).toSorted(), ['bridge', 'host', 'none']);
 });
+
+/** The composition, and then the workspaces that the bot has made. */
+async function takeDown(): Promise<void> {
+  const { docker } = composition.machine;
+  await composition.compose('--profile', 'mail', 'down', '-v');
+  const left = await docker.listContainers({ all: true });
+  const [installation, ...others] = new Set(left.map(({ Labels }) => Labels['threadbox.instance']));
+  assert.ok(installation && others.length === 0, JSON.stringify(left));
+  await removeInstallation(docker, installation, 'threadbox:latest');
+  // The helper of the guard goes by itself.
+  await until(async () => (await docker.listContainers({ all: true })).length === 0);
+}
