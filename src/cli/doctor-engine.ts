@@ -26,6 +26,9 @@ export type EngineInfo = {
   CpuCfsQuota: boolean;
   PidsLimit: boolean;
   Runtimes?: Record<string, unknown>;
+  DefaultRuntime?: string;
+  /** As in `name=seccomp,profile=default`. */
+  SecurityOptions?: string[] | null;
 };
 
 export const engineChecks: readonly Check[] = [
@@ -54,6 +57,7 @@ async function lookAtEngine({ config, now }: Surroundings): Promise<Finding[]> {
   return [
     versionFinding(dockerHost, version),
     ...limitFindings(info, config),
+    ...isolationFindings(info, config),
     ...(await lookAtDisk(info, config)),
     ...clockFindings(info, now()),
     await lookAtImage(docker, config.containerImage),
@@ -130,6 +134,45 @@ export function limitFindings(
         ]
       : []),
     ...(fault === null ? [] : [bad('limits', fault, 'The bot does not start before.')]),
+  ];
+}
+
+/** What stands between commands and the machine they run on, beside the network guard. */
+export function isolationFindings(
+  { SecurityOptions, DefaultRuntime }: Pick<EngineInfo, 'SecurityOptions' | 'DefaultRuntime'>,
+  { containerRuntime }: Pick<Config, 'containerRuntime'>,
+): Finding[] {
+  const options = new Map(
+    (SecurityOptions ?? []).map((option) => {
+      const [, name = '', rest = ''] = /^name=([^,]+),?(.*)$/.exec(option) ?? [];
+      return [name, rest] as const;
+    }),
+  );
+  const runtime = containerRuntime ?? DefaultRuntime ?? 'runc';
+  const modules = ['apparmor', 'selinux'].filter((name) => options.has(name));
+  const says = [`runtime ${runtime}`, ...modules].join(', ');
+  const seccomp = options.get('seccomp');
+  const isFiltered = seccomp !== undefined && !/unconfined/.test(seccomp);
+  const isMapped = options.has('userns') || options.has('rootless');
+  return [
+    ...(isFiltered
+      ? []
+      : [
+          bad(
+            'isolation',
+            'the engine does not filter system calls (seccomp)',
+            'Enable seccomp in its kernel, and take "seccomp-profile": "unconfined" out of its daemon.json.',
+          ),
+        ]),
+    isMapped
+      ? ok(
+          'isolation',
+          `${says}; root in a container is nobody on the machine (${options.has('rootless') ? 'rootless' : 'userns-remap'})`,
+        )
+      : {
+          ...ok('isolation', `${says}; root in a container has root's number on the machine`),
+          todo: 'Where commands are root (repo set --root on), userns-remap gives them another: docs/security.md.',
+        },
   ];
 }
 

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import type { ConfigError } from '../config.ts';
+import { visibleText } from '../mail/visible-text.ts';
 import { CliError } from './command.ts';
 
 /** What a person reads when a command could not be done, and what a shell gets. */
@@ -13,7 +14,8 @@ export type Explained = { text: string; exitCode: number };
 export function explain(error: unknown, isDebugging: boolean): Explained {
   const { lines, exitCode } = inWords(error, isDebugging);
   if (isDebugging) lines.push(inspect(error));
-  return { text: `threadbox: ${lines.join('\n')}\n`, exitCode };
+  // What git says of a repository's branches, say, is somebody else's.
+  return { text: visibleText(`threadbox: ${lines.join('\n')}\n`), exitCode };
 }
 
 function inWords(error: unknown, isDebugging: boolean): { lines: string[]; exitCode: number } {

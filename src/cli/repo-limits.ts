@@ -9,6 +9,7 @@ export const LIMIT_OPTIONS = {
   memory: { value: 'SIZE', summary: "a container's memory, as in 4g or 512m, or default" },
   cpus: { value: 'COUNT', summary: "a container's processors, as in 2 or 0.5, or default" },
   background: { value: 'WHAT', summary: 'what a command leaves running: keep, end, or default' },
+  root: { value: 'WHETHER', summary: 'commands are root in their container, to install packages: on or off' },
 } as const;
 
 const MOST_MS = 7 * 86_400_000;
@@ -24,12 +25,14 @@ const UNIT_BYTES: Record<string, number> = { m: 1024 ** 2, g: 1024 ** 3 };
  * @throws {CliError} that says what was expected
  */
 export function limitsOf(options: Options): Partial<RepositoryLimits> {
-  const { 'command-timeout': time, memory, cpus, background } = options as Record<string, string | undefined>;
+  const written = options as Record<string, string | undefined>;
+  const { 'command-timeout': time, memory, cpus, background, root } = written;
   return {
     ...(time !== undefined && { commandTimeoutMs: orDefault(time, timeOf) }),
     ...(memory !== undefined && { memoryBytes: orDefault(memory, memoryOf) }),
     ...(cpus !== undefined && { cpus: orDefault(cpus, cpusOf) }),
     ...(background !== undefined && { backgroundProcesses: orDefault(background, backgroundOf) }),
+    ...(root !== undefined && { root: rootOf(root) }),
   };
 }
 
@@ -62,14 +65,20 @@ function backgroundOf(written: string): 'keep' | 'end' {
   throw usageError(`--background: expected keep, end or default; got ${written}`);
 }
 
+function rootOf(written: string): boolean {
+  if (written === 'on' || written === 'off') return written === 'on';
+  throw usageError(`--root: expected on or off; got ${written}`);
+}
+
 /** As a list shows them: what differs from the server's. */
 export function shownLimits(limits: RepositoryLimits): string {
-  const { commandTimeoutMs, memoryBytes, cpus, backgroundProcesses } = limits;
+  const { commandTimeoutMs, memoryBytes, cpus, backgroundProcesses, root } = limits;
   const own = [
     ...(commandTimeoutMs === null ? [] : [durationInWords(commandTimeoutMs)]),
     ...(memoryBytes === null ? [] : [sizeInWords(memoryBytes)]),
     ...(cpus === null ? [] : [`${cpus} CPU${cpus === 1 ? '' : 's'}`]),
     ...(backgroundProcesses === null ? [] : [`background: ${backgroundProcesses}`]),
+    ...(root ? ['as root'] : []),
   ];
   return own.join(', ') || '(default)';
 }
@@ -77,7 +86,7 @@ export function shownLimits(limits: RepositoryLimits): string {
 /** What to say when some were set. */
 export function changedLimits(change: Partial<RepositoryLimits>, now: RepositoryLimits): string[] {
   const isForNext = change.memoryBytes !== undefined || change.cpus !== undefined;
-  const names = ['commandTimeoutMs', 'memoryBytes', 'cpus', 'backgroundProcesses'] as const;
+  const names = ['commandTimeoutMs', 'memoryBytes', 'cpus', 'backgroundProcesses', 'root'] as const;
   return [
     ...(names.some((name) => change[name] !== undefined) ? [`Its commands: ${shownLimits(now)}.`] : []),
     ...(isForNext
@@ -85,5 +94,11 @@ export function changedLimits(change: Partial<RepositoryLimits>, now: Repository
           "Memory and CPUs are those of a thread's next container; one that is there keeps its own until it goes (by itself when it is idle, or by a mail that says stop).",
         ]
       : []),
+    ...(change.root === undefined ? [] : [change.root ? ROOT_ON : ROOT_OFF]),
   ];
 }
+
+const ROOT_ON =
+  "They are root from a thread's next container on: a mail that says stop ends the one that is there. What they install outside of /workspace goes with the container. What that means for this machine: docs/security.md, Root.";
+const ROOT_OFF =
+  "They are an ordinary user from a thread's next container on; one that is there stays root's until it goes (by itself when it is idle, or by a mail that says stop). /workspace is given to that user.";

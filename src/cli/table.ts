@@ -1,4 +1,5 @@
 import { visibleLine } from '../mail/visible-text.ts';
+import { harmlessJson } from '../harmless-json.ts';
 import { displayWidth } from '../mail/display-width.ts';
 
 /** Rows as aligned columns under a heading, for people. What would command the terminal is made visible. */
@@ -29,8 +30,9 @@ export function printList(records: readonly object[], { asJson, heading, row, em
     );
 }
 
+/** What could command the terminal, or change the reading order, as JSON writes such characters. */
 export function printJson(value: object): void {
-  console.log(JSON.stringify(value, null, 2));
+  console.log(harmlessJson(JSON.stringify(value, null, 2)));
 }
 
 type ListFormat = {

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import type { Docker } from '../containers/client.ts';
-import { ensureContainer, hasVolume, type Container } from '../containers/container.ts';
+import { ensureContainer, ensureOwner, hasVolume, type Container } from '../containers/container.ts';
 import { limitsFor } from '../containers/limits.ts';
 import type { NetworkGuard } from '../containers/network-guard.ts';
 import { ensureMirror, mirrorPathOf } from '../containers/mirror.ts';
@@ -207,6 +207,7 @@ export async function resumeContainer(
     existsSync(mirrorPathOf(parts.mirrorsDir, repository.id)) && (await hasVolume(parts.docker, volume));
   if (!hasAll) return { ...(await openContainer(parts, owner, repository)), wasRunning: false };
   const container = await containerOf(parts, owner, repository);
+  if (container.wasCreated) await ensureOwner(parts.docker, container.id);
   const session = await sessionOf(parts, owner, repository, container);
   return { session, wasRunning: container.wasRunning, notes: session.notes, restored: null };
 }
@@ -215,7 +216,7 @@ export async function resumeContainer(
 export async function containerOf(
   parts: ContainerParts,
   owner: Pick<ThreadOwner, 'threadId' | 'userId'>,
-  repository: Pick<Repository, 'id' | 'name' | 'network' | 'memoryBytes' | 'cpus'>,
+  repository: Pick<Repository, 'id' | 'name' | 'network' | 'memoryBytes' | 'cpus' | 'root'>,
 ): Promise<Container> {
   await parts.imageReady();
   const spec = {
@@ -229,6 +230,7 @@ export async function containerOf(
     network: repository.network,
     nameservers: parts.config.containerDns,
     limits: limitsFor(repository, parts.config.containerLimits),
+    isRoot: repository.root,
     runtime: parts.config.containerRuntime,
   };
   const guarded = async (): Promise<void> => {

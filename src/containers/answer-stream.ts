@@ -21,6 +21,11 @@ export type StreamedAnswer = {
 const FACTS_END = Buffer.from('\0\0end\n');
 const TRAILER = Buffer.from('\0threadbox-end\0');
 const MAX_FACTS_BYTES = 1024 * 1024;
+/**
+ * More than facts, and all of an output that is kept (see inside/common.sh), can ever be. A command may write to where its
+ * runner does, for ever and faster than anybody reads.
+ */
+const MOST_BYTES = 256 * 1024 * 1024;
 
 /**
  * Reads facts and output. Never throws for what the stream says or for how it ends.
@@ -36,8 +41,11 @@ export async function readAnswer(
   const capture = new OutputCapture();
   const frames = new FrameReader();
   const reader = createAnswerReader(capture, nonce, masks.stream());
+  let readBytes = 0;
   try {
     for await (const chunk of stream) {
+      readBytes += chunk.length;
+      if (readBytes > MOST_BYTES) break;
       for (const { isError, data } of frames.take(chunk)) if (!isError) await reader.take(data);
       if (reader.isAtEnd()) break;
     }

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import type Docker from 'dockerode';
+import { ROOT_LABEL } from './command-user.ts';
 import type { ContainerLimits } from './limits.ts';
 import { networkName, volumeName } from './names.ts';
 
@@ -18,6 +19,8 @@ export type ContainerSpec = {
   /** Whom it asks for names; empty: as the engine is set. */
   nameservers?: readonly string[];
   limits: ContainerLimits;
+  /** Its commands are root's, and may write to its whole file system. */
+  isRoot?: boolean;
   /** One that the engine knows, such as runsc; `null`: its usual one. */
   runtime: string | null;
 };
@@ -35,6 +38,19 @@ const FOLLOW_LOG =
   'while IFS= read -r -n 400 line; do echo "${line//[[:cntrl:]]/?}"; read -rt 0.05 -u 9; done; read -rt 1 -u 9; done';
 
 /**
+ * The same where the commands are root's, too, and could end whatever they see: then it is PID 1 itself, which the kernel
+ * keeps from them (pid_namespaces(7)). By its name it is known as none of theirs: see `find_others` in inside/common.sh.
+ */
+const FOLLOW_LOG_AS_INIT = 'exec -a threadbox-log bash -c "$0"';
+
+/**
+ * What root needs to install packages, to give files away and to become somebody else, found by leaving out one after the
+ * other; KILL, so that a command that has become somebody else can be ended. Nothing with which one could reach beyond the container: neither SYS_ADMIN nor
+ * MKNOD, NET_RAW, NET_ADMIN, SYS_PTRACE or SYS_CHROOT.
+ */
+const ROOT_CAPABILITIES = ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'FSETID', 'KILL', 'SETGID', 'SETUID'];
+
+/**
  * How a thread's container is made: what it may use, and what it sees of the host.
  *
  * @param hasCaBundle false when the engine's host is known not to have it
@@ -44,10 +60,11 @@ export function containerOptions(
   name: string,
   hasCaBundle = existsSync(CA_BUNDLE),
 ): Docker.ContainerCreateOptions {
+  const { isRoot = false } = spec;
   return {
     name,
     Image: spec.image,
-    Entrypoint: ['bash', '-c', FOLLOW_LOG],
+    Entrypoint: ['bash', '-c', ...(isRoot ? [FOLLOW_LOG_AS_INIT] : []), FOLLOW_LOG],
     Cmd: [],
     // Not the user of the commands, so that they cannot end it.
     User: '0:0',
@@ -58,15 +75,17 @@ export function containerOptions(
       'threadbox.thread': spec.threadId,
       'threadbox.user': String(spec.userId),
       'threadbox.repository': String(spec.repositoryId),
+      ...(isRoot && { [ROOT_LABEL]: 'yes' }),
     },
     HostConfig: {
-      Init: true,
-      ...resources(spec.limits),
+      Init: !isRoot,
+      ...resources(spec.limits, isRoot ? 0 : 1000),
       ...(spec.runtime === null ? {} : { Runtime: spec.runtime }),
       CapDrop: ['ALL'],
+      ...(isRoot && { CapAdd: ROOT_CAPABILITIES }),
       SecurityOpt: ['no-new-privileges:true'],
       // What is written is written to the workspace, whose size can be limited, or to memory.
-      ReadonlyRootfs: true,
+      ReadonlyRootfs: !isRoot,
       IpcMode: 'private',
       NetworkMode: spec.network === 'none' ? 'none' : networkName(spec.instance),
       Dns: [...(spec.nameservers ?? [])],
@@ -81,7 +100,7 @@ export function containerOptions(
   };
 }
 
-function resources(limits: ContainerLimits): Docker.HostConfig {
+function resources(limits: ContainerLimits, uid: number): Docker.HostConfig {
   const { memoryBytes, cpus, pidsLimit, tmpBytes, shmBytes, openFiles } = limits;
   const inMemory = (sizeBytes: number, more: string) => `rw,nosuid,nodev,${more},size=${sizeBytes}`;
   return {
@@ -100,7 +119,7 @@ function resources(limits: ContainerLimits): Docker.HostConfig {
       '/tmp': inMemory(tmpBytes, 'exec,mode=1777'),
       '/var/tmp': inMemory(Math.min(tmpBytes, SMALL_BYTES), 'exec,mode=1777'),
       // The engine gives a place the mode that it has in the image: there it is root's.
-      '/run': inMemory(Math.min(tmpBytes, SMALL_BYTES), 'noexec,uid=1000,gid=1000'),
+      '/run': inMemory(Math.min(tmpBytes, SMALL_BYTES), `noexec,uid=${uid},gid=${uid}`),
     },
   };
 }

@@ -1,7 +1,9 @@
 import type Docker from 'dockerode';
 import { CA_BUNDLE, containerOptions, type ContainerSpec } from './container-options.ts';
+import { commandUser, forgetUser, isRootContainer, rememberUser } from './command-user.ts';
 import { ensureNetwork } from './container-network.ts';
 import { ContainersError, engineError, statusOf } from './errors.ts';
+import { execText } from './exec.ts';
 import { containerName, volumeName } from './names.ts';
 
 export type { ContainerSpec };
@@ -18,7 +20,7 @@ export type Container = {
 
 /**
  * Makes sure that the thread's container runs: used as it is, started or made. A workspace volume that is there is kept
- * in any case.
+ * in any case. One that does not run, and whose commands are to be somebody else's now, is made anew.
  *
  * @param beforeStart awaited before one is started; not of one that runs
  * @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`, `IMAGE_MISSING`; what `beforeStart` throws
@@ -31,11 +33,14 @@ export async function ensureContainer(
   const name = containerName(spec.instance, spec.threadId);
   const volume = volumeName(spec.instance, spec.threadId);
   const found = await inspect(docker, name);
+  if (found) rememberUser(docker, found.Id, isRootContainer(found.Config.Labels));
   if (found?.State.Running === true && !found.State.Paused) {
     return { id: found.Id, name, volumeName: volume, wasCreated: false, wasRunning: true };
   }
   await beforeStart();
-  if (found && (await restart(docker, found))) {
+  const isOther = found !== null && isRootContainer(found.Config.Labels) !== (spec.isRoot ?? false);
+  if (isOther && !found.State.Paused) await removeContainer(docker, found.Id);
+  else if (found && (await restart(docker, found))) {
     return { id: found.Id, name, volumeName: volume, wasCreated: false, wasRunning: found.State.Paused };
   }
   const id = await create(docker, spec, name);
@@ -99,6 +104,7 @@ async function create(docker: Docker, spec: ContainerSpec, name: string): Promis
     await container.remove({ force: true }).catch(() => undefined);
     throw engineError(error, `start the container ${name}`);
   }
+  rememberUser(docker, container.id, spec.isRoot ?? false);
   return container.id;
 }
 
@@ -140,6 +146,7 @@ const STOP_SECONDS = 1;
  */
 export async function removeContainer(docker: Docker, containerId: string): Promise<void> {
   if (containerId === '') return;
+  forgetUser(docker, containerId);
   const container = docker.getContainer(containerId);
   try {
     await container.remove({ force: true });
@@ -178,8 +185,19 @@ export async function hasVolume(docker: Docker, name: string): Promise<boolean> 
 }
 
 /**
- * Gives the workspace volume to the user of the commands. Needed for images that have no such directory: the container
- * itself has no capability to do it.
+ * As {@link mendOwner}, where the workspace is not theirs: for a container that was made around a volume of before, when
+ * its commands were somebody else's.
+ */
+export async function ensureOwner(docker: Docker, containerId: string): Promise<void> {
+  const command = ['bash', '-c', '[[ ! -O /workspace ]] || printf ours'];
+  const { stdout } = await execText(docker, containerId, { command, env: {} });
+  if (stdout !== 'ours') await mendOwner(docker, containerId);
+}
+
+/**
+ * Gives the workspace volume, with all that is in it, to the user of the commands. Needed for images that have no such
+ * directory, and where the commands of a repository have become root's, or are so no more: the container itself has no
+ * capability to do it.
  */
 export async function mendOwner(docker: Docker, containerId: string): Promise<void> {
   const { Image, Mounts, Config } = await docker
@@ -193,7 +211,8 @@ export async function mendOwner(docker: Docker, containerId: string): Promise<vo
   try {
     const helper = await docker.createContainer({
       Image,
-      Entrypoint: ['chown', '--', '1000:1000', '/workspace'],
+      // Of links themselves: what they lead to is the helper's own.
+      Entrypoint: ['chown', '-R', '-h', '-P', '--', await commandUser(docker, containerId), '/workspace'],
       Cmd: [],
       User: '0:0',
       Labels: { 'threadbox.instance': Config.Labels['threadbox.instance'] ?? '' },
@@ -202,7 +221,8 @@ export async function mendOwner(docker: Docker, containerId: string): Promise<vo
         AutoRemove: true,
         NetworkMode: 'none',
         CapDrop: ['ALL'],
-        CapAdd: ['CHOWN'],
+        // The second for directories that are closed to all but their owner.
+        CapAdd: ['CHOWN', 'DAC_OVERRIDE'],
         SecurityOpt: ['no-new-privileges:true'],
         Mounts: [{ Type: 'volume', Source: volume, Target: '/workspace' }],
       },

@@ -1,7 +1,8 @@
 import type { Duplex } from 'node:stream';
 import type Docker from 'dockerode';
+import { commandUser } from './command-user.ts';
 import { ContainersError, engineError, statusOf } from './errors.ts';
-import { COMMAND_USER, expectContainer, type ExecRequest } from './exec.ts';
+import { expectContainer, type ExecRequest } from './exec.ts';
 import { asOurs, RUN_FROM_ENVIRONMENT } from './inside.ts';
 
 /**
@@ -21,7 +22,7 @@ export async function startExecWithInput(
     const exec = await docker.getContainer(containerId).exec({
       Cmd: [...command],
       Env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
-      User: COMMAND_USER,
+      User: await commandUser(docker, containerId, abort),
       // The container's own working directory may have been removed by a command.
       WorkingDir: '/',
       AttachStdin: true,

@@ -1,9 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type Docker from 'dockerode';
+import { commandUser } from './command-user.ts';
 import { ContainersError, engineError, statusOf } from './errors.ts';
-
-/** Who the commands run as. PID 1 is root's, so that nothing they send it can end the container. */
-export const COMMAND_USER = '1000:1000';
 
 export type ExecRequest = {
   command: readonly string[];
@@ -33,7 +31,7 @@ export async function startExec(docker: Docker, containerId: string, request: Ex
     exec = await docker.getContainer(containerId).exec({
       Cmd: [...request.command],
       Env: Object.entries(request.env).map(([name, value]) => `${name}=${value}`),
-      User: COMMAND_USER,
+      User: await commandUser(docker, containerId, abort),
       // The container's own working directory may have been removed by a command.
       WorkingDir: '/',
       AttachStdin: hasInput,
@@ -66,11 +64,14 @@ export async function execText(
   for await (const { isError, data } of readFrames(stream)) {
     sizeBytes += data.length;
     if (sizeBytes <= MAX_TEXT_BYTES) texts[isError ? 1 : 0].push(Buffer.from(data));
+    if (sizeBytes > MOST_READ_BYTES) break;
   }
   return { stdout: Buffer.concat(texts[0]).toString(), stderr: Buffer.concat(texts[1]).toString() };
 }
 
 const MAX_TEXT_BYTES = 256 * 1024;
+/** A process of the same user can write to what ours writes to, for ever and faster than anybody reads. */
+const MOST_READ_BYTES = 16 * 1024 * 1024;
 const FRAME_HEADER_BYTES = 8;
 
 export type Frame = { isError: boolean; data: Buffer };

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 
-const common = read('common');
+const readLines = read('read-lines');
+const common = readLines + read('common');
 const ending = read('ending');
 const running = common + read('changes') + ending + read('run');
 const collecting = read('collect');
@@ -15,9 +16,11 @@ export const scripts = {
   inbox: read('inbox'),
   outbox: read('outbox'),
   command: read('command'),
-  prepare: read('take-place') + read('prepare'),
-  save: ['take-place', 'save-common', 'save-commit', 'save-tree', 'save-git', 'save'].map(read).join(''),
-  restore: read('take-place') + read('save-common') + read('restore'),
+  prepare: readLines + read('take-place') + read('prepare'),
+  save: ['read-lines', 'take-place', 'save-common', 'save-commit', 'save-tree', 'save-git', 'save']
+    .map(read)
+    .join(''),
+  restore: readLines + read('take-place') + read('save-common') + read('restore'),
 } as const;
 
 /** Runs what {@link scripts} has, out of the environment: so `ps` in a command's output shows one short line. */

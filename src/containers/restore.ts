@@ -136,10 +136,13 @@ async function send(
 
 async function readText(stream: Duplex): Promise<{ stdout: string; stderr: string }> {
   const texts = { stdout: '', stderr: '' };
+  let passedBytes = 0;
   try {
     for await (const { isError, data } of readFrames(stream)) {
       const name = isError ? 'stderr' : 'stdout';
       if (texts[name].length < MAX_TEXT_BYTES) texts[name] += data.toString();
+      // No script of ours says so much: somebody else writes there.
+      else if ((passedBytes += data.length) > MAX_TEXT_BYTES) break;
     }
   } catch {
     // The connection broke: the last word is missing, and that is told.

@@ -16,6 +16,9 @@ const ENVIRONMENT = {
   GIT_TERMINAL_PROMPT: '0',
   GIT_ALLOW_PROTOCOL: 'none',
   GIT_NO_LAZY_FETCH: '1',
+  // A pack of some megabytes can hold a tree or a delta of any size, which git would take apart in memory. Files that are
+  // larger than core.bigFileThreshold it reads in pieces.
+  GIT_ALLOC_LIMIT: '640m',
   GIT_AUTHOR_NAME: 'Threadbox',
   GIT_AUTHOR_EMAIL: 'threadbox@localhost',
   GIT_COMMITTER_NAME: 'Threadbox',

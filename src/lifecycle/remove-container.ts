@@ -1,5 +1,5 @@
 import { containerOf } from '../commands/open-container.ts';
-import { hasVolume, stopContainer } from '../containers/container.ts';
+import { ensureOwner, hasVolume, stopContainer } from '../containers/container.ts';
 import { ContainersError, engineError, statusOf } from '../containers/errors.ts';
 import type { SavedWork } from '../containers/save.ts';
 import { repositoryById } from '../store/repositories.ts';
@@ -133,7 +133,12 @@ export async function runningAgain(parts: LifecycleParts, session: DueSession): 
       throw new ContainersError('DOCKER_UNREACHABLE', `Docker does not answer: ${words}`, { cause: error });
     });
   if (!isThere && !(await hasVolume(docker, session.volumeName))) return null;
-  const { id } = await containerOf(parts, session, await repositoryById(db, session.repositoryId));
+  const { id, wasCreated } = await containerOf(
+    parts,
+    session,
+    await repositoryById(db, session.repositoryId),
+  );
+  if (wasCreated) await ensureOwner(docker, id);
   return id;
 }
 

@@ -22,6 +22,8 @@ export type Repository = {
   /** What becomes of processes that a command leaves behind. */
   backgroundProcesses: 'keep' | 'end' | null;
   network: Network;
+  /** Its commands are root in their container, and may write to all of its file system. */
+  root: boolean;
   createdAt: Date;
 };
 
@@ -43,6 +45,7 @@ const columns = [
   'cpus',
   'background_processes as backgroundProcesses',
   'network',
+  'as_root as root',
   'created_at as createdAt',
 ] as const;
 
@@ -114,7 +117,7 @@ export async function removeRepository(db: Db, name: string): Promise<boolean> {
 
 export type RepositoryLimits = Pick<
   Repository,
-  'commandTimeoutMs' | 'memoryBytes' | 'cpus' | 'backgroundProcesses'
+  'commandTimeoutMs' | 'memoryBytes' | 'cpus' | 'backgroundProcesses' | 'root'
 >;
 export type RepositoryChange = Partial<
   Pick<Repository, 'branch' | 'idleTimeoutMs' | 'restore' | 'network'> & RepositoryLimits
@@ -141,6 +144,7 @@ export async function setRepository(db: Db, name: string, change: RepositoryChan
         ...(change.cpus !== undefined && { cpus: change.cpus }),
         ...(change.backgroundProcesses !== undefined && { background_processes: change.backgroundProcesses }),
         ...(change.network !== undefined && { network: change.network }),
+        ...(change.root !== undefined && { as_root: change.root }),
       })
       .returning<{ id: number }[]>('id');
     if (row) await checkSessionsNow(transaction, { repository_id: row.id });

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
-import { clockFindings, limitFindings, silentEngine, type EngineInfo } from '../../src/cli/doctor-engine.ts';
+import {
+  clockFindings,
+  isolationFindings,
+  limitFindings,
+  silentEngine,
+  type EngineInfo,
+} from '../../src/cli/doctor-engine.ts';
 import type { Finding } from '../../src/cli/doctor-findings.ts';
 import { diskFinding, gitFinding } from '../../src/cli/doctor-host.ts';
 import { senderFinding, surveyFindings } from '../../src/cli/doctor-mail-servers.ts';
@@ -129,6 +135,9 @@ const limits = (info: Partial<EngineInfo>, memoryBytes: number, hostMaxContainer
     },
   );
 
+const isolation = (SecurityOptions: string[], containerRuntime: string | null = null) =>
+  isolationFindings({ SecurityOptions, DefaultRuntime: 'runc' }, { containerRuntime });
+
 const TABLE: [words: string, finding: Finding | undefined, level: Finding['level'], says: RegExp][] = [
   ['a disk that is full', diskFinding('DATA_DIR', 100 << 20), 'bad', /only 100 MB free/],
   ['a disk that is nearly full', diskFinding('DATA_DIR', 1 << 30), 'warn', /^1024 MB free/],
@@ -171,6 +180,19 @@ const TABLE: [words: string, finding: Finding | undefined, level: Finding['level
     'ok',
     /^each container: 1024 MB, 1 CPU, 512 processes; the machine: 4096 MB/,
   ],
+  [
+    'an engine whose root is that of the machine',
+    isolation(['name=apparmor', 'name=seccomp,profile=default'])[0],
+    'ok',
+    /^runtime runc, apparmor; root in a container has root's number/,
+  ],
+  [
+    'an engine with user namespaces, and another runtime',
+    isolation(['name=seccomp,profile=builtin', 'name=userns'], 'runsc')[0],
+    'ok',
+    /^runtime runsc; root in a container is nobody .*\(userns-remap\)$/,
+  ],
+  ['an engine that filters no system calls', isolation([])[0], 'bad', /does not filter/],
   [
     'an engine that limits no processes',
     limits({ PidsLimit: false }, 2 ** 30, 0)[0],

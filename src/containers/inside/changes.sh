@@ -71,10 +71,10 @@ find_changes() {
     changes_failed "${message%%$'\n'*}"
   fi
   [[ $which == -A ]] || changes_failed 'new files are left out: there is too much of them to look through'
-  [[ ! -f $base/tree ]] || read -r old <"$base/tree"
+  read_words "$base/tree" old
   # Untouched by git add: nothing has changed.
   [[ -n $old && ! $base/index -nt $base/tree ]] && return
-  limited_git "$base/tree.new" write-tree && read -r new <"$base/tree.new" || { changes_failed "git write-tree: $message"; return; }
+  limited_git "$base/tree.new" write-tree && read_words "$base/tree.new" new || { changes_failed "git write-tree: $message"; return; }
   if [[ -z $old ]]; then
     changes_failed 'there was no snapshot to compare with'
   elif [[ $old != "$new" ]]; then
@@ -92,8 +92,8 @@ is_saved() {
   [[ $changes == complete && -n $is_present && -f $base/saved && -f $base/tree ]] || return
   # What is in repositories inside, or in linked work trees, is in no snapshot.
   [[ ! -e $base/inner && ! -d .git/modules && ! -d .git/worktrees ]] || return
-  { read -r saved && read -r index; } <"$base/saved"
-  read -r tree <"$base/tree"
+  read_lines "$base/saved" saved index
+  read_words "$base/tree" tree
   [[ -n $tree && $tree == "$saved" ]] || return
   for file in .env* .git/{HEAD,packed-refs,shallow,ORIG_HEAD,MERGE_{HEAD,MSG,MODE},{CHERRY_PICK,REVERT}_HEAD,AUTO_MERGE} \
     .git/{config,config.worktree,description,hooks{,/*},info{,/*},logs/HEAD,logs/refs/stash,BISECT_{LOG,START}} \
@@ -112,7 +112,9 @@ no_newer_besides() {
   local -a known=() prune=()
   local item fd status
   plain "$base/looked"
-  [[ ! -f $base/looked ]] || mapfile -d '' -t known <"$base/looked"
+  # More than there ever are says that it is none of ours.
+  [[ ! -f $base/looked ]] || mapfile -d '' -n 10000 -t known <"$base/looked"
+  ((${#known[@]} < 10000)) || return
   for item in "${known[@]}"; do
     case $item in
       e*) [[ -e ${item#e} || -L ${item#e} ]] || return ;;
@@ -154,7 +156,7 @@ stays_present() {
   done
   plain "$base/present"
   if [[ -f $base/present ]]; then
-    { read -r saved && read -r last; } <"$base/present"
+    read_lines "$base/present" saved last
     # Saved since then: as the last command had left it.
     [[ ! $base/saved -nt $base/present ]] || saved=$last
   else

@@ -17,7 +17,7 @@ collect() {
     [[ -s $spool.claim ]] && break
     pause 0.1
   done
-  [[ ! -f $spool.claim ]] || read -r wrapper rest <"$spool.claim"
+  read_words "$spool.claim" wrapper rest
   if [[ $wrapper == never ]]; then
     say never-started
     return
@@ -35,9 +35,9 @@ collect() {
 record_rest() {
   local rest oom_kills refused oom_before refused_before shortages
   status= started= ended= lost=
-  [[ ! -f $spool.claim ]] || read -r rest rest started oom_before refused_before <"$spool.claim"
+  read_words "$spool.claim" rest rest started oom_before refused_before
   if [[ -f $spool.exit && -s $spool.exit ]]; then
-    read -r status started ended <"$spool.exit"
+    read_words "$spool.exit" status started ended
   else
     # It was killed: the last sign of life is the best guess.
     ended=$(stat -c %.Y "$spool.out")

@@ -60,8 +60,7 @@ claim() {
 # True while the wrapper of this execution lives: its pid, and not a later process with the same one.
 is_alive() {
   local pid start rest
-  [[ -f $spool.claim ]] || return 1
-  read -r pid start rest <"$spool.claim" || return 1
+  read_words "$spool.claim" pid start rest || return 1
   stat_of "$pid" && [[ ${stat[0]} != Z && ${stat[19]} == "$start" ]]
 }
 
@@ -89,7 +88,7 @@ find_others() {
   local -A leaders=()
   others=() named=()
   for proc in /proc/[0-9]*; do
-    [[ -O $proc ]] || continue
+    [[ -O $proc || $EUID == 0 ]] || continue
     words=()
     mapfile -d '' -t words <"$proc/cmdline"
     [[ ${#words[@]} != 0 && ${words[0]} != threadbox-* ]] || continue
@@ -119,7 +118,7 @@ find_branch() {
   local head
   branch=
   [[ -f /workspace/$repository/.git/HEAD ]] || return
-  IFS= read -r head <"/workspace/$repository/.git/HEAD"
+  read_lines "/workspace/$repository/.git/HEAD" head
   [[ $head == 'ref: refs/heads/'* ]] && branch=${head#ref: refs/heads/}
 }
 
@@ -130,7 +129,7 @@ find_gap() {
   ring=()
   plain "$spool".{ring,ring0,ring1}
   [[ -f $spool.ring ]] || return
-  read -r turn base_bytes <"$spool.ring" || return
+  read_words "$spool.ring" turn base_bytes || return
   ring=("$spool.ring$((turn % 2))")
   ((turn == 0)) || ring=("$spool.ring$(((turn - 1) % 2))" "${ring[@]}")
   sizes=($(stat -c %s "$spool.out" "${ring[@]}"))
@@ -162,7 +161,7 @@ record_facts() {
   [[ -z $exit_status ]] || facts+="exit $exit_status"$'\n'
   [[ -z $started || -z $ended ]] || facts+="time $started $ended"$'\n'
   if [[ -e $spool.stop ]]; then
-    [[ ! -f $spool.stop ]] || read -r why <"$spool.stop"
+    read_lines "$spool.stop" why
     one_line "$why"
     facts+="stopped $value"$'\n'
   fi

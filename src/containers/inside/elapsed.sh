@@ -2,7 +2,7 @@
 # kernel, since the machine started. Nothing where it does not run.
 take_execution
 is_alive || exit
-read -r wrapper since rest <"$spool.claim"
+read_words "$spool.claim" wrapper since rest
 read -r uptime rest </proc/uptime
 uptime=${uptime/./}
 printf %s "$((10#$uptime - since))"

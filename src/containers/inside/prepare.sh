@@ -25,6 +25,8 @@ list_beside() {
 }
 
 [[ -O /workspace ]] || { printf not-ours; exit; }
+open_places /workspace "$base" "$base"/{executions,objects}
+[[ -d $HOME ]] || rm -rf -- "$HOME"
 mkdir -p "$base/executions" "$base/objects" "$HOME" || fail 'no room for the workspace'
 [[ -O $base/executions && -O $base/objects && -O $HOME ]] || { printf not-ours; exit; }
 take_place prepare || fail 'what was at work in the workspace does not end'
@@ -103,7 +105,7 @@ fi
 
 # The snapshot that the first command is compared with.
 if [[ ! -e $base/tree && -d $target/.git ]]; then
-  [[ ! -e $target/.git/index ]] || cp -p "$target/.git/index" "$base/index"
+  [[ ! -f $target/.git/index ]] || cp -p "$target/.git/index" "$base/index"
   cd "$target" && export GIT_INDEX_FILE=$base/index GIT_OBJECT_DIRECTORY=$base/objects
   export GIT_ALTERNATE_OBJECT_DIRECTORIES=$target/.git/objects
   # As it was checked out a moment ago, so it is.
@@ -113,7 +115,7 @@ if [[ ! -e $base/tree && -d $target/.git ]]; then
   timeout -k 2 60 git write-tree >"$base/tree" 2>/dev/null
   # A fresh clone has nothing that would have to be saved.
   if [[ -n $is_new && -s $base/tree ]]; then
-    read -r tree <"$base/tree"
+    read_words "$base/tree" tree
     index=()
     ! GIT_INDEX_FILE=$target/.git/index git diff-index --cached --quiet "$tree" -- 2>/dev/null || index=("$tree")
     printf '%s\n' "$tree" "${index[@]}" >"$base/saved"

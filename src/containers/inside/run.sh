@@ -1,7 +1,8 @@
 # Runs one command. Of two starts with one ID only the first does anything.
 run_command() {
   trap : TERM INT HUP QUIT USR1 USR2 PIPE
-  if [[ ! -f $base/ready ]]; then
+  # What is there has to be looked after first: a command may have taken the place of it, or closed it.
+  if [[ ! -f $base/ready || ! -d $base/executions || ! -w $base/executions || ! -x $base/executions ]]; then
     say not-ready
   elif claim; then
     run_claimed
@@ -154,7 +155,7 @@ run_claimed() {
   [[ " $_THREADBOX_GIVEN " != *' THREADBOX_OUTBOX '* ]] || mkdir -p -- "$THREADBOX_OUTBOX"
   cd "/workspace/$repository" || cd /workspace
   plain "$base/last"
-  [[ ! -f $base/last ]] || read -r last since last_written <"$base/last"
+  read_words "$base/last" last since last_written
   started=$EPOCHREALTIME
   command_process
   status=$?

@@ -17,9 +17,13 @@ find_user_ignore() {
   done
 }
 
+# Where a pipe, say, stands in the place of the index, git would wait for somebody to write to it.
+is_blocked() { [[ -e $user_git/index && ! -f $user_git/index ]]; }
+
 # For a quick save that is told by the snapshot, too, and nobody has asked git. So it is where a filter of the
 # repository's hangs.
 start_count() {
+  ! is_blocked || return
   [[ $kind != quick && ($has_git == yes || $carries_git == yes) ]] || return
   exec {count}< <(their_git 20 --no-optional-locks -c core.quotePath=true status --porcelain --untracked-files=all 2>/dev/null &&
     printf end)
@@ -50,6 +54,7 @@ is_in_progress() {
 commit_work() {
   local -a specs=(:/) at_once=("${AT_ONCE[@]}")
   local item said tries
+  ! is_blocked || { leave_out 'the Auto-save commit; the work is saved without it (.git/index is no file)' && return; }
   if [[ $modified == 0 ]]; then
     find_commit_before
     return

@@ -2,10 +2,10 @@
 
 # Sets head, branch, refs, has_unpushed, and in parents and extras what must be carried: commits, and other objects.
 find_tips() {
-  local hash name symbol type file line
+  local hash name symbol type file line text
   local -a hashes=() new=()
   local -A seen=() tracked=()
-  IFS= read -r line <"$user_git/HEAD" || { words='the repository is damaged: .git/HEAD' && return 1; }
+  read_lines "$user_git/HEAD" line || { words='the repository is damaged: .git/HEAD' && return 1; }
   [[ $line != 'ref: refs/heads/'* ]] || branch=${line#ref: refs/heads/}
   [[ $line == ref:* ]] || head=$line
   while read -r hash name symbol; do
@@ -19,13 +19,12 @@ find_tips() {
   for hash in "${hashes[@]}"; do [[ -n ${tracked[$hash]} ]] || has_unpushed=yes; done
   # Reflogs, and operations in progress.
   [[ ! -d $user_git/logs ]] || mapfile -t -O "${#hashes[@]}" hashes < <(find "$user_git/logs" \
-    -path "$user_git/logs/refs/remotes" -prune -o -type f -exec cut -d ' ' -f 2 -- {} + 2>/dev/null)
+    -path "$user_git/logs/refs/remotes" -prune -o -type f -size -1048576k -exec cut -d ' ' -f 2 -- {} + 2>/dev/null)
   shopt -s nullglob
   for file in "$user_git"/{*_HEAD,AUTO_MERGE,BISECT_*,rebase-merge/*,rebase-apply/*,sequencer/*,worktrees/*/HEAD}; do
     [[ -f $file && $file != */FETCH_HEAD && $file != */patch ]] || continue
-    while read -r line; do
-      for name in $line; do [[ ! $name =~ ^[0-9a-f]{40,64}$ ]] || hashes+=("$name"); done
-    done <"$file"
+    IFS= read -r -d '' -n 1000000 text <"$file"
+    for name in ${text//[!0-9a-z[:space:]]/-}; do [[ ! $name =~ ^[0-9a-f]{40,64}$ ]] || hashes+=("$name"); done
   done
   shopt -u nullglob
   [[ -z $head ]] || parents+=("$head")
@@ -101,7 +100,7 @@ join_state() {
   entry tree "${said[1]}" state
 }
 snapshot_state() {
-  local part said
+  local part said pattern
   for part in modules lfs; do
     [[ -d $user_git/$part ]] || continue
     measure "$user_git/$part"
@@ -110,6 +109,13 @@ snapshot_state() {
     leave_out ".git/$part ($size)"
     printf '/%s/\n' "$part" >>"$room/state.git/info/exclude"
   done
+  # What is larger is none of git's.
+  while IFS= read -r -d '' part; do
+    leave_out ".git/$part (it is too large)"
+    as_pattern "$part"
+    printf '/%s\n' "$pattern" >>"$room/state.git/info/exclude"
+  done < <(find "$user_git" \( -path "$user_git/objects" -o -path "$user_git/refs" -o -path "$user_git/modules" -o -path "$user_git/lfs" \) -prune -o \
+    -type f -size +524288k -printf '%P\0')
   said=$(cd "$user_git" && kept git_state add -A --ignore-errors -- . 2>&1) || [[ $said == *'unable to index file'* && $said != *fatal:* ]] ||
     { words=$said && return 1; }
   tree=$(kept git_state write-tree 2>"$room/state-words") || { words=$(<"$room/state-words") && return 1; }

@@ -1,5 +1,8 @@
 # What a save holds of the files.
 
+# As PACK_MAX_BYTES in ../save.ts.
+save_max=$((4 << 30))
+
 # Says which files git ignores, and of all others what a save must know. It takes a while, and goes on beside the rest.
 start_look() { exec {look}< <(list_files); }
 list_files() {
@@ -38,7 +41,7 @@ note_look() {
 
 # Sets ignored, env_files, inner, skipped, large, modes. Of what git ignores nothing is looked at but .env files.
 look_through() {
-  local item
+  local item size
   local -a records=()
   local -A is_ignored=()
   mapfile -d '' -t records <&"$look"
@@ -57,7 +60,18 @@ look_through() {
       g*) item=${item#g} && inner+=("${item%/*}") ;;
       u*) leave_out "${item#u} (it may not be read)" && skipped+=("${item#u}") ;;
       s*) leave_out "${item#s} (no regular file)" && skipped+=("${item#s}") ;;
-      b*) [[ -n ${is_ignored[/${item#* }]} ]] || large+=("${item#b}") ;;
+      b*)
+        item=${item#b}
+        if [[ -n ${is_ignored[/${item#* }]} ]]; then
+          :
+        elif ((${item%% *} < save_max)); then
+          large+=("$item")
+        else
+          # No save could carry it, so git need not even read it.
+          in_words "${item%% *}"
+          leave_out "${item#* } ($size)" && skipped+=("${item#* }")
+        fi
+        ;;
       *) modes+=("$item") ;;
     esac
   done
@@ -84,7 +98,7 @@ skip_large() {
 add_forced() {
   local -a forced=() specs=()
   local item index_file=$user_git/index
-  [[ $has_git == no ]] || mapfile -d '' -t forced < <(git_work ls-files -c -i --exclude-standard -z 2>/dev/null)
+  [[ $has_git == no || ! -f $user_git/index ]] || mapfile -d '' -t forced < <(git_work ls-files -c -i --exclude-standard -z 2>/dev/null)
   index_file=
   for item in "${forced[@]}" "${env_files[@]}"; do [[ ! -f $item && ! -L $item ]] || specs+=(":(literal)$item"); done
   ((${#specs[@]} == 0)) || printf '%s\0' "${specs[@]}" |
@@ -97,7 +111,7 @@ learn_files() {
   local tree times index_file=$room/seed.index
   rm -f -- "$room/fresh"
   mapfile -t times < <(stat -c %Y -- "$room/work.index" "$user_git/index")
-  if ((${#times[@]} == 2 && times[1] > times[0])) && [[ -z $(compgen -G "$user_git/sharedindex.*") ]] &&
+  if [[ -f $user_git/index ]] && ((${#times[@]} == 2 && times[1] > times[0])) && [[ -z $(compgen -G "$user_git/sharedindex.*") ]] &&
     cp -p -- "$user_git/index" "$index_file" && ! git_work ls-files -v | grep -q -v '^H ' &&
     tree=$(index_file=$room/work.index kept git_work write-tree) && kept git_work read-tree -m "$tree"; then
     mv -f -- "$index_file" "$room/work.index"

@@ -53,7 +53,7 @@ write_blobs() {
 open_views() {
   local file stamp=
   local -a shared=("$user_git"/sharedindex.*)
-  [[ ! -f $room/views ]] || read -r stamp <"$room/views"
+  read_lines "$room/views" stamp
   if [[ $stamp == "1 $has_git" && -d $room/work.git && -d $room/state.git && ! -e ${shared[0]} ]]; then
     write_exclude
     return
@@ -73,7 +73,8 @@ open_views() {
 }
 
 copy_index() {
-  if [[ $has_git == no || ! -f $user_git/index ]]; then
+  # One that is larger is none.
+  if [[ $has_git == no || ! -f $user_git/index || -n $(find "$user_git/index" -size +1048576k) ]]; then
     [[ ! -e $room/user.index ]] || rm -rf -- "$room/user.index"
     return
   fi
@@ -149,6 +150,7 @@ has_beside() {
 }
 
 # What was not prepared, or is restored at this moment, is not the work: it must not take the place of what was saved.
+open_places /workspace "$base"
 if [[ -e $base/restoring ]]; then
   # What lay beside the repository then is in no save.
   [[ -s $base/restoring ]] && fail 'the repository is missing'
@@ -170,10 +172,19 @@ has_git=yes
 # names of another kind. Such a .git is carried as it is, like those of repositories inside.
 is_foreign() {
   [[ ! -s $user_git/shallow || ! -f $user_git/shallow ]] ||
-    [[ $(git --git-dir="$mirror" cat-file --batch-check <"$user_git/shallow" 2>/dev/null) != *missing* ]] || return 0
+    [[ $(git --git-dir="$mirror" cat-file --batch-check < <(head -c 10000000 -- "$user_git/shallow") 2>/dev/null) != *missing* ]] || return 0
   if uses_sha256 "$mirror"; then ! uses_sha256 "$user_git"; else uses_sha256 "$user_git"; fi
 }
 carries_git=no
+# Where there are pipes, say, in the places of files, git would wait for somebody to write to them.
+is_odd() {
+  local file
+  for file in HEAD config config.worktree packed-refs shallow commondir info/{exclude,attributes} objects/info/alternates; do
+    [[ ! -e $user_git/$file || -f $user_git/$file ]] || return 0
+  done
+  return 1
+}
+[[ $has_git == no ]] || ! is_odd || has_git=no
 [[ $has_git == no ]] || ! is_foreign || has_git=no carries_git=yes
 cd "$target" || fail 'the repository cannot be entered'
 # Nothing is said to it yet: the bot has gone, and a later save may be at work.
@@ -211,7 +222,7 @@ unset -v 'known[-1]'
 count_modified
 clear_way "$base/saved.new"
 tree=
-[[ ! -f $base/tree ]] || read -r tree <"$base/tree"
+read_words "$base/tree" tree
 printf '%s\n' "$tree" 2>/dev/null >"$base/saved.new"
 counted=$modified
 [[ $kind != final || $style != commit || $has_git == no ]] || commit_work

@@ -13,7 +13,7 @@ if [[ ! -f $spool.stop ]]; then
   plain "$spool.stop"
   printf '%s\n' "$why" >"$spool.stop"
 fi
-read -r wrapper since rest <"$spool.claim"
+read_words "$spool.claim" wrapper since rest
 # Whoever is killed may have begun another in the meantime.
 for ((tries = 0; tries < 3; tries++)); do
   find_others "$since"

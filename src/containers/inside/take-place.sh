@@ -8,13 +8,23 @@ read_stat() {
   read -r line <"/proc/$1/stat" && stat=(${line##*) })
 } 2>/dev/null
 
+# Directories, and nothing in their place, that can be worked in: a command may have seen to the contrary.
+open_places() {
+  local dir
+  for dir; do
+    [[ -d $dir && ! -L $dir ]] || rm -rf -- "$dir"
+    [[ ! -d $dir || -r $dir && -w $dir && -x $dir ]] || chmod u+rwx -- "$dir"
+  done
+  [[ ! -e $base/gitconfig || -r $base/gitconfig ]] || rm -rf -- "$base/gitconfig"
+} 2>/dev/null
+
 # @status 1 when it does not end
 take_place() {
   local place=$base/at-work session start name
   local -a stat=()
   # A FIFO would block whoever opens it.
   [[ ! -e $place || -f $place ]] || rm -rf -- "$place"
-  if [[ -s $place ]] && read -r session start name <"$place" && [[ $session == +([0-9]) ]]; then
+  if [[ -s $place ]] && read_words "$place" session start name && [[ $session == +([0-9]) ]]; then
     # Where somebody else has its number by now, nothing of it is left.
     if ! read_stat "$session" || [[ ${stat[19]} == "$start" ]]; then
       end_session "$session" || return
