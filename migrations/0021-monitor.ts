@@ -21,7 +21,7 @@ async function up(knex: Knex): Promise<void> {
     create index on login_links (address, created_at);
 
     -- As it was last measured.
-    alter table container_sessions add column workspace_bytes bigint;
+    alter table container_sessions add column workspace_used_bytes bigint;
     -- Of a thread all its mails are shown, ours as well.
     drop index messages_thread;
     create index messages_thread on messages (thread_id, id) where thread_id is not null;
@@ -32,7 +32,7 @@ async function down(knex: Knex): Promise<void> {
   await knex.raw(`
     drop index messages_thread;
     create index messages_thread on messages (thread_id, id) where direction = 'in' and thread_id is not null;
-    alter table container_sessions drop column workspace_bytes;
+    alter table container_sessions drop column workspace_used_bytes;
     drop table login_links;
   `);
 }

@@ -11,6 +11,8 @@ export type SaveFacts = {
   unpushedCommits: number;
   hasCommitted: boolean;
   leftOut: string[];
+  /** What all of the workspace takes; null where that was too much to be counted. */
+  workspaceUsedBytes: number | null;
 };
 
 const MAX_FACTS_BYTES = 1024 * 1024;
@@ -35,6 +37,7 @@ export function parseSaveFacts(text: string): SaveFacts | null {
     unpushedCommits: count(value('unpushed')),
     hasCommitted: value('committed') === 'yes',
     leftOut: [...new Set(values('left').map(inWords))].slice(0, MOST_LEFT_OUT),
+    workspaceUsedBytes: /^\d{1,15}$/.test(value('disk')) ? Number(value('disk')) : null,
   };
 }
 

@@ -59,6 +59,8 @@ export type SavedWork = {
   hasCommitted: boolean;
   /** What was not saved, in words. */
   leftOut: string[];
+  /** What all of the workspace takes; null where that was too much to be counted. */
+  workspaceUsedBytes: number | null;
   carriedBytes: number;
 };
 

@@ -3,19 +3,10 @@ import { listCommands, listedCommand, listThreads, type ListedCommand } from '..
 import { logOfCommand, outputOfCommand, type StoredOutput } from '../store/command-outputs.ts';
 import { threadById } from '../store/threads.ts';
 import { rangedResponse } from './byte-range.ts';
+import { listRoute } from './list-route.ts';
 import { conflict, notFound } from './problem.ts';
 import { route, type ApiParts, type Route } from './route.ts';
-import {
-  command,
-  commandStates,
-  commandWithOutput,
-  list,
-  listBody,
-  pageOfQuery,
-  paging,
-  text,
-  thread,
-} from './schemas.ts';
+import { command, commandStates, commandWithOutput, text, thread } from './schemas.ts';
 import { shownCommand, shownThread } from './shown.ts';
 
 const NO_COMMAND = notFound('No command has that id.');
@@ -31,58 +22,46 @@ const commandId = (params: Readonly<Record<string, string>>): number | null =>
 const AS_TEXT = { 'Content-Type': 'text/plain; charset=utf-8' };
 
 export const commandRoutes: readonly Route[] = [
-  route({
-    method: 'get',
+  listRoute({
     path: '/threads',
     name: 'listThreads',
     summary: 'Threads that ever had a command, the last used first',
-    role: 'read',
-    query: z.strictObject({
+    filter: {
       user: text(320).optional(),
       repository: text(200).optional(),
       q: text(200).optional().describe('Somewhere in thread, user or repository'),
-      ...paging,
-    }),
-    answers: { 200: list(thread) },
-    async handle({ parts: { db }, query }) {
-      const { user, repository, q } = query;
-      return {
-        body: listBody(await listThreads(db, { user, repository, text: q }, pageOfQuery(query)), shownThread),
-      };
     },
+    item: thread,
+    rows: (db, { user, repository, q }, page) => listThreads(db, { user, repository, text: q }, page),
+    shown: shownThread,
   }),
-  route({
-    method: 'get',
+  listRoute({
     path: '/threads/{threadId}/commands',
     name: 'listCommandsOfThread',
     summary: 'The commands of a thread, the newest first',
-    role: 'read',
-    query: z.strictObject({ state: z.enum(commandStates).optional(), ...paging }),
-    answers: { 200: list(command) },
-    refusals: { 404: 'No thread has that id' },
-    async handle({ parts: { db }, params, query }) {
-      const threadId = params['threadId'] ?? '';
-      if (!(await threadById(db, threadId))) return { problem: NO_THREAD };
-      const commands = await listCommands(db, { threadId, state: query.state }, pageOfQuery(query));
-      return { body: listBody(commands, (one) => shownCommand(one)) };
+    filter: {
+      state: z.enum(commandStates).optional(),
+      q: text(200).optional().describe('Somewhere in the script'),
     },
+    item: command,
+    refusals: { 404: 'No thread has that id' },
+    async rows(db, { state, q }, page, { threadId = '' }) {
+      if (!(await threadById(db, threadId))) return { problem: NO_THREAD };
+      return listCommands(db, { threadId, state, text: q }, page);
+    },
+    shown: (one) => shownCommand(one),
   }),
-  route({
-    method: 'get',
+  listRoute({
     path: '/commands',
     name: 'listCommands',
     summary: 'Commands of all threads, the newest first',
-    role: 'read',
-    query: z.strictObject({
+    filter: {
       state: z.enum(commandStates).optional(),
       q: text(200).optional().describe('Somewhere in script or thread'),
-      ...paging,
-    }),
-    answers: { 200: list(command) },
-    async handle({ parts: { db }, query }) {
-      const commands = await listCommands(db, { state: query.state, text: query.q }, pageOfQuery(query));
-      return { body: listBody(commands, (one) => shownCommand(one)) };
     },
+    item: command,
+    rows: (db, { state, q }, page) => listCommands(db, { state, text: q }, page),
+    shown: (one) => shownCommand(one),
   }),
   route({
     method: 'get',

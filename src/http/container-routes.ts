@@ -2,21 +2,10 @@ import { z } from 'zod';
 import { listSessions } from '../store/session-lists.ts';
 import { figuresByHour, figuresNow } from '../store/figures.ts';
 import { readPause } from '../store/pause.ts';
+import { listRoute } from './list-route.ts';
 import { conflict, notFound, unavailable, type Problem } from './problem.ts';
 import { route, type Route } from './route.ts';
-import {
-  count,
-  flag,
-  list,
-  listBody,
-  orNull,
-  pageOfQuery,
-  paging,
-  pauseState,
-  session,
-  text,
-  time,
-} from './schemas.ts';
+import { count, flag, orNull, pauseState, session, text, time } from './schemas.ts';
 import { shownPause, shownSession } from './shown.ts';
 
 const NO_CONTAINER: Problem = notFound(
@@ -38,26 +27,20 @@ const waiting = z.strictObject({
 });
 
 export const containerRoutes: readonly Route[] = [
-  route({
-    method: 'get',
+  listRoute({
     path: '/containers/sessions',
     name: 'listSessions',
     summary: 'Container sessions, the newest first',
-    role: 'read',
-    query: z.strictObject({
+    filter: {
       active: flag.optional().describe('true when not given: those that are not over'),
       user: text(320).optional(),
       repository: text(200).optional(),
       q: text(200).optional().describe('Somewhere in thread, user, repository, container or running command'),
-      ...paging,
-    }),
-    answers: { 200: list(session) },
-    async handle({ parts: { db, config, now }, query }) {
-      const { active: isActive = true, user, repository, q } = query;
-      const sessions = await listSessions(db, { isActive, user, repository, text: q }, pageOfQuery(query));
-      const at = now();
-      return { body: listBody(sessions, (one) => shownSession(one, config, at)) };
     },
+    item: session,
+    rows: (db, { active: isActive = true, user, repository, q }, page) =>
+      listSessions(db, { isActive, user, repository, text: q }, page),
+    shown: (one, { config }, at) => shownSession(one, config, at),
   }),
   route({
     method: 'get',

@@ -2,59 +2,39 @@ import { z } from 'zod';
 import { listMessages, listSaves } from '../store/message-lists.ts';
 import { endPause, readPause, startPause } from '../store/pause.ts';
 import { streamEvents } from './events.ts';
+import { listRoute } from './list-route.ts';
 import { route, type Route } from './route.ts';
-import {
-  count,
-  flag,
-  list,
-  listBody,
-  message,
-  pageOfQuery,
-  paging,
-  pauseState,
-  savedState,
-  text,
-} from './schemas.ts';
+import { count, flag, message, pauseState, savedState, text } from './schemas.ts';
 import { shownMessage, shownPause, shownSave } from './shown.ts';
 
 export const otherRoutes: readonly Route[] = [
-  route({
-    method: 'get',
+  listRoute({
     path: '/messages',
     name: 'listMessages',
     summary: 'Mail in and out and what became of it, the newest first. Not what it says',
-    role: 'read',
-    query: z.strictObject({
+    filter: {
       direction: z.enum(['in', 'out']).optional(),
       outcome: z.enum(['command', 'answered', 'dropped', 'failed']).optional(),
       refused: flag.optional().describe('true: those alone of which nothing was run or answered'),
       thread: text(500).optional(),
       q: text(200).optional().describe('Somewhere in address, subject, reason or thread'),
-      ...paging,
-    }),
-    answers: { 200: list(message) },
-    async handle({ parts: { db }, query }) {
-      const { direction, outcome, refused: isRefused, thread: threadId, q } = query;
-      const filter = { direction, outcome, isRefused, threadId, text: q };
-      return { body: listBody(await listMessages(db, filter, pageOfQuery(query)), shownMessage) };
     },
+    item: message,
+    rows: (db, { direction, outcome, refused: isRefused, thread: threadId, q }, page) =>
+      listMessages(db, { direction, outcome, isRefused, threadId, text: q }, page),
+    shown: shownMessage,
   }),
-  route({
-    method: 'get',
+  listRoute({
     path: '/saves',
     name: 'listSaves',
     summary: 'Saved states that are kept, the newest first',
-    role: 'read',
-    query: z.strictObject({
+    filter: {
       thread: text(500).optional(),
       q: text(200).optional().describe('Somewhere in thread, user or repository'),
-      ...paging,
-    }),
-    answers: { 200: list(savedState) },
-    async handle({ parts: { db }, query }) {
-      const filter = { threadId: query.thread, text: query.q };
-      return { body: listBody(await listSaves(db, filter, pageOfQuery(query)), shownSave) };
     },
+    item: savedState,
+    rows: (db, { thread: threadId, q }, page) => listSaves(db, { threadId, text: q }, page),
+    shown: shownSave,
   }),
   route({
     method: 'get',

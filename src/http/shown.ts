@@ -50,6 +50,7 @@ export function shownSession(listed: ListedSession, config: Timing, now: Date) {
             script: shortened(listed.runningScript ?? ''),
             startedAt: listed.runningSince,
           },
+    workspaceUsedBytes: listed.workspaceUsedBytes,
     waitingCommands: listed.waitingCount,
     isSaved: listed.isSaved,
     saveError: listed.saveError,

@@ -6,6 +6,7 @@ import { storePathOf } from '../containers/saves-store.ts';
 import { tidyStore } from '../containers/tidy-store.ts';
 import { repositoryById } from '../store/repositories.ts';
 import { ensureCurrentSave, recordSave, type SavedState } from '../store/saved-states.ts';
+import { noteWorkspaceUse } from '../store/session-lists.ts';
 import { markSaved, type DueSession } from '../store/sessions.ts';
 import { writeContainerState } from './container-state.ts';
 import type { LifecycleParts } from './parts.ts';
@@ -63,6 +64,7 @@ export async function saveThread(
   await db.transaction(async (transaction) => {
     await recordSave(transaction, current.id, work, savedAt);
     await markSaved(transaction, session.id);
+    await noteWorkspaceUse(transaction, session.id, work.workspaceUsedBytes);
   });
   await writeContainerState(parts, threadId);
   if (isNew(current, work)) {

@@ -16,7 +16,7 @@ const VIEWS: readonly View[] = [
     columns:
       'id, container_id, container_name, volume_name, image, thread_id, user_id, repository_id, is_active, state, ' +
       'last_activity_at, last_command_at, created_at, warned_at, keep_until, check_at, ended_at, end_reason, is_saved, ' +
-      'save_failures, save_error, removal_asked_at, notes, workspace_bytes',
+      'save_failures, save_error, removal_asked_at, notes, workspace_used_bytes',
   },
   {
     name: 'users',

@@ -70,7 +70,8 @@ export async function listCommands(
   const query = commands(db);
   if (threadId !== undefined) void query.where('commands.thread_id', threadId);
   if (state !== undefined) void query.where('commands.state', state);
-  whereContains(query, text, ['commands.script', 'commands.thread_id']);
+  // Within one thread its name is no help.
+  whereContains(query, text, ['commands.script', ...(threadId === undefined ? ['commands.thread_id'] : [])]);
   pageOf(query, 'commands.id', page);
   return listed((await query) as ListedCommand[], page, ({ id }) => id);
 }

@@ -38,7 +38,11 @@ export async function listMessages(
   page: Page,
 ): Promise<Listed<ListedMessage>> {
   const query = db('messages')
-    .leftJoin('commands', 'commands.message_id', 'messages.id')
+    .joinRaw(
+      // Of one of ours: the command that it answers.
+      `left join commands on commands.message_id =
+         case messages.direction when 'in' then messages.id else messages.in_reply_to_message end`,
+    )
     .joinRaw(
       `left join lateral (
          select state, last_error from outbox where outbox.message_id = messages.id

@@ -26,6 +26,7 @@ export type ListedSession = Pick<Session, 'id' | 'containerId' | 'containerName'
     endReason: string | null;
     saveError: string | null;
     removalAskedAt: Date | null;
+    workspaceUsedBytes: number | null;
     runningId: number | null;
     runningScript: string | null;
     runningSince: Date | null;
@@ -78,6 +79,12 @@ export async function listSessions(
   return listed((await query) as ListedSession[], page, ({ id }) => id);
 }
 
+/** What all of its workspace takes of the disk. @param usedBytes null: not known now; what was known last stays */
+export async function noteWorkspaceUse(db: Db, id: number, usedBytes: number | null): Promise<void> {
+  if (usedBytes === null) return;
+  await db('container_sessions').where({ id }).update({ workspace_used_bytes: usedBytes });
+}
+
 const columns = {
   id: 'container_sessions.id',
   containerId: 'container_sessions.container_id',
@@ -99,6 +106,7 @@ const columns = {
   endReason: 'container_sessions.end_reason',
   saveError: 'container_sessions.save_error',
   removalAskedAt: 'container_sessions.removal_asked_at',
+  workspaceUsedBytes: 'container_sessions.workspace_used_bytes',
   userTimeoutMs: 'users.idle_timeout_ms',
   repositoryTimeoutMs: 'repositories.idle_timeout_ms',
   runningId: 'open.running_id',

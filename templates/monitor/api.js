@@ -39,11 +39,32 @@ export const get = (path) => ask('GET', path);
 export const post = (path, body = {}) => ask('POST', path, body);
 
 /** Of a list, with what it is asked for. */
-export function listPath(path, wanted) {
+function listPath(path, wanted) {
   const given = Object.entries(wanted).filter(
     ([, value]) => value !== '' && value !== null && value !== undefined,
   );
   return given.length === 0 ? path : `${path}?${new URLSearchParams(given)}`;
+}
+
+/** The API gives no more of a list at once. */
+const MOST_AT_ONCE = 200;
+
+/**
+ * The beginning of a list, as far as it was shown before: what was asked for stays when it is drawn anew.
+ *
+ * @param {{ wanted?: number }} memory of the view
+ */
+export async function getPart(path, filter, memory, portion) {
+  const wanted = memory.wanted ?? portion;
+  const items = [];
+  let cursor = null;
+  do {
+    const limit = Math.min(MOST_AT_ONCE, wanted - items.length);
+    const part = await get(listPath(path, { ...filter, limit, cursor }));
+    items.push(...part.items);
+    cursor = part.nextCursor;
+  } while (cursor !== null && items.length < wanted);
+  return { items, nextCursor: cursor };
 }
 
 /** @returns who is logged in, or null */

@@ -1,16 +1,19 @@
-import { get, listPath, post } from './api.js';
+import { get, getPart, post } from './api.js';
 import { confirmThen } from './dialog.js';
-import { bytes, countdown, duration, el, moment, plain } from './dom.js';
+import { bytes, countdown, duration, el, moment, person, plain } from './dom.js';
 
 const USAGE_EVERY_MS = 10_000;
+/** Those in sight: each costs the engine a look. */
 const MOST_MEASURED = 24;
+const PORTION = 100;
 
 /** What was last heard of the use of memory and CPU, by container. */
 const usages = new Map();
 
 /** The containers that are there: what runs in each, and how long it stays. */
-export async function showContainers(place, { search, isAdmin, refresh }) {
-  const { items, nextCursor } = await get(listPath('/containers/sessions', { q: search, limit: 100 }));
+export async function showContainers(place, { search, isAdmin, refresh, memory }) {
+  const path = '/containers/sessions';
+  const { items, nextCursor } = await getPart(path, { q: search }, memory, PORTION);
   const readAtMs = performance.now();
   if (items.length === 0) {
     const words =
@@ -19,19 +22,31 @@ export async function showContainers(place, { search, isAdmin, refresh }) {
     return { tick: () => {}, every: null };
   }
   const cards = items.map((session) => card(session, { isAdmin, refresh }));
+  const showMore = () => {
+    memory.wanted = items.length + PORTION;
+    refresh();
+  };
   place.replaceChildren(
-    el('p', { class: 'dim count', role: 'status' }, countWords(items, nextCursor)),
+    el('p', { class: 'dim count' }, countWords(items, nextCursor)),
     el('div', { class: 'cards' }, ...cards.map(({ element }) => element)),
+    nextCursor === null
+      ? ''
+      : el('button', { type: 'button', class: 'more', onclick: showMore }, 'Show more'),
   );
   const measure = async () => {
-    const measured = cards.slice(0, MOST_MEASURED).filter(({ session }) => session.containerId !== null);
+    const measured = cards.filter(isInSight).slice(0, MOST_MEASURED);
     await Promise.all(measured.map((one) => measureOne(one)));
   };
-  void measure();
   return {
     tick: () => cards.forEach((one) => one.tick((performance.now() - readAtMs) / 1000)),
-    every: { ms: USAGE_EVERY_MS, act: measure },
+    // At once, when the page has it; and each time somebody has moved it.
+    every: { ms: USAGE_EVERY_MS, act: measure, isForSight: true },
   };
+}
+
+function isInSight({ session, element }) {
+  const { top, bottom } = element.getBoundingClientRect();
+  return session.containerId !== null && bottom > 0 && top < innerHeight;
 }
 
 function countWords(items, nextCursor) {
@@ -62,7 +77,7 @@ function card(session, { isAdmin, refresh }) {
     el(
       'header',
       { class: 'card-head' },
-      el('h2', {}, el('a', { href: threadLink }, session.threadId)),
+      el('h2', { title: session.threadId }, el('a', { href: threadLink }, el('bdi', {}, session.threadId))),
       el('span', { class: `chip ${toneOf(session)}` }, stateWords(session)),
     ),
     running(session),
@@ -72,10 +87,7 @@ function card(session, { isAdmin, refresh }) {
     el(
       'dl',
       { class: 'facts' },
-      fact(
-        'User',
-        session.user.name === '' ? session.user.address : `${session.user.name} <${session.user.address}>`,
-      ),
+      fact('User', person(session.user)),
       fact('Repository', session.repository),
       el('div', {}, el('dt', {}, 'Idle'), idle),
       el('div', {}, el('dt', {}, 'Since'), el('dd', {}, moment(session.createdAt))),
@@ -84,7 +96,8 @@ function card(session, { isAdmin, refresh }) {
     isAdmin && actions(session, refresh),
   );
   const tick = (goneSeconds) => showTime(session, goneSeconds, { clock, fill, bar, idle });
-  const showUsage = () => usage.replaceChildren(...usageRows(usages.get(session.containerId)));
+  const showUsage = () =>
+    usage.replaceChildren(...usageRows(usages.get(session.containerId) ?? null, session));
   tick(0);
   showUsage();
   return { session, element, tick, showUsage };
@@ -134,8 +147,18 @@ function showTime(session, goneSeconds, { clock, fill, bar, idle }) {
   fill.className = `fill ${share < 0.12 ? 'low' : ''}`;
 }
 
-function usageRows(usage) {
-  if (!usage) return [];
+/** Before it is known there is the same room for it, so that nothing on the page moves. */
+function usageRows(usage, { workspaceUsedBytes: used, workspaceLimitBytes: limit = null }) {
+  const disk =
+    used === null
+      ? gauge('Disk', null, 'not measured yet')
+      : gauge(
+          'Disk',
+          limit && used / limit,
+          limit === null ? bytes(used) : `${bytes(used)} of ${bytes(limit)}`,
+        );
+  if (!usage)
+    return [...['Memory', 'CPU'].map((name) => gauge(name, 0, '…')), disk, gauge('Processes', 0, '…')];
   const { memoryBytes, memoryLimitBytes, cpus, cpuLimit, processes, processLimit } = usage;
   return [
     gauge('Memory', memoryBytes / memoryLimitBytes, `${bytes(memoryBytes)} of ${bytes(memoryLimitBytes)}`),
@@ -144,10 +167,12 @@ function usageRows(usage) {
       (cpus ?? 0) / cpuLimit,
       cpus === null ? '…' : `${Math.round((cpus / cpuLimit) * 100)} % of ${cpuLimit}`,
     ),
+    disk,
     gauge('Processes', processes / processLimit, `${processes} of ${processLimit}`),
   ];
 }
 
+/** @param share of the limit; null where there is none */
 function gauge(name, share, words) {
   const fill = el('span', { class: `fill ${share > 0.9 ? 'low' : ''}` });
   fill.style.width = `${Math.min(100, Math.round(share * 100))}%`;
@@ -155,7 +180,7 @@ function gauge(name, share, words) {
     'div',
     { class: 'gauge' },
     el('span', { class: 'gauge-name' }, name),
-    el('span', { class: 'meter', 'aria-hidden': 'true' }, fill),
+    share === null ? el('span', {}) : el('span', { class: 'meter', 'aria-hidden': 'true' }, fill),
     el('span', { class: 'gauge-words' }, words),
   );
 }

@@ -28,10 +28,25 @@ function filled(element, attributes, children) {
   }
   for (const child of children) {
     if (child === null || child === undefined || child === false) continue;
-    element.append(typeof child === 'object' ? child : String(child));
+    element.append(typeof child === 'object' ? child : readable(String(child)));
   }
   return element;
 }
+
+/** What turns a line around, or is no letter, would make a name look like another one. */
+const readable = (text) =>
+  text
+    .replace(/[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, '')
+    .replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\ufffd');
+
+/** A name that may be written from right to left turns nothing around it. */
+export const person = ({ name, address }) =>
+  el(
+    'span',
+    {},
+    name === '' ? '' : el('bdi', {}, `${name} `),
+    el('bdi', { dir: 'ltr' }, name === '' ? address : `<${address}>`),
+  );
 
 export const byId = (id) => document.getElementById(id);
 

@@ -4,10 +4,10 @@ import { duration, el, moment } from './dom.js';
 import { fill } from './threads.js';
 
 /** What is kept of containers that went, and of those that are there. */
-export async function showSaves(place, { search }) {
-  await fill(place, el('tbody', {}), {
+export async function showSaves(place, { search, memory, refresh }) {
+  await fill(place, {
     path: '/saves',
-    wanted: { q: search },
+    filter: { q: search },
     heading: ['Thread', 'Saved', 'Files changed', 'Branch', 'Kept until'],
     empty: 'Nothing is saved yet.',
     row: (save) => [
@@ -23,20 +23,22 @@ export async function showSaves(place, { search }) {
       save.branch ?? '–',
       save.expiresAt === null ? 'as long as its container' : moment(save.expiresAt),
     ],
+    memory,
+    refresh,
   });
 }
 
 /** Mail of which nothing was run or answered, and why. */
-export async function showRefused(place, { search }) {
-  await fill(place, el('tbody', {}), {
+export async function showRefused(place, { search, memory, refresh }) {
+  await fill(place, {
     path: '/messages',
-    wanted: { refused: 'true', q: search },
+    filter: { refused: 'true', q: search },
     heading: ['When', 'From', 'Subject', 'Why'],
     empty: 'No mail was refused.',
     row: (message) => [
       moment(message.at),
       message.address ?? 'not known',
-      message.subject ?? '–',
+      el('bdi', {}, message.subject ?? '–'),
       el(
         'span',
         {},
@@ -44,6 +46,8 @@ export async function showRefused(place, { search }) {
         ` ${message.reason ?? ''}`,
       ),
     ],
+    memory,
+    refresh,
   });
 }
 

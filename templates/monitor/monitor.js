@@ -18,21 +18,33 @@ const SETTLE_MS = 250;
 
 /** Who is logged in, and what is shown to them. */
 const state = { who: null, view: null, endWatching: null, timer: null, every: null, isPaused: false };
-/** The commands whose output is open, so that they stay so when the view is drawn anew. */
-const opened = new Set();
+/** The commands whose output is open, with what it shows, so that they stay so when the view is drawn anew. */
+const opened = new Map();
+/** How much of a list is shown, likewise. */
+let memory = {};
 let drawing = 0;
 
 function currentView() {
-  const [, name = 'containers', rest = ''] = /^#\/(\w+)(?:\/(.*))?$/.exec(location.hash) ?? [];
-  if (name === 'threads' && rest !== '') return { name, threadId: decodeURIComponent(rest) };
-  return { name: name in VIEWS ? name : 'containers', threadId: null };
+  const [, name = 'containers', id = '', part = ''] =
+    /^#\/(\w+)(?:\/([^/]*)(?:\/(\w+))?)?$/.exec(location.hash) ?? [];
+  if (name === 'threads' && id !== '') return { name, threadId: decoded(id), part };
+  return { name: Object.hasOwn(VIEWS, name) ? name : 'containers', threadId: null, part };
+}
+
+/** Whoever has typed half an escape is told that there is no such thread. */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** Draws the view that the address names; one that was begun later wins. */
 async function draw({ hasMoved = false } = {}) {
   if (!state.who) return;
   const mine = (drawing += 1);
-  const { name, threadId } = currentView();
+  const { name, threadId, part } = currentView();
   for (const link of document.querySelectorAll('.tabs a')) {
     const isCurrent = link.getAttribute('href') === `#/${name}`;
     if (isCurrent) link.setAttribute('aria-current', 'page');
@@ -43,7 +55,9 @@ async function draw({ hasMoved = false } = {}) {
     isAdmin: state.who.role === 'admin',
     refresh: () => refresh(),
     threadId,
+    part,
     opened,
+    memory,
   };
   const fresh = el('div', {});
   try {
@@ -58,6 +72,12 @@ async function draw({ hasMoved = false } = {}) {
     fresh.replaceChildren(el('p', { class: 'problem', role: 'alert' }, error.message));
   }
   put(fresh, hasMoved);
+  lookAround();
+}
+
+/** What is in sight now is looked at. */
+function lookAround() {
+  if (state.view?.every?.isForSight) void state.view.every.act();
 }
 
 /** Whoever is in the middle of something by keyboard stays there. */
@@ -167,7 +187,10 @@ byId('pause').addEventListener('click', () => {
 let typing;
 byId('search').addEventListener('input', () => {
   clearTimeout(typing);
-  typing = setTimeout(() => void draw(), 200);
+  typing = setTimeout(() => {
+    memory = {};
+    void draw();
+  }, 200);
 });
 addEventListener('hashchange', () => {
   if (isLoginLink()) {
@@ -176,8 +199,18 @@ addEventListener('hashchange', () => {
   }
   byId('search').value = '';
   opened.clear();
+  memory = {};
   void draw({ hasMoved: true });
 });
+let scrolling;
+addEventListener(
+  'scroll',
+  () => {
+    clearTimeout(scrolling);
+    scrolling = setTimeout(lookAround, 300);
+  },
+  { passive: true },
+);
 setInterval(() => state.view?.tick?.(), 1000);
 document.addEventListener('visibilitychange', () => document.hidden || refresh());
 

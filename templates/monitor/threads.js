@@ -1,4 +1,4 @@
-import { get, listPath } from './api.js';
+import { get, getPart } from './api.js';
 import { cancelQuestion } from './containers.js';
 import { confirmThen } from './dialog.js';
 import { ago, bytes, duration, el, moment, plain } from './dom.js';
@@ -8,15 +8,14 @@ const PORTION = 50;
 const GROWS_EVERY_MS = 3_000;
 
 /** Threads that ever had a command, the last used first. */
-export async function showThreads(place, { search }) {
-  const rows = el('tbody', {});
-  await fill(place, rows, {
+export async function showThreads(place, { search, memory, refresh }) {
+  await fill(place, {
     path: '/threads',
-    wanted: { q: search },
+    filter: { q: search },
     heading: ['Thread', 'User', 'Repository', 'Commands', 'Last used'],
     empty: 'There is no thread yet.',
     row: (thread) => [
-      el('a', { href: `#/threads/${encodeURIComponent(thread.id)}` }, thread.id),
+      el('a', { href: threadLink(thread.id) }, el('bdi', {}, thread.id)),
       thread.user.address,
       thread.repository,
       el(
@@ -27,38 +26,90 @@ export async function showThreads(place, { search }) {
       ),
       moment(thread.lastCommandAt, ago(thread.lastCommandAt, Date.now())),
     ],
+    memory,
+    refresh,
   });
 }
 
-/** One thread: its commands, each with its output when it is opened. */
-export async function showThread(place, { threadId, isAdmin, refresh, opened }) {
-  const path = `/threads/${encodeURIComponent(threadId)}/commands`;
-  const list = el('ol', { class: 'commands' });
-  /** What still runs and is open: its output grows. */
-  const growing = new Map();
-  const more = el('button', { type: 'button', onclick: () => void load(next) }, 'Show older');
-  let next = null;
-  const load = async (cursor) => {
-    const { items, nextCursor } = await get(listPath(path, { limit: PORTION, cursor }));
-    list.append(...items.map((one) => commandItem(one, { isAdmin, refresh, opened, growing })));
-    more.hidden = nextCursor === null;
-    next = nextCursor;
+/** One thread: its commands, each with its output when it is opened; or its mails. */
+export async function showThread(place, context) {
+  const { threadId, part } = context;
+  const inside = el('div', {});
+  const link = (words, to) => {
+    const isCurrent = (part === 'mails') === (to === 'mails');
+    return el('a', { href: threadLink(threadId, to), 'aria-current': isCurrent && 'page' }, words);
   };
-  await load(null);
   place.replaceChildren(
     el('p', {}, el('a', { href: '#/threads' }, '← All threads')),
-    el('h2', { class: 'thread-title' }, threadId),
-    list,
-    more,
+    el('h2', { class: 'thread-title' }, el('bdi', {}, threadId)),
+    el('nav', { class: 'parts', 'aria-label': 'Of this thread' }, link('Commands'), link('Mails', 'mails')),
+    inside,
+  );
+  return part === 'mails' ? showMails(inside, context) : showCommands(inside, context);
+}
+
+async function showCommands(place, { threadId, isAdmin, refresh, opened, memory, search }) {
+  const path = `/threads/${encodeURIComponent(threadId)}/commands`;
+  /** What still runs and is open: its output grows. */
+  const growing = new Map();
+  const { items, nextCursor } = await getPart(path, { q: search }, memory, PORTION);
+  const context = { isAdmin, refresh, opened, growing };
+  place.replaceChildren(
+    items.length === 0 ? el('p', { class: 'empty' }, 'Nothing is found.') : '',
+    el('ol', { class: 'commands' }, ...items.map((one) => commandItem(one, context))),
+    moreButton({ items, nextCursor }, { memory, refresh }),
   );
   return { every: { ms: GROWS_EVERY_MS, act: () => growing.forEach((load) => void load()) } };
 }
+
+/** What went in and out, and what became of it. What a mail says is for who it is for. */
+async function showMails(place, { threadId, memory, refresh, search }) {
+  const { items } = await fill(place, {
+    path: '/messages',
+    filter: { thread: threadId, q: search },
+    heading: ['When', 'Mail', 'Subject', 'Outcome'],
+    empty: 'There is no mail of this thread.',
+    row: (mail) => [
+      moment(mail.at),
+      mail.direction === 'in' ? `from ${mail.address}` : `to ${mail.address}`,
+      el('bdi', {}, mail.subject ?? '–'),
+      fateOf(mail),
+    ],
+    memory,
+    refresh,
+  });
+  const isWaiting = items.some(({ delivery }) => delivery === 'waiting');
+  return { every: { ms: GROWS_EVERY_MS, act: () => isWaiting && refresh() } };
+}
+
+const DELIVERY = {
+  waiting: ['waits to be sent', 'busy'],
+  sent: ['sent', 'good'],
+  failed: ['not delivered', 'bad'],
+  bounced: ['came back', 'bad'],
+};
+
+function fateOf({ direction, outcome, reason, commandId, commandState, delivery, deliveryError }) {
+  const about = commandId === null ? '' : `command ${commandId}`;
+  if (direction === 'in') {
+    const tone = outcome === 'failed' ? 'bad' : 'calm';
+    const words = { command: about, answered: 'answered', dropped: 'dropped', failed: 'failed' }[outcome];
+    const why = outcome === 'command' ? (commandState ?? '').replace('_', ' ') : (reason ?? '');
+    return el('span', {}, el('span', { class: `chip ${tone}` }, words ?? 'not taken yet'), ` ${why}`);
+  }
+  const [words, tone] = DELIVERY[delivery] ?? ['not sent', 'calm'];
+  const more = [about, deliveryError].filter(Boolean).join(': ');
+  return el('span', {}, el('span', { class: `chip ${tone}` }, words), ` ${more}`);
+}
+
+const threadLink = (id, part) => `#/threads/${encodeURIComponent(id)}${part ? `/${part}` : ''}`;
 
 const TONES = { finished: 'good', running: 'busy', queued: 'calm', cancelled: 'calm' };
 
 function commandItem(command, { isAdmin, refresh, opened, growing }) {
   const { id, state, exitCode, script, durationMs, controlWord } = command;
-  const body = el('div', { class: 'command-body' });
+  // Drawn anew, it keeps what is read in it, and its place.
+  const body = opened.get(id) ?? el('div', { class: 'command-body' });
   const isGood = state === 'finished' && (exitCode === 0 || controlWord !== null);
   const tone = state === 'finished' && !isGood ? 'bad' : (TONES[state] ?? 'bad');
   const words =
@@ -91,7 +142,7 @@ function commandItem(command, { isAdmin, refresh, opened, growing }) {
       growing.delete(id);
       return;
     }
-    opened.add(id);
+    opened.set(id, body);
     if (state === 'running') growing.set(id, load);
     void load();
   });
@@ -161,33 +212,32 @@ function firstLine(script) {
   return rest.length > 0 ? `${line} …` : line;
 }
 
-/** A table that grows by portions. */
-export async function fill(place, rows, { path, wanted, heading, empty, row }) {
-  const more = el('button', { type: 'button', class: 'more', onclick: () => void load(next) }, 'Show more');
-  let next = null;
-  const load = async (cursor) => {
-    const { items, nextCursor } = await get(listPath(path, { ...wanted, limit: PORTION, cursor }));
-    for (const item of items) {
-      const cells = row(item).map((cell, index) => el('td', { 'data-name': heading[index] }, cell));
-      rows.append(el('tr', {}, ...cells));
-    }
-    more.hidden = nextCursor === null;
-    next = nextCursor;
-    return items.length;
+/** @param shown what is shown of a list now */
+function moreButton({ items, nextCursor }, { memory, refresh }) {
+  const showMore = () => {
+    memory.wanted = items.length + PORTION;
+    refresh();
   };
-  const found = await load(null);
-  const isSearch = wanted.q !== '';
+  if (nextCursor === null) return '';
+  return el('button', { type: 'button', class: 'more', onclick: showMore }, 'Show more');
+}
+
+/** A table that grows by portions. @returns what is shown */
+export async function fill(place, { path, filter, heading, empty, row, memory, refresh }) {
+  const shown = await getPart(path, filter, memory, PORTION);
+  if (shown.items.length === 0) {
+    const words = filter.q === '' ? empty : 'Nothing is found.';
+    place.replaceChildren(el('p', { class: 'empty' }, words));
+    return shown;
+  }
+  const rows = shown.items.map((item) => {
+    const cells = row(item).map((cell, index) => el('td', { 'data-name': heading[index] }, cell));
+    return el('tr', {}, ...cells);
+  });
+  const names = heading.map((name) => el('th', { scope: 'col' }, name));
   place.replaceChildren(
-    ...(found === 0
-      ? [el('p', { class: 'empty' }, isSearch ? 'Nothing is found.' : empty)]
-      : [
-          el(
-            'table',
-            {},
-            el('thead', {}, el('tr', {}, ...heading.map((name) => el('th', { scope: 'col' }, name)))),
-            rows,
-          ),
-          more,
-        ]),
+    el('table', {}, el('thead', {}, el('tr', {}, ...names)), el('tbody', {}, ...rows)),
+    moreButton(shown, { memory, refresh }),
   );
+  return shown;
 }

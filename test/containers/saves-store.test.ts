@@ -250,7 +250,7 @@ describe('the store of a thread', () => {
 describe('what a container says of a save', () => {
   it('is taken only where it makes sense', () => {
     const hash = 'a'.repeat(40);
-    const text = `threadbox-save 1\nsave ${hash}\ncommit \nbranch we\u001bird\nmodified 3\nunpushed x\ncommitted yes\nunchanged no\nleft a\nleft a\nleft b\n`;
+    const text = `threadbox-save 1\nsave ${hash}\ncommit \nbranch we\u001bird\nmodified 3\nunpushed x\ncommitted yes\nunchanged no\ndisk 4096\nleft a\nleft a\nleft b\n`;
     assert.deepEqual(parseSaveFacts(text), {
       snapshot: hash,
       isUnchanged: false,
@@ -260,6 +260,7 @@ describe('what a container says of a save', () => {
       unpushedCommits: 0,
       hasCommitted: true,
       leftOut: ['a', 'b'],
+      workspaceUsedBytes: 4096,
     });
     assert.equal(parseSaveFacts(`threadbox-save 1\nsave --all\n`), null);
     assert.equal(parseSaveFacts(`save ${hash}\n`), null);

@@ -7,6 +7,7 @@ import { askRemoval } from '../../src/store/session-ends.ts';
 import { openStage, type Stage } from '../lifecycle/stage.ts';
 import { ALICE, BOB } from '../support/app.ts';
 import { until } from '../support/until.ts';
+import { buttonTests } from './buttons.ts';
 import { allRoutes, openClient, type Client, type Json } from './client.ts';
 import { hostileTests } from './hostile.ts';
 
@@ -138,6 +139,9 @@ test('a command is seen as it runs, with its output, and is ended by cancel; its
 test('extend, save and cleanup do what the words do; a container that has gone cannot be extended', async () => {
   await stage.ask('echo work > work.txt', inThread('care'));
   const { containerId } = (await sessionOf('care')) as Session;
+  // The save after the command has measured it.
+  const used = await until(async () => (await sessionOf('care'))?.['workspaceUsedBytes'] as number | null);
+  assert.ok(used > 10_000 && used < 1 << 30, String(used));
   stage.forward(10);
   const extended = await ask('POST', `/api/v1/containers/${containerId}/extend`, { body: { minutes: 120 } });
   const { outcome, cleanupAt } = extended.body as { outcome: string; cleanupAt: string };
@@ -259,6 +263,7 @@ test('pause and resume hold back commands, and may be said twice', async () => {
   assert.equal(((await ask('GET', '/api/v1/pause')).body as Json)['isPaused'], false);
 });
 
+buttonTests(() => ({ ...client, stage }));
 hostileTests(() => ({ ...client, stage }), threadOf);
 
 test('metrics count what has happened', async () => {

@@ -8,7 +8,7 @@ kind=$_THREADBOX_KIND style=$_THREADBOX_STYLE mirror=$_THREADBOX_MIRROR last=$_T
 thread=$_THREADBOX_THREAD timestamp=$_THREADBOX_TIMESTAMP
 file_max=$_THREADBOX_FILE_MAX ignored_max=$_THREADBOX_IGNORED_MAX inner_max=$_THREADBOX_INNER_MAX afresh=$_THREADBOX_AFRESH
 unset -v ${!_THREADBOX_*}
-modified= unmerged= committed=no has_unpushed=yes look= count= ahead= snapshot= state= lends=
+modified= unmerged= committed=no has_unpushed=yes look= count= ahead= disk= used= snapshot= state= lends=
 
 leave_out() {
   local said=${1//[[:cntrl:]]/?}
@@ -149,6 +149,20 @@ has_beside() {
     ! -name .inbox ! -name .outbox -print -quit) ]]
 }
 
+# Says what all of the workspace takes, in bytes. Where it lies on a disk of its own that is known; else it is counted,
+# beside the rest, and not for long: it is to be looked at, and nothing hangs on it.
+measure_disk() {
+  local -a found
+  # Docker puts /etc/hosts where volumes lie, unless they are given a place.
+  mapfile -t found < <(stat -c %d -- /workspace /etc/hosts && stat -f -c '%b %f %S' -- /workspace)
+  if ((${#found[@]} == 3)) && [[ ${found[0]} != "${found[1]}" ]]; then
+    found=(${found[2]})
+    echo $(((found[0] - found[1]) * found[2]))
+  else
+    timeout 2 du -sx --block-size=1 -- /workspace
+  fi
+} 2>/dev/null
+
 # What was not prepared, or is restored at this moment, is not the work: it must not take the place of what was saved.
 open_places /workspace "$base"
 if [[ -e $base/restoring ]]; then
@@ -209,6 +223,7 @@ told=()
 open_views 2>/dev/null || go_elsewhere
 find_user_ignore
 exec {upstream}< <(git --git-dir="$mirror" for-each-ref --format='%(objectname)' && echo end)
+exec {disk}< <(measure_disk)
 start_look
 start_count
 learning=
@@ -239,12 +254,13 @@ if ! make_save; then
   make_save || fail "${words:-it broke off}"
 fi
 [[ -n $modified ]] || read -r modified <&"$count"
+read -r -t 0.5 used _ <&"$disk" || used=
 unpushed=0
 [[ -z $ahead ]] || read -r unpushed <&"$ahead"
 unchanged=no
 [[ -z $last ]] || ! is_as_before || unchanged=yes save=$last
 printf '%s\n' 'threadbox-save 1' "save $save" "commit $head" "branch $branch" "modified $modified" "unpushed $unpushed" \
-  "committed $committed" "unchanged $unchanged"
+  "committed $committed" "unchanged $unchanged" ${used:+"disk $used"}
 for item in "${told[@]}" "${left[@]}"; do printf 'left %s\n' "$item"; done
 printf '\0'
 if [[ $unchanged == no ]]; then
