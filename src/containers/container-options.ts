@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import type Docker from 'dockerode';
 import type { ContainerLimits } from './limits.ts';
 import { networkName, volumeName } from './names.ts';
+import type { WorkspaceRoom } from './workspace-volume.ts';
 
 export type ContainerSpec = {
   /** Which installation of Threadbox it belongs to. */
@@ -18,6 +19,8 @@ export type ContainerSpec = {
   /** Whom it asks for names; empty: as the engine is set. */
   nameservers?: readonly string[];
   limits: ContainerLimits;
+  /** What its workspace may hold; without, it is not limited. */
+  room?: WorkspaceRoom;
   /** One that the engine knows, such as runsc; `null`: its usual one. */
   runtime: string | null;
 };
@@ -53,12 +56,7 @@ export function containerOptions(
     User: '0:0',
     WorkingDir: `/workspace/${spec.repositoryName}`,
     Env: environment(hasCaBundle),
-    Labels: {
-      'threadbox.instance': spec.instance,
-      'threadbox.thread': spec.threadId,
-      'threadbox.user': String(spec.userId),
-      'threadbox.repository': String(spec.repositoryId),
-    },
+    Labels: labelsOf(spec),
     HostConfig: {
       Init: true,
       ...resources(spec.limits),
@@ -78,6 +76,16 @@ export function containerOptions(
         ...(hasCaBundle ? [readOnly(CA_BUNDLE)] : []),
       ],
     },
+  };
+}
+
+/** Of a thread's container and of its volume. */
+export function labelsOf(spec: ContainerSpec): Record<string, string> {
+  return {
+    'threadbox.instance': spec.instance,
+    'threadbox.thread': spec.threadId,
+    'threadbox.user': String(spec.userId),
+    'threadbox.repository': String(spec.repositoryId),
   };
 }
 

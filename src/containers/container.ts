@@ -1,9 +1,11 @@
 import type Docker from 'dockerode';
-import { CA_BUNDLE, containerOptions, type ContainerSpec } from './container-options.ts';
+import { CA_BUNDLE, containerOptions, labelsOf, type ContainerSpec } from './container-options.ts';
 import { ensureNetwork } from './container-network.ts';
 import { ContainersError, engineError, statusOf } from './errors.ts';
 import { containerName, volumeName } from './names.ts';
+import { readyVolume, removeVolume } from './workspace-volume.ts';
 
+export { removeVolume };
 export type { ContainerSpec };
 
 export type Container = {
@@ -35,8 +37,17 @@ export async function ensureContainer(
     return { id: found.Id, name, volumeName: volume, wasCreated: false, wasRunning: true };
   }
   await beforeStart();
-  if (found && (await restart(docker, found))) {
+  const wanted = { name: volume, labels: labelsOf(spec), room: spec.room ?? null };
+  // What a paused one has mounted is ready.
+  const isReady = found?.State.Paused === true || (await readyVolume(docker, wanted));
+  if (found && isReady && (await restart(docker, found))) {
     return { id: found.Id, name, volumeName: volume, wasCreated: false, wasRunning: found.State.Paused };
+  }
+  if (!isReady) {
+    // Somebody has removed its disk: the saved state is all there is.
+    await removeContainer(docker, found?.Id ?? '');
+    await removeVolume(docker, volume);
+    await readyVolume(docker, wanted);
   }
   const id = await create(docker, spec, name);
   return { id, name, volumeName: volume, wasCreated: true, wasRunning: false };
@@ -105,7 +116,6 @@ async function create(docker: Docker, spec: ContainerSpec, name: string): Promis
 async function createOnNetwork(docker: Docker, spec: ContainerSpec, name: string): Promise<Docker.Container> {
   const options = containerOptions(spec, name);
   if (spec.network !== 'none') await ensureNetwork(docker, spec.instance);
-  await docker.createVolume({ Name: volumeName(spec.instance, spec.threadId), Labels: options.Labels ?? {} });
   try {
     return await docker.createContainer(options);
   } catch (error) {
@@ -150,19 +160,6 @@ export async function removeContainer(docker: Docker, containerId: string): Prom
     await container.wait({ condition: 'removed' }).catch((waiting: unknown) => {
       if (statusOf(waiting) !== 404) throw engineError(waiting, 'remove the container');
     });
-  }
-}
-
-/**
- * Removes a volume with all that is in it. One that is missing is fine.
- *
- * @throws {ContainersError} `DOCKER_UNREACHABLE`; `DOCKER_REFUSED`, also while a container has it
- */
-export async function removeVolume(docker: Docker, name: string): Promise<void> {
-  try {
-    await docker.getVolume(name).remove();
-  } catch (error) {
-    if (statusOf(error) !== 404) throw engineError(error, `remove the volume ${name}`);
   }
 }
 

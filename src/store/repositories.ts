@@ -19,6 +19,8 @@ export type Repository = {
   commandTimeoutMs: number | null;
   memoryBytes: number | null;
   cpus: number | null;
+  /** What the workspace of each thread may hold. */
+  workspaceBytes: number | null;
   /** What becomes of processes that a command leaves behind. */
   backgroundProcesses: 'keep' | 'end' | null;
   network: Network;
@@ -41,6 +43,7 @@ const columns = [
   'command_timeout_ms as commandTimeoutMs',
   'memory_bytes as memoryBytes',
   'cpus',
+  'workspace_bytes as workspaceBytes',
   'background_processes as backgroundProcesses',
   'network',
   'created_at as createdAt',
@@ -114,7 +117,7 @@ export async function removeRepository(db: Db, name: string): Promise<boolean> {
 
 export type RepositoryLimits = Pick<
   Repository,
-  'commandTimeoutMs' | 'memoryBytes' | 'cpus' | 'backgroundProcesses'
+  'commandTimeoutMs' | 'memoryBytes' | 'cpus' | 'workspaceBytes' | 'backgroundProcesses'
 >;
 export type RepositoryChange = Partial<
   Pick<Repository, 'branch' | 'idleTimeoutMs' | 'restore' | 'network'> & RepositoryLimits
@@ -139,6 +142,7 @@ export async function setRepository(db: Db, name: string, change: RepositoryChan
         ...(change.commandTimeoutMs !== undefined && { command_timeout_ms: change.commandTimeoutMs }),
         ...(change.memoryBytes !== undefined && { memory_bytes: change.memoryBytes }),
         ...(change.cpus !== undefined && { cpus: change.cpus }),
+        ...(change.workspaceBytes !== undefined && { workspace_bytes: change.workspaceBytes }),
         ...(change.backgroundProcesses !== undefined && { background_processes: change.backgroundProcesses }),
         ...(change.network !== undefined && { network: change.network }),
       })

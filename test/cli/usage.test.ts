@@ -58,7 +58,7 @@ test('wrong usage is told in one line on standard error, with exit code 2', asyn
 const wrongSettings: [words: string[], says: RegExp][] = [
   [
     ['repo', 'set', 'app'],
-    /^threadbox: nothing to change: give --timeout, --restore, --branch, --network, --command-timeout, --memory, --cpus or --background\n$/,
+    /^threadbox: nothing to change: give --timeout, --restore, --branch, --network, --command-timeout, --memory, --cpus, --workspace or --background\n$/,
   ],
   [
     ['user', 'set', 'a@example.com', '--role', 'root'],

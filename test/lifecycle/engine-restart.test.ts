@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import { sendToBot } from '../../src/cli/write-to-bot.ts';
 import { execText } from '../../src/containers/exec.ts';
@@ -11,13 +12,21 @@ import { openStage, type Stage } from './stage.ts';
 
 const GUARD_IMAGE = 'threadbox-guard:1';
 
+const losetup = (...args: string[]): string => execFileSync('losetup', args, { encoding: 'utf8' });
+
 let machine: PrivateEngine;
 let stage: Stage;
 before(async () => {
   machine = await startPrivateEngine();
   const DOCKER_HOST = machine.dockerHost;
   stage = await openStage(
-    { DOCKER_HOST, CONTAINER_IMAGE: machine.image, GUARD_IMAGE },
+    {
+      DOCKER_HOST,
+      CONTAINER_IMAGE: machine.image,
+      GUARD_IMAGE,
+      WORKSPACE_LIMIT: 'image',
+      WORKSPACE_SIZE_BYTES: String(64 * 2 ** 20),
+    },
     { delayToldAfterMs: 500 },
   );
 });
@@ -104,13 +113,20 @@ for (const [signal, words] of [
   });
 }
 
-test('a machine that was rebooted, with all containers gone and the volumes there: the work is there', async () => {
+test('a machine that was rebooted, with all containers and loop devices gone and the volumes there: the work is there', async () => {
   await begin('reboot');
   await machine.crash();
+  const devices = losetup('-n', '-O', 'NAME,BACK-FILE').split('\n');
+  const own = devices.filter((line) => line.includes(`${stage.bot.dataDir}/workspaces/`));
+  assert.ok(own.length > 1);
+  for (const line of own) losetup('-d', line.split(/\s/)[0] ?? '');
   await machine.start();
   for (const { Id } of await machine.docker.listContainers({ all: true })) {
     await machine.docker.getContainer(Id).remove({ force: true });
   }
   await wasInterrupted('reboot');
   ranWith((await stage.ask('cat work.txt', at('term'))).text, 'term');
+  // Still on its disk, which is as small as it was set.
+  const { text } = await stage.ask('df -m --output=size /workspace', at('term'));
+  assert.match(text, /1M-blocks\n +5\d\n/);
 });
