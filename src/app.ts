@@ -12,6 +12,7 @@ import type { Docker } from './containers/client.ts';
 import { engineFacts, runtimeFault } from './containers/engine-facts.ts';
 import { NetworkGuard, type GuardSettings } from './containers/network-guard.ts';
 import { closeRunners } from './containers/runner.ts';
+import { openWorkspaceLimit } from './open-workspace-limit.ts';
 import { startEmbedded, type EmbeddedMail } from './embedded/embedded.ts';
 import { chooseEngine } from './engine-choice.ts';
 import { startHttp, type HttpParts, type HttpServer } from './http/server.ts';
@@ -142,6 +143,7 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
   });
   closers.add('the outbox', () => outbox.close());
 
+  const workspaceLimit = await openWorkspaceLimit(settings, { docker, installation }, dockerPart);
   const guard = startGuard(settings, { docker, instance: installation, imageReady }, closers);
   const activity = new Activity(randomBytes(6).toString('hex'));
   const queues = new ThreadQueues(config.commandConcurrency);
@@ -159,6 +161,7 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
     imageReady,
     secretsOf: secretsFrom(db, { given: secrets.secretsKey, file: config.secretsKeyFile }),
     guard,
+    workspaceLimit,
     installation,
     mirrorsDir: join(dataDir, 'mirrors', installation),
     savesDir: join(dataDir, 'saves', installation),

@@ -8,6 +8,9 @@ import { senderAuthModes } from './config-sender.ts';
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
 
+/** How workspaces are kept to their size; `auto`: by the first of the others that can be had. */
+export const workspaceLimits = ['auto', 'quota', 'image', 'measured', 'off'] as const;
+
 const DAY_MS = 86_400_000;
 /** What Threadbox's own image build tags: see src/containers/image.ts. */
 export const DEFAULT_IMAGE = 'threadbox-workspace:1';
@@ -114,6 +117,8 @@ export const schema = z.object({
   HOST_MAX_CONTAINERS: wholeNumber(0, 100_000, 'containers', 0).transform((count) => count || null),
   SAVED_STATE_DAYS: wholeNumber(1, 365, 'days', 7),
   SAVE_IGNORED_MAX_BYTES: wholeNumber(0, 2 ** 40, 'bytes', 64 * 2 ** 20),
+  WORKSPACE_SIZE_BYTES: wholeNumber(32 * 2 ** 20, 2 ** 44, 'bytes', 10 * 2 ** 30),
+  WORKSPACE_LIMIT: z.enum(workspaceLimits, `expected one of ${workspaceLimits.join(', ')}`).default('auto'),
   WORKSPACE_MIN_FREE_BYTES: wholeNumber(0, 2 ** 50, 'bytes', 5 * 2 ** 30),
   ADMIN_ADDRESSES: addresses,
   COMMAND_TIMEOUT_MS: wholeNumber(1000, 7 * DAY_MS, 'milliseconds', 1_800_000),

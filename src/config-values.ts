@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { z } from 'zod';
 import type { MailServer } from './config-mail-url.ts';
 import type { OauthConfig } from './config-oauth.ts';
-import { EMBEDDED_BOT_ADDRESS, type LogLevel, type schema } from './config-schema.ts';
+import { EMBEDDED_BOT_ADDRESS, type LogLevel, type schema, type workspaceLimits } from './config-schema.ts';
 import type { SenderAuth } from './config-sender.ts';
 
 export type SentCopiesSetting = 'auto' | 'on' | 'off';
@@ -80,6 +80,9 @@ export type Config = {
   savedStateDays: number;
   /** Of the files that git ignores, how much a save carries; `.env*` always. */
   saveIgnoredMaxBytes: number;
+  /** What a thread's workspace may hold, and how it is kept to that. A repository may have its own. */
+  workspaceSizeBytes: number;
+  workspaceLimit: (typeof workspaceLimits)[number];
   /** With less space on the engine's disk, kept workspaces of removed containers go, the oldest first. */
   workspaceMinFreeBytes: number;
   /** Who is told of a save that failed, beside the owner. Lower case. */
@@ -171,6 +174,8 @@ export function configOf(values: z.infer<typeof schema>): Omit<Config, 'oauth'> 
     hostMaxContainers: values.HOST_MAX_CONTAINERS,
     savedStateDays: values.SAVED_STATE_DAYS,
     saveIgnoredMaxBytes: values.SAVE_IGNORED_MAX_BYTES,
+    workspaceSizeBytes: values.WORKSPACE_SIZE_BYTES,
+    workspaceLimit: values.WORKSPACE_LIMIT,
     workspaceMinFreeBytes: values.WORKSPACE_MIN_FREE_BYTES,
     adminAddresses: values.ADMIN_ADDRESSES,
     commandTimeoutMs: values.COMMAND_TIMEOUT_MS,

@@ -37,6 +37,7 @@ test('an empty environment is the embedded default, with the timings of the guid
   assert.equal(config.savedStateDays, 7);
   assert.equal(config.saveIgnoredMaxBytes, 64 << 20);
   assert.equal(config.workspaceMinFreeBytes, 5 * 2 ** 30);
+  assert.deepEqual([config.workspaceSizeBytes, config.workspaceLimit], [10 * 2 ** 30, 'auto']);
   assert.deepEqual(config.adminAddresses, []);
   assert.equal(config.commandTimeoutMs, 30 * 60_000);
   assert.equal(config.commandTimeoutMaxMs, 4 * 3_600_000);

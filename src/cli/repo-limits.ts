@@ -8,6 +8,7 @@ export const LIMIT_OPTIONS = {
   'command-timeout': { value: 'TIME', summary: 'how long a command may run, as in 2h or 90m, or default' },
   memory: { value: 'SIZE', summary: "a container's memory, as in 4g or 512m, or default" },
   cpus: { value: 'COUNT', summary: "a container's processors, as in 2 or 0.5, or default" },
+  workspace: { value: 'SIZE', summary: 'what a workspace may hold, as in 20g or 512m, or default' },
   background: { value: 'WHAT', summary: 'what a command leaves running: keep, end, or default' },
   root: { value: 'WHETHER', summary: 'commands are root in their container, to install packages: on or off' },
 } as const;
@@ -15,6 +16,8 @@ export const LIMIT_OPTIONS = {
 const MOST_MS = 7 * 86_400_000;
 const LEAST_MEMORY_BYTES = 64 * 1024 ** 2;
 const MOST_MEMORY_BYTES = 1024 ** 4;
+const LEAST_WORKSPACE_BYTES = 32 * 1024 ** 2;
+const MOST_WORKSPACE_BYTES = 16 * 1024 ** 4;
 const LEAST_CPUS = 0.1;
 const MOST_CPUS = 512;
 const UNIT_BYTES: Record<string, number> = { m: 1024 ** 2, g: 1024 ** 3 };
@@ -26,11 +29,12 @@ const UNIT_BYTES: Record<string, number> = { m: 1024 ** 2, g: 1024 ** 3 };
  */
 export function limitsOf(options: Options): Partial<RepositoryLimits> {
   const written = options as Record<string, string | undefined>;
-  const { 'command-timeout': time, memory, cpus, background, root } = written;
+  const { 'command-timeout': time, memory, cpus, workspace, background, root } = written;
   return {
     ...(time !== undefined && { commandTimeoutMs: orDefault(time, timeOf) }),
     ...(memory !== undefined && { memoryBytes: orDefault(memory, memoryOf) }),
     ...(cpus !== undefined && { cpus: orDefault(cpus, cpusOf) }),
+    ...(workspace !== undefined && { workspaceBytes: orDefault(workspace, workspaceOf) }),
     ...(background !== undefined && { backgroundProcesses: orDefault(background, backgroundOf) }),
     ...(root !== undefined && { root: rootOf(root) }),
   };
@@ -47,11 +51,22 @@ function timeOf(written: string): number {
   );
 }
 
-function memoryOf(written: string): number {
+/** NaN where it is no size. */
+function sizeOf(written: string): number {
   const [, count, unit = ''] = /^(\d+(?:\.\d+)?)([mg])i?b?$/.exec(written.toLowerCase()) ?? [];
-  const sizeBytes = Math.round(Number(count) * (UNIT_BYTES[unit] ?? Number.NaN));
+  return Math.round(Number(count) * (UNIT_BYTES[unit] ?? Number.NaN));
+}
+
+function memoryOf(written: string): number {
+  const sizeBytes = sizeOf(written);
   if (sizeBytes >= LEAST_MEMORY_BYTES && sizeBytes <= MOST_MEMORY_BYTES) return sizeBytes;
   throw usageError(`--memory: expected a size from 64m up, as in 4g or 512m, or default; got ${written}`);
+}
+
+function workspaceOf(written: string): number {
+  const sizeBytes = sizeOf(written);
+  if (sizeBytes >= LEAST_WORKSPACE_BYTES && sizeBytes <= MOST_WORKSPACE_BYTES) return sizeBytes;
+  throw usageError(`--workspace: expected a size from 32m up, as in 20g or 512m, or default; got ${written}`);
 }
 
 function cpusOf(written: string): number {
@@ -72,11 +87,12 @@ function rootOf(written: string): boolean {
 
 /** As a list shows them: what differs from the server's. */
 export function shownLimits(limits: RepositoryLimits): string {
-  const { commandTimeoutMs, memoryBytes, cpus, backgroundProcesses, root } = limits;
+  const { commandTimeoutMs, memoryBytes, cpus, workspaceBytes, backgroundProcesses, root } = limits;
   const own = [
     ...(commandTimeoutMs === null ? [] : [durationInWords(commandTimeoutMs)]),
     ...(memoryBytes === null ? [] : [sizeInWords(memoryBytes)]),
     ...(cpus === null ? [] : [`${cpus} CPU${cpus === 1 ? '' : 's'}`]),
+    ...(workspaceBytes === null ? [] : [`workspace: ${sizeInWords(workspaceBytes)}`]),
     ...(backgroundProcesses === null ? [] : [`background: ${backgroundProcesses}`]),
     ...(root ? ['as root'] : []),
   ];
@@ -86,7 +102,14 @@ export function shownLimits(limits: RepositoryLimits): string {
 /** What to say when some were set. */
 export function changedLimits(change: Partial<RepositoryLimits>, now: RepositoryLimits): string[] {
   const isForNext = change.memoryBytes !== undefined || change.cpus !== undefined;
-  const names = ['commandTimeoutMs', 'memoryBytes', 'cpus', 'backgroundProcesses', 'root'] as const;
+  const names = [
+    'commandTimeoutMs',
+    'memoryBytes',
+    'cpus',
+    'workspaceBytes',
+    'backgroundProcesses',
+    'root',
+  ] as const;
   return [
     ...(names.some((name) => change[name] !== undefined) ? [`Its commands: ${shownLimits(now)}.`] : []),
     ...(isForNext
@@ -95,6 +118,11 @@ export function changedLimits(change: Partial<RepositoryLimits>, now: Repository
         ]
       : []),
     ...(change.root === undefined ? [] : [change.root ? ROOT_ON : ROOT_OFF]),
+    ...(change.workspaceBytes !== undefined
+      ? [
+          'A workspace that is there grows when its container is started the next time, and never shrinks: a mail that says fresh makes a new one.',
+        ]
+      : []),
   ];
 }
 

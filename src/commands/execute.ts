@@ -3,6 +3,7 @@ import { BUILTINS } from './builtins.ts';
 import { inboxOf, outboxOf, type FileParts } from './command-files.ts';
 import { ContainersError } from '../containers/errors.ts';
 import { recoverExecution, runExecution, type ExecutionResult } from '../containers/execution.ts';
+import type { Oversize } from '../containers/workspace-watch.ts';
 import type { Config } from '../config.ts';
 import type { Masks } from '../secrets/masks.ts';
 import { recordAttempt, type Command } from '../store/commands.ts';
@@ -17,10 +18,11 @@ import {
   type OpenedContainer,
 } from './open-container.ts';
 import { timeAllowed, type TimeConfig } from './time-allowed.ts';
+import { watchedIn } from './watched-size.ts';
 
 export type ExecuteParts = ContainerParts &
   FileParts & {
-    config: Pick<Config, 'containerImage' | 'containerDns'> & TimeConfig;
+    config: Pick<Config, 'containerImage' | 'containerDns' | 'workspaceSizeBytes'> & TimeConfig;
     now: () => Date;
     cancellations: Cancellations;
     /** Resolves when nothing holds back the start of a command: asked right before each, as it may have waited long. */
@@ -33,6 +35,8 @@ export type Executed = OpenedContainer & {
   result: ExecutionResult;
   outbox: OutboxFacts | null;
   masks: Masks;
+  /** What its workspace takes, where it is measured and that is more than it may. */
+  oversize: Oversize | null;
 };
 
 /** What this process knows of its own tries of one command. */
@@ -68,12 +72,13 @@ export async function execute(
   repository: Repository,
   tries: Tries,
 ): Promise<Executed | null> {
-  const { db, docker, config, signal } = parts;
+  const { db, docker, signal } = parts;
   const cancelled = parts.cancellations.signalOf(command.id);
   const { env: secrets, masks } = withTokens(await parts.secretsOf(repository.id), command.script);
   const inbox = await inboxOf(parts, command);
   const mayStart = (): Promise<void> => untilMayStart(parts, repository);
   let attempt = command.attempt;
+  const watched = watchedIn(parts, repository);
   if (cancelled.aborted && !mayHaveBegun(attempt, tries)) return null;
   let opened = await warmContainer(parts, command.threadId);
 
@@ -94,7 +99,10 @@ export async function execute(
     try {
       await inbox.place(opened.session.containerId, cancelled);
       const request = scriptOf(command, repository, { inboxEnv: inbox.env, secrets });
-      result = await runExecution(docker, opened.session.containerId, { ...execution(), ...request });
+      const { containerId } = opened.session;
+      result = await watched.run(containerId, cancelled, (stopped) =>
+        runExecution(docker, containerId, { ...execution(stopped), ...request }),
+      );
     } catch (error) {
       if (error === cancelled.reason && cancelled.aborted) {
         Object.assign(tries, { notBegun: attempt, hasBegun: false });
@@ -123,8 +131,10 @@ export async function execute(
   /** @returns null when the last attempt never began and never will */
   async function recover(): Promise<Executed | null> {
     const resumed = await resumeContainer(parts, command, repository);
-    const { session, wasRunning } = resumed;
-    const result = await recoverExecution(docker, session.containerId, { ...execution(), wasRunning });
+    const { containerId } = resumed.session;
+    const result = await watched.run(containerId, cancelled, (stopped) =>
+      recoverExecution(docker, containerId, { ...execution(stopped), wasRunning: resumed.wasRunning }),
+    );
     opened = resumed;
     if (result.ending !== 'never-started') return executed(resumed, result);
     tries.givenUp = attempt;
@@ -134,15 +144,12 @@ export async function execute(
   async function executed(container: OpenedContainer, result: ExecutionResult): Promise<Executed> {
     const { session, notes } = container;
     const outbox = result.hasOutbox ? await outboxOf(parts, session.containerId, command.id) : null;
-    return { ...container, notes: [...notes, ...inbox.notes], result, outbox, masks };
+    const oversize = watched.oversize();
+    return { ...container, notes: [...notes, ...inbox.notes], result, outbox, masks, oversize };
   }
 
-  function execution() {
-    const executionId = `${command.id}-${attempt}`;
-    const { timeoutMs, keepsBackground } = timeAllowed(command, repository, config);
-    const leftProcesses = keepsBackground ? ('keep' as const) : ('end' as const);
-    const request = { executionId, repositoryName: repository.name, timeoutMs, leftProcesses };
-    return { ...request, cancelled, masks, signal };
+  function execution(stopped: AbortSignal) {
+    return { ...requestOf(parts, command, repository, attempt), cancelled: stopped, masks, signal };
   }
 }
 
@@ -165,6 +172,16 @@ async function warmContainer({ db }: ExecuteParts, threadId: string): Promise<Op
 async function untilMayStart({ guard, mayStart }: ExecuteParts, { network }: Repository): Promise<void> {
   await mayStart();
   if (network !== 'none') await guard?.expectInPlace();
+}
+
+function requestOf({ config }: ExecuteParts, command: Command, repository: Repository, attempt: number) {
+  const { timeoutMs, keepsBackground } = timeAllowed(command, repository, config);
+  return {
+    executionId: `${command.id}-${attempt}`,
+    repositoryName: repository.name,
+    timeoutMs,
+    leftProcesses: keepsBackground ? ('keep' as const) : ('end' as const),
+  };
 }
 
 function scriptOf(

@@ -9,6 +9,7 @@ import { restoreWorkspace } from '../containers/restore.ts';
 import { runnersOf } from '../containers/runner.ts';
 import { storePathOf } from '../containers/saves-store.ts';
 import { prepareWorkspace } from '../containers/workspace.ts';
+import type { WorkspaceLimit } from '../containers/workspace-limit.ts';
 import type { Config } from '../config.ts';
 import { cleanSave } from '../lifecycle/clean-save.ts';
 import { writeContainerState } from '../lifecycle/container-state.ts';
@@ -40,12 +41,18 @@ export type ContainerParts = {
   secretsOf: SecretsOf;
   /** null: the operator does without. */
   guard: Pick<NetworkGuard, 'ensure' | 'expectInPlace'> | null;
+  workspaceLimit: WorkspaceLimit;
   installation: string;
   mirrorsDir: string;
   savesDir: string;
   config: Pick<
     Config,
-    'containerImage' | 'containerDns' | 'savedStateDays' | 'containerLimits' | 'containerRuntime'
+    | 'containerImage'
+    | 'containerDns'
+    | 'savedStateDays'
+    | 'containerLimits'
+    | 'containerRuntime'
+    | 'workspaceSizeBytes'
   >;
   signal: AbortSignal;
   log: Log;
@@ -216,7 +223,10 @@ export async function resumeContainer(
 export async function containerOf(
   parts: ContainerParts,
   owner: Pick<ThreadOwner, 'threadId' | 'userId'>,
-  repository: Pick<Repository, 'id' | 'name' | 'network' | 'memoryBytes' | 'cpus' | 'root'>,
+  repository: Pick<
+    Repository,
+    'id' | 'name' | 'network' | 'memoryBytes' | 'cpus' | 'workspaceBytes' | 'root'
+  >,
 ): Promise<Container> {
   await parts.imageReady();
   const spec = {
@@ -231,6 +241,10 @@ export async function containerOf(
     nameservers: parts.config.containerDns,
     limits: limitsFor(repository, parts.config.containerLimits),
     isRoot: repository.root,
+    room: {
+      limit: parts.workspaceLimit,
+      sizeBytes: repository.workspaceBytes ?? parts.config.workspaceSizeBytes,
+    },
     runtime: parts.config.containerRuntime,
   };
   const guarded = async (): Promise<void> => {

@@ -36,7 +36,7 @@ export async function tellResult(
   parts: TellParts & NetworkNoteParts,
   command: Command,
   repository: Repository,
-  { session, notes, result, outbox, masks }: Executed,
+  { session, notes, result, outbox, masks, oversize }: Executed,
 ): Promise<void> {
   const { durationMs, branch, changes, output, shortages } = result;
   const { backgroundProcesses, backgroundNames, droppedProcesses, droppedNames } = result;
@@ -60,6 +60,7 @@ export async function tellResult(
     droppedProcesses,
     droppedNames,
     shortages,
+    oversize,
     containerName: session.containerName,
     notes: [
       ...notes,

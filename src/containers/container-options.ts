@@ -3,6 +3,7 @@ import type Docker from 'dockerode';
 import { ROOT_LABEL } from './command-user.ts';
 import type { ContainerLimits } from './limits.ts';
 import { networkName, volumeName } from './names.ts';
+import type { WorkspaceRoom } from './workspace-volume.ts';
 
 export type ContainerSpec = {
   /** Which installation of Threadbox it belongs to. */
@@ -21,6 +22,8 @@ export type ContainerSpec = {
   limits: ContainerLimits;
   /** Its commands are root's, and may write to its whole file system. */
   isRoot?: boolean;
+  /** What its workspace may hold; without, it is not limited. */
+  room?: WorkspaceRoom;
   /** One that the engine knows, such as runsc; `null`: its usual one. */
   runtime: string | null;
 };
@@ -70,13 +73,7 @@ export function containerOptions(
     User: '0:0',
     WorkingDir: `/workspace/${spec.repositoryName}`,
     Env: environment(hasCaBundle),
-    Labels: {
-      'threadbox.instance': spec.instance,
-      'threadbox.thread': spec.threadId,
-      'threadbox.user': String(spec.userId),
-      'threadbox.repository': String(spec.repositoryId),
-      ...(isRoot && { [ROOT_LABEL]: 'yes' }),
-    },
+    Labels: { ...labelsOf(spec), ...(isRoot && { [ROOT_LABEL]: 'yes' }) },
     HostConfig: {
       Init: !isRoot,
       ...resources(spec.limits, isRoot ? 0 : 1000),
@@ -97,6 +94,16 @@ export function containerOptions(
         ...(hasCaBundle ? [readOnly(CA_BUNDLE)] : []),
       ],
     },
+  };
+}
+
+/** Of a thread's container and of its volume. */
+export function labelsOf(spec: ContainerSpec): Record<string, string> {
+  return {
+    'threadbox.instance': spec.instance,
+    'threadbox.thread': spec.threadId,
+    'threadbox.user': String(spec.userId),
+    'threadbox.repository': String(spec.repositoryId),
   };
 }
 

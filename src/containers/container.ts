@@ -1,11 +1,13 @@
 import type Docker from 'dockerode';
-import { CA_BUNDLE, containerOptions, type ContainerSpec } from './container-options.ts';
+import { CA_BUNDLE, containerOptions, labelsOf, type ContainerSpec } from './container-options.ts';
 import { commandUser, forgetUser, isRootContainer, rememberUser } from './command-user.ts';
 import { ensureNetwork } from './container-network.ts';
 import { ContainersError, engineError, statusOf } from './errors.ts';
 import { execText } from './exec.ts';
 import { containerName, volumeName } from './names.ts';
+import { readyVolume, removeVolume } from './workspace-volume.ts';
 
+export { removeVolume };
 export type { ContainerSpec };
 
 export type Container = {
@@ -38,10 +40,20 @@ export async function ensureContainer(
     return { id: found.Id, name, volumeName: volume, wasCreated: false, wasRunning: true };
   }
   await beforeStart();
+  const wanted = { name: volume, labels: labelsOf(spec), room: spec.room ?? null };
+  const isPaused = found?.State.Paused === true;
   const isOther = found !== null && isRootContainer(found.Config.Labels) !== (spec.isRoot ?? false);
-  if (isOther && !found.State.Paused) await removeContainer(docker, found.Id);
-  else if (found && (await restart(docker, found))) {
+  // What a paused one has mounted is ready.
+  const isReady = isPaused || (await readyVolume(docker, wanted));
+  if (found && isReady && isOther && !isPaused) await removeContainer(docker, found.Id);
+  else if (found && isReady && (await restart(docker, found))) {
     return { id: found.Id, name, volumeName: volume, wasCreated: false, wasRunning: found.State.Paused };
+  }
+  if (!isReady) {
+    // Somebody has removed its disk: the saved state is all there is.
+    await removeContainer(docker, found?.Id ?? '');
+    await removeVolume(docker, volume);
+    await readyVolume(docker, wanted);
   }
   const id = await create(docker, spec, name);
   return { id, name, volumeName: volume, wasCreated: true, wasRunning: false };
@@ -111,7 +123,6 @@ async function create(docker: Docker, spec: ContainerSpec, name: string): Promis
 async function createOnNetwork(docker: Docker, spec: ContainerSpec, name: string): Promise<Docker.Container> {
   const options = containerOptions(spec, name);
   if (spec.network !== 'none') await ensureNetwork(docker, spec.instance);
-  await docker.createVolume({ Name: volumeName(spec.instance, spec.threadId), Labels: options.Labels ?? {} });
   try {
     return await docker.createContainer(options);
   } catch (error) {
@@ -157,19 +168,6 @@ export async function removeContainer(docker: Docker, containerId: string): Prom
     await container.wait({ condition: 'removed' }).catch((waiting: unknown) => {
       if (statusOf(waiting) !== 404) throw engineError(waiting, 'remove the container');
     });
-  }
-}
-
-/**
- * Removes a volume with all that is in it. One that is missing is fine.
- *
- * @throws {ContainersError} `DOCKER_UNREACHABLE`; `DOCKER_REFUSED`, also while a container has it
- */
-export async function removeVolume(docker: Docker, name: string): Promise<void> {
-  try {
-    await docker.getVolume(name).remove();
-  } catch (error) {
-    if (statusOf(error) !== 404) throw engineError(error, `remove the volume ${name}`);
   }
 }
 

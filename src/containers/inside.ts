@@ -3,20 +3,21 @@ import { readFileSync } from 'node:fs';
 const readLines = read('read-lines');
 const common = readLines + read('common');
 const ending = read('ending');
-const running = common + read('changes') + ending + read('run');
+const reserve = read('reserve');
+const running = common + reserve + read('changes') + ending + read('run');
 const collecting = read('collect');
 
 /** The scripts that run inside a container: see inside/common.sh. */
 export const scripts = {
   runner: running + read('runner'),
   runOrCollect: `${running}${collecting}${read('take-secrets')}take_execution\nrun_or_collect\n`,
-  collect: `${common}${read('changes')}${ending}${collecting}take_execution\ncollect\n`,
+  collect: `${common}${reserve}${read('changes')}${ending}${collecting}take_execution\ncollect\n`,
   stop: common + read('stop'),
   elapsed: common + read('elapsed'),
   inbox: read('inbox'),
   outbox: read('outbox'),
   command: read('command'),
-  prepare: readLines + read('take-place') + read('prepare'),
+  prepare: readLines + read('take-place') + reserve + read('prepare'),
   save: ['read-lines', 'take-place', 'save-common', 'save-commit', 'save-tree', 'save-git', 'save']
     .map(read)
     .join(''),

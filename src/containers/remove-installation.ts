@@ -1,5 +1,6 @@
 import type { Docker } from './client.ts';
 import { removeGuard } from './network-guard.ts';
+import { removeVolume } from './workspace-volume.ts';
 
 /**
  * Removes all containers, volumes and networks of one installation, with the work in them, and what it has put into the
@@ -15,7 +16,7 @@ export async function removeInstallation(
   const containers = await docker.listContainers({ all: true, filters });
   await Promise.all(containers.map(({ Id }) => docker.getContainer(Id).remove({ force: true })));
   const { Volumes: volumes } = await docker.listVolumes({ filters });
-  await Promise.all(volumes.map(({ Name }) => docker.getVolume(Name).remove()));
+  await Promise.all(volumes.map(({ Name }) => removeVolume(docker, Name)));
   const networks = await docker.listNetworks({ filters });
   await Promise.all(networks.map(({ Id }) => docker.getNetwork(Id).remove()));
   await removeGuard(docker, installation, guardImage);

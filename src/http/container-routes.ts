@@ -62,6 +62,12 @@ export const containerRoutes: readonly Route[] = [
         }),
         commands: z.strictObject({ queued: count, running: count }),
         threads: count,
+        workspaces: z.strictObject({
+          limit: z
+            .enum(['quota', 'image', 'measured', 'off'])
+            .describe('How they are kept to their size: see docs/security.md'),
+          sizeBytes: count.describe('A repository may have its own'),
+        }),
         saves: z.strictObject({ kept: count, soonestExpiry: orNull(time), keptDays: count }),
         outbox: z.strictObject({ waiting: count, failed: count }),
         idleTimeoutSeconds: count,
@@ -79,7 +85,7 @@ export const containerRoutes: readonly Route[] = [
         ),
       }),
     },
-    async handle({ parts: { db, config, now } }) {
+    async handle({ parts: { db, config, workspaceLimit, now } }) {
       const at = now();
       const [figures, hours, pause] = await Promise.all([
         figuresNow(db),
@@ -94,6 +100,7 @@ export const containerRoutes: readonly Route[] = [
           maxPerUser: config.containerMaxPerUser,
           maxOnHost: config.hostMaxContainers,
         },
+        workspaces: { limit: workspaceLimit.way, sizeBytes: config.workspaceSizeBytes },
         saves: { ...figures.saves, keptDays: config.savedStateDays },
         idleTimeoutSeconds: Math.round(config.containerIdleTimeoutMs / 1000),
         gracePeriodSeconds: Math.round(config.containerGracePeriodMs / 1000),

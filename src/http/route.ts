@@ -24,8 +24,10 @@ export type ApiParts = {
     | 'containerExtendMaxMs'
     | 'hostMaxContainers'
     | 'savedStateDays'
+    | 'workspaceSizeBytes'
     | 'hasOpenMetrics'
   >;
+  workspaceLimit: { way: 'quota' | 'image' | 'measured' | 'off' };
   now: () => Date;
   log: Log;
 };

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { removeVolume } from '../containers/container.ts';
 import { engineFacts } from '../containers/engine-facts.ts';
@@ -126,11 +127,14 @@ async function dropVolume({ db, docker, log }: LifecycleParts, threadId: string)
   return true;
 }
 
-async function freeBytes({ docker, log }: LifecycleParts): Promise<number> {
+async function freeBytes({ docker, workspaceLimit, log }: LifecycleParts): Promise<number> {
   const { rootDir } = await engineFacts(docker);
+  const { way, imagesDir } = workspaceLimit;
+  // Disk images take what is in them, wherever they lie; and nothing lies there before the first.
+  const dirs = way === 'image' && existsSync(imagesDir) ? [rootDir, imagesDir] : [rootDir];
   try {
-    const { bavail, bsize } = await statfs(rootDir);
-    return bavail * bsize;
+    const found = await Promise.all(dirs.map((dir) => statfs(dir)));
+    return Math.min(...found.map(({ bavail, bsize }) => bavail * bsize));
   } catch (error) {
     log.debug({ err: error }, 'the disk of the Docker Engine cannot be measured from here');
     return Number.POSITIVE_INFINITY;

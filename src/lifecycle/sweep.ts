@@ -9,6 +9,7 @@ import {
   sessionOfThread,
   type DueSession,
 } from '../store/sessions.ts';
+import { removeStrayDisks } from '../containers/workspace-volume.ts';
 import { isRemovalAsked } from '../store/session-ends.ts';
 import { adoptStrays } from './adopt.ts';
 import { rebuildContainerStates } from './container-state.ts';
@@ -84,6 +85,7 @@ export function startSweep(parts: LifecycleParts): Sweep {
     const nowMs = parts.now().getTime();
     if (Math.abs(nowMs - adoptedAtMs) < ADOPT_EVERY_MS) return;
     await adoptStrays(parts);
+    await removeStrayDisks(parts.docker, parts.installation, parts.workspaceLimit);
     adoptedAtMs = nowMs;
   }
 

@@ -3,7 +3,7 @@ import { withoutTokens } from '../secrets/well-known.ts';
 import { durationInWords, plural } from './amounts.ts';
 import { logCutWords } from './attachment-words.ts';
 import { changesOf, type ChangesFacts } from './changes-in-words.ts';
-import { endingNotes, lastText, meaningOf, type ShortageFacts } from './ending-notes.ts';
+import { endingNotes, lastText, meaningOf, type OversizeFacts, type ShortageFacts } from './ending-notes.ts';
 import { renderOutput, type OutputBytes } from './render-output.ts';
 import { renderMail } from './templates.ts';
 import { moreTime, type TimeAllowed } from './time-in-words.ts';
@@ -34,6 +34,8 @@ export type AnswerFacts = {
   droppedNames: readonly string[];
   timeAllowed: TimeAllowed;
   shortages: ShortageFacts | null;
+  /** Its workspace takes more than it may, where that is measured. */
+  oversize?: OversizeFacts | null;
   notes: readonly string[];
   error?: string | undefined;
   /** What the command has left to be mailed. */
@@ -105,9 +107,9 @@ const OUTCOMES: {
     headline: 'Stopped at the time limit',
     next: `Everything it had started was ended too. Reply with your next command. It was given ${durationInWords(timeAllowed.timeoutMs)}. ${moreTime(timeAllowed)}`,
   }),
-  cancelled: () => ({
-    tone: 'calm',
-    headline: 'Cancelled',
+  cancelled: ({ oversize }) => ({
+    tone: oversize?.wasStopped === true ? 'bad' : 'calm',
+    headline: oversize?.wasStopped === true ? 'Stopped: its workspace became too large' : 'Cancelled',
     next: 'It was ended before its time, and everything it had started with it. Look at what it has done (git status), or reply with your next command.',
   }),
   not_begun: () => ({

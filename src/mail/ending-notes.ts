@@ -10,12 +10,16 @@ export type ShortageFacts = {
   disks: readonly { path: string; freeBytes: number; totalBytes: number; freeFiles: number | null }[];
 };
 
+/** What a workspace takes and may take, and whether a command was stopped for that. */
+export type OversizeFacts = { usedBytes: number; maxBytes: number; wasStopped: boolean };
+
 /** How a command ended, as far as it tells what kept it from its work. */
 export type EndingFacts = {
   result: 'exited' | 'timed_out' | 'cancelled' | 'interrupted' | 'failed' | 'not_begun';
   exitCode: number | null;
   /** `null`: it could not be measured. */
   shortages: ShortageFacts | null;
+  oversize?: OversizeFacts | null;
   /** The end of what it wrote, without colours. */
   lastOutput: string;
   repositoryName: string;
@@ -42,7 +46,7 @@ export function endingNotes(facts: EndingFacts): string[] {
         diskNote(shortages, facts.lastOutput),
       ]
     : [];
-  return [...notes, questionNote(facts)].filter((note) => note !== null);
+  return [...notes, oversizeNote(facts), questionNote(facts)].filter((note) => note !== null);
 }
 
 /** Shells report a process ended by a signal as 128 + its number (signal(7)); 126 and 127 are their own. */
@@ -113,6 +117,18 @@ function diskNote({ disks }: ShortageFacts, lastOutput: string): string | null {
     (isWorkspace
       ? 'See what is large (du -sh /workspace/* ~/.cache), remove what is not needed, and run it again.'
       : 'Those places are in memory; put what is large below /workspace: mkdir -p ~/tmp && export TMPDIR=~/tmp')
+  );
+}
+
+/** Where nothing keeps a workspace to its size, it is looked at. */
+function oversizeNote({ oversize, repositoryName }: EndingFacts): string | null {
+  if (!oversize) return null;
+  const { usedBytes, maxBytes, wasStopped } = oversize;
+  const more = sizeToType(2 * maxBytes);
+  return (
+    `Workspace too large: it takes ${sizeInWords(usedBytes)} and may take ${sizeInWords(maxBytes)}${wasStopped ? ', so the command was stopped' : '; a command that adds to it is stopped'}. ` +
+    'See what is large (du -sh /workspace/* ~/.cache) and remove what is not needed. ' +
+    `Whoever runs this Threadbox can allow more: threadbox repo set ${visibleLine(repositoryName, 80)} --workspace ${more}`
   );
 }
 

@@ -27,7 +27,7 @@ const VIEWS: readonly View[] = [
     name: 'repositories',
     columns:
       `id, name, ${PLAIN_URL}, branch, thread_by, idle_timeout_ms, restore, network, command_timeout_ms, ` +
-      'memory_bytes, cpus, background_processes, as_root, created_at, removed_at',
+      'memory_bytes, cpus, workspace_bytes, background_processes, as_root, created_at, removed_at',
   },
   { name: 'threads', columns: 'id, user_id, repository_id, label, created_at' },
   {

@@ -19,6 +19,8 @@ export type Repository = {
   commandTimeoutMs: number | null;
   memoryBytes: number | null;
   cpus: number | null;
+  /** What the workspace of each thread may hold. */
+  workspaceBytes: number | null;
   /** What becomes of processes that a command leaves behind. */
   backgroundProcesses: 'keep' | 'end' | null;
   network: Network;
@@ -43,6 +45,7 @@ const columns = [
   'command_timeout_ms as commandTimeoutMs',
   'memory_bytes as memoryBytes',
   'cpus',
+  'workspace_bytes as workspaceBytes',
   'background_processes as backgroundProcesses',
   'network',
   'as_root as root',
@@ -117,7 +120,7 @@ export async function removeRepository(db: Db, name: string): Promise<boolean> {
 
 export type RepositoryLimits = Pick<
   Repository,
-  'commandTimeoutMs' | 'memoryBytes' | 'cpus' | 'backgroundProcesses' | 'root'
+  'commandTimeoutMs' | 'memoryBytes' | 'cpus' | 'workspaceBytes' | 'backgroundProcesses' | 'root'
 >;
 export type RepositoryChange = Partial<
   Pick<Repository, 'branch' | 'idleTimeoutMs' | 'restore' | 'network'> & RepositoryLimits
@@ -142,6 +145,7 @@ export async function setRepository(db: Db, name: string, change: RepositoryChan
         ...(change.commandTimeoutMs !== undefined && { command_timeout_ms: change.commandTimeoutMs }),
         ...(change.memoryBytes !== undefined && { memory_bytes: change.memoryBytes }),
         ...(change.cpus !== undefined && { cpus: change.cpus }),
+        ...(change.workspaceBytes !== undefined && { workspace_bytes: change.workspaceBytes }),
         ...(change.backgroundProcesses !== undefined && { background_processes: change.backgroundProcesses }),
         ...(change.network !== undefined && { network: change.network }),
         ...(change.root !== undefined && { as_root: change.root }),

@@ -68,18 +68,23 @@ test('what comes back after a removal is set, and the rest stays as it is', asyn
 });
 
 test('what the commands of a repository may use is set, shown and unset', async () => {
-  const limits = ['--command-timeout', '2h30m', '--memory', '4g', '--cpus', '1.5', '--background', 'end'];
+  const limits = '--command-timeout 2h30m --memory 4g --cpus 1.5 --workspace 20g --background end'.split(' ');
   const set = await run('repo', 'set', 'critical-project', ...limits);
-  assert.match(set.out, /\nIts commands: 2 h 30 min, 4 GB, 1\.5 CPUs, background: end\.\n/, set.err);
+  assert.match(set.out, /\nIts commands: 2 h 30 min, 4 GB, 1\.5 CPUs, workspace: 20 GB, background: end\.\n/);
   assert.match(set.out, /\nMemory and CPUs are those of a thread's next container; one that is there keeps/);
-  assert.match((await run('repo', 'list')).out, /^critical-project .* 2 h 30 min, 4 GB, 1\.5 CPUs, backg/m);
-  const usual = ['--command-timeout', '--memory', '--cpus', '--background'].flatMap((one) => [
-    one,
-    'default',
-  ]);
+  assert.match(set.out, /\nA workspace that is there grows when its container is started the next time/);
+  assert.match(
+    (await run('repo', 'list')).out,
+    /^critical-project .* 2 h 30 min, 4 GB, 1\.5 CPUs, workspace/m,
+  );
+  const usual = limits.map((word, index) => (index % 2 === 0 ? word : 'default'));
   const { out } = await run('repo', 'set', 'critical-project', ...usual, '--json');
-  const { commandTimeoutMs, memoryBytes, cpus, backgroundProcesses } = JSON.parse(out) as Repository;
-  assert.deepEqual([commandTimeoutMs, memoryBytes, cpus, backgroundProcesses], [null, null, null, null]);
+  const row = JSON.parse(out) as Repository;
+  const { commandTimeoutMs, memoryBytes, cpus, workspaceBytes, backgroundProcesses } = row;
+  assert.deepEqual(
+    [commandTimeoutMs, memoryBytes, cpus, workspaceBytes, backgroundProcesses],
+    Array(5).fill(null),
+  );
 });
 
 test('a secret is set by standard input, listed without its value, replaced and removed', async () => {

@@ -64,7 +64,7 @@ test('wrong usage is told in one line on standard error, with exit code 2', asyn
 const wrongSettings: [words: string[], says: RegExp][] = [
   [
     ['repo', 'set', 'app'],
-    /^threadbox: nothing to change: give --timeout, --restore, --branch, --network, --command-timeout, --memory, --cpus, --background or --root\n$/,
+    /^threadbox: nothing to change: give --timeout, --restore, --branch, --network, --command-timeout, --memory, --cpus, --workspace, --background or --root\n$/,
   ],
   [
     ['user', 'set', 'a@example.com', '--role', 'root'],

@@ -48,6 +48,7 @@ before(async () => {
     config: loadConfig({}).config,
     cancellations: new Cancellations(),
     secretsOf: () => Promise.resolve(NO_SECRETS),
+    workspaceLimit: { way: 'off' },
     now: () => new Date(),
     signal: new AbortController().signal,
     log: collectedLog().log,

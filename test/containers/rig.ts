@@ -14,6 +14,7 @@ import type { ContainerLimits } from '../../src/containers/limits.ts';
 import { ensureMirror } from '../../src/containers/mirror.ts';
 import { removeInstallation } from '../../src/containers/remove-installation.ts';
 import { prepareWorkspace } from '../../src/containers/workspace.ts';
+import type { WorkspaceRoom } from '../../src/containers/workspace-volume.ts';
 
 export const dockerHost = process.env['DOCKER_HOST'] ?? 'unix:///var/run/docker.sock';
 const image = process.env['CONTAINER_IMAGE'] ?? 'threadbox-workspace:1';
@@ -69,6 +70,7 @@ export async function upstream(scope: Scope, { isEmpty = false } = {}): Promise<
 
 export type Rig = {
   instance: string;
+  mirrorPath: string;
   container: Container;
   ensure: (through?: Docker) => Promise<Container>;
   prepare: (limits?: Parameters<typeof prepareWorkspace>[3]) => Promise<void>;
@@ -83,10 +85,12 @@ export async function startRig(
     branch = null,
     beforeFirst,
     limits = {},
+    room,
   }: {
     url?: string;
     branch?: string | null;
     limits?: Partial<ContainerLimits>;
+    room?: WorkspaceRoom;
     beforeFirst?: (instance: string, threadId: string) => Promise<void>;
   } = {},
 ): Promise<Rig> {
@@ -112,10 +116,12 @@ export async function startRig(
       image,
       mirrorPath: mirror.path,
       limits: { ...LIMITS, ...limits },
+      ...(room && { room }),
       runtime: null,
     });
   const rig: Rig = {
     instance,
+    mirrorPath: mirror.path,
     container: await ensure(),
     ensure,
     async prepare(limits) {

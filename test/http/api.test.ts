@@ -254,7 +254,11 @@ test('pause and resume hold back commands, and may be said twice', async () => {
   assert.equal(((await ask('POST', '/api/v1/pause')).body as Json)['since'], paused['since']);
   await send('paused', 'echo late');
   await stage.mailLike(/moving house/);
-  const stats = (await ask('GET', '/api/v1/containers/stats')).body as { commands: Json; hours: Json[] };
+  const stats = (await ask('GET', '/api/v1/containers/stats')).body as Record<
+    'commands' | 'workspaces',
+    Json
+  > & { hours: Json[] };
+  assert.deepEqual(stats.workspaces, { limit: 'off', sizeBytes: 10 * 2 ** 30 });
   assert.equal(stats.commands['queued'], 1);
   assert.equal(stats.hours.length, 24);
   assert.deepEqual((await ask('POST', '/api/v1/resume')).body, { wasPaused: true, waitingCommands: 1 });

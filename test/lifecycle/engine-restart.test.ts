@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -15,13 +16,21 @@ import { openStage, type Stage } from './stage.ts';
 
 const GUARD_IMAGE = 'threadbox-guard:1';
 
+const losetup = (...args: string[]): string => execFileSync('losetup', args, { encoding: 'utf8' });
+
 let machine: PrivateEngine;
 let stage: Stage;
 before(async () => {
   machine = await startPrivateEngine();
   const DOCKER_HOST = machine.dockerHost;
   stage = await openStage(
-    { DOCKER_HOST, CONTAINER_IMAGE: machine.image, GUARD_IMAGE },
+    {
+      DOCKER_HOST,
+      CONTAINER_IMAGE: machine.image,
+      GUARD_IMAGE,
+      WORKSPACE_LIMIT: 'image',
+      WORKSPACE_SIZE_BYTES: String(64 * 2 ** 20),
+    },
     { delayToldAfterMs: 500 },
   );
 });
@@ -111,6 +120,14 @@ for (const [signal, words] of [
   });
 }
 
+/** What the workspaces lie on goes with the machine's power. */
+function loseDevices(dataDir: string): void {
+  const devices = losetup('-n', '-O', 'NAME,BACK-FILE').split('\n');
+  const own = devices.filter((line) => line.includes(`${dataDir}/workspaces/`));
+  assert.ok(own.length > 1);
+  for (const line of own) losetup('-d', line.split(/\s/)[0] ?? '');
+}
+
 /** Whoever ends a session waits before that is recorded: what is in an unlogged table no crash leaves there. */
 async function holdUntilCrash(db: Db): Promise<() => Promise<boolean>> {
   await db.raw(`
@@ -160,6 +177,7 @@ test('a machine that loses its power while a command runs, a save runs and a rem
   await until(async () => (await incoming()).length > 0);
   await Promise.all([bot.crash(), machine.crash()]);
   assert.notDeepEqual(await incoming(), []);
+  for (const dataDir of [stage.bot.dataDir, bot.dataDir]) loseDevices(dataDir);
 
   await machine.start();
   for (const { Id } of await docker.listContainers({ all: true })) {
@@ -192,4 +210,7 @@ test('a machine that loses its power while a command runs, a save runs and a rem
   }
   await wasInterrupted('reboot');
   ranWith((await stage.ask('cat work.txt', at('term'))).text, 'term');
+  // Still on its disk, which is as small as it was set.
+  const { text } = await stage.ask('df -m --output=size /workspace', at('term'));
+  assert.match(text, /1M-blocks\n +5\d\n/);
 });

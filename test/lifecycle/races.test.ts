@@ -41,6 +41,7 @@ before(async () => {
     imageReady,
     secretsOf: () => Promise.resolve(NO_SECRETS),
     guard: null,
+    workspaceLimit: { way: 'off', imagesDir: '', log },
     sharedState,
     log,
     now: stage.now,

@@ -57,6 +57,21 @@ const table: [what: string, facts: EndingFacts, ...says: RegExp[]][] = [
     /^Disk full: \/workspace has 4 KB of 10 GB left\. .*du -sh/,
   ],
   [
+    'a workspace that became too large',
+    {
+      ...fine,
+      result: 'cancelled',
+      exitCode: null,
+      oversize: { usedBytes: 12 * GB, maxBytes: 10 * GB, wasStopped: true },
+    },
+    /^Workspace too large: it takes 12 GB and may take 10 GB, so the command was stopped\. See what is large .*repo set my-app --workspace 20g$/,
+  ],
+  [
+    'a workspace that was too large before',
+    { ...fine, oversize: { usedBytes: 12 * GB, maxBytes: 10 * GB, wasStopped: false } },
+    /and may take 10 GB; a command that adds to it is stopped\. See/,
+  ],
+  [
     'a workspace with too many files',
     short({ disks: disk('/workspace', { freeFiles: 0 }) }),
     /^Disk full: \/workspace has no room for another file\./,

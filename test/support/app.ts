@@ -42,6 +42,8 @@ export async function startTestApp({
     ALLOWED_SENDERS: '*@example.com',
     DATA_DIR: dataDir,
     HTTP_LISTEN: 'off',
+    // Workspaces are disks of their own where a test is about that: test/sandbox/workspace-size.test.ts.
+    WORKSPACE_LIMIT: 'off',
     ...env,
   });
   const { log, lines } = collectedLog();

@@ -37,7 +37,7 @@ export function spawnBot(cwd: string, env: Readonly<Record<string, string>>): Bo
   );
   const child = spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, program, 'start'], {
     cwd,
-    env: { HTTP_LISTEN: 'off', ...inherited, ...env },
+    env: { HTTP_LISTEN: 'off', WORKSPACE_LIMIT: 'off', ...inherited, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const lines: LogLine[] = [];

@@ -13,7 +13,7 @@ threadbox_save() {
   # Hidden here, not unset: a trap of the command may still want them.
   ((${#threadbox_given[@]} == 0)) || local +x "${threadbox_given[@]}" || export -n "${threadbox_given[@]}"
   ((${#threadbox_secrets[@]} == 0)) || threadbox_hide
-  { export -p; printf 'cd -- %q\n' "$PWD"; } >"$threadbox_state" 2>/dev/null
+  { export -p; printf 'cd -- %q\n' "$PWD"; } 2>/dev/null >"$threadbox_state"
 }
 # Nor is what a command has made of a secret and exported: the file is not for secrets.
 threadbox_hide() {

@@ -12,6 +12,8 @@
 #                      state   exported environment and directory at the end of the command
 #   last               the ID whose state the next command begins with; executions since old spools were removed, and
 #                      how much the last one wrote
+#   reserve/1 to 4     room that is given up where the disk is full, so that a command that makes room can run; full: the
+#                      last command has found it so
 #   index, tree, objects   the snapshot of the workspace after the last command, apart from the user's own
 #   saved              the snapshot of the last save, and the tree of the user's index if known; its time: when that began
 #   looked             at that save: e and a .env file that git ignores, i and a directory that it ignores, as a pattern; NUL
@@ -50,6 +52,9 @@ plain() {
 # A file made by O_EXCL: of two who try only one gets on.
 claim() {
   [[ ! -e $spool.claim ]] || return 1
+  make_claim || { [[ ! -e $spool.claim ]] && give_up_reserve && make_claim; }
+}
+make_claim() {
   set -C
   : >"$spool.claim"
   local status=$?

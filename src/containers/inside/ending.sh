@@ -11,7 +11,7 @@ count_shortages() {
 }
 
 # Sets `shortages`, lines of the facts, from the counts before and at the end of a command. A container that was started
-# again in between counts from 0.
+# again in between counts from 0. And is_full, where the workspace has no room left.
 find_shortages() {
   local oom_before=$1 refused_before=$2 exit_status=$3 limit blocks
   shortages=
@@ -25,9 +25,10 @@ find_shortages() {
     read -r limit </sys/fs/cgroup/pids.max || read -r limit </sys/fs/cgroup/pids/pids.max
     shortages+="pids $((refused - refused_before)) $limit"$'\n'
   fi
-  # A process more, which a command that went well is spared. Free and all blocks, their size, free and all inodes.
-  if [[ $exit_status != 0 || -n $lost ]]; then
+  # A process more, which a command that went well is spared, unless the one before it had found the disk full. Free and all blocks, their size, free and all inodes.
+  if [[ $exit_status != 0 || -n $lost || -n $was_full ]]; then
     blocks=($(stat -f -c '%a %b %S %d %c' -- /workspace /tmp /dev/shm </dev/null))
     shortages+="disks ${blocks[*]}"$'\n'
+    ((blocks[0] * blocks[2] >= 1 << 20)) || is_full=yes
   fi
 }

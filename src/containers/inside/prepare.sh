@@ -87,6 +87,7 @@ if [[ ! -e $target ]]; then
   [[ -z $_THREADBOX_HOLD ]] || { printf %s "$outcome"; exit; }
   rm -f -- "$base/restoring"
   is_new=yes
+  fill_reserve 2>/dev/null
   # Where git converts no file on its way, a save knows the files already.
   # git follows no link to what says so, and what is no file may have no end.
   attributes=$(cd "$target" && git ls-files -z -- '*.gitattributes' | while IFS= read -r -d '' file; do

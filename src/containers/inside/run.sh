@@ -17,7 +17,7 @@ run_command() {
 # files in turn for the last. dd counts reads, not bytes, and writes each at once. It is started so that a signal sent to all does not end it.
 pump() {
   exec 8<&- 9>&-
-  local file=$spool.out limit=$head_bytes used=0 total=0 turn=-1 count report
+  local file=$spool.out limit=$head_bytes used=0 total=0 turn=-1 count report is_short=
   while :; do
     count=$(((limit - used) / block))
     if ((count * block < ring_bytes / 2)); then
@@ -29,14 +29,19 @@ pump() {
     if (($? != 0)) || [[ ! $report =~ ([0-9]+)\+([0-9]+)\ records\ in.*[[:space:]]([0-9]+)\ byte ]]; then
       # No room: the command shall go on all the same (it may be the one that makes room). Of a long output a little is
       # given up for what has to be written down about it, and about the command after it.
-      (($(stat -c %s "$file") < 1 << 20)) || truncate -s -262144 "$file"
+      used=$(stat -c %s "$file")
+      if [[ -z $is_short ]] && ((turn < 0 && used < 1 << 20)) && give_up_reserve; then
+        is_short=yes total=$used
+        continue
+      fi
+      ((used < 1 << 20)) || truncate -s -262144 "$file"
       printf 'lost\n'
       (exec -a threadbox-pump cat >/dev/null)
       return
     fi
     ((used += BASH_REMATCH[3], total += BASH_REMATCH[3]))
     if ((BASH_REMATCH[1] + BASH_REMATCH[2] < count)); then
-      printf '%s\n' "$total"
+      if [[ -z $is_short ]]; then printf '%s\n' "$total"; else printf 'lost\n'; fi
       return
     fi
   done
@@ -129,14 +134,22 @@ forget_earlier() {
 
 run_claimed() {
   local own_start first more last since last_written status started ended forgets written lost
-  local oom_kills refused oom_before refused_before shortages
+  local oom_kills refused oom_before refused_before shortages claimed was_full is_full=
   local -a dropped=() dropped_named=()
   trap : TERM INT HUP QUIT USR1 USR2 PIPE
   stat_of "$BASHPID"
   own_start=${stat[19]}
   count_shortages
   oom_before=$oom_kills refused_before=$refused
-  printf '%s %s %s %s %s\n' "$BASHPID" "$own_start" "$EPOCHREALTIME" "$oom_kills" "$refused" >"$spool.claim"
+  # The command before has found the disk full: it shall be possible to see what this one says.
+  was_full=
+  if [[ -e $base/reserve/full ]]; then
+    was_full=yes
+    rm -rf -- "$base/reserve/full" </dev/null >/dev/null
+    give_up_reserve
+  fi
+  claimed="$BASHPID $own_start $EPOCHREALTIME $oom_kills $refused"
+  printf '%s\n' "$claimed" >"$spool.claim" || { give_up_reserve && printf '%s\n' "$claimed" >"$spool.claim"; }
   [[ -z $nonce ]] || printf '\0threadbox-begun %s\0' "$nonce"
 
   # From its first moment nothing ends it: what is ignored stays ignored in it, what is trapped here does not.
@@ -174,6 +187,8 @@ run_claimed() {
   log "exit $status"
   show
   [[ -z $forgets ]] || forget_earlier
+  [[ -e $base/reserve/4 && -e $base/reserve/1 ]] || fill_reserve
+  [[ -z $is_full ]] || : >"$base/reserve/full"
   # Nothing is in it, and nobody is left to put anything there.
   [[ -z $THREADBOX_OUTBOX || -n $has_outbox || ${#others[@]} != 0 ]] || rmdir -- "$THREADBOX_OUTBOX" </dev/null >/dev/null
 }

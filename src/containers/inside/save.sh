@@ -207,6 +207,11 @@ cd "$target" || fail 'the repository cannot be entered'
 take_place save || fail 'the save before does not end'
 clear_room
 left=()
+# What went wrong lies on that disk, too, and is lost where it is full.
+has_room() {
+  printf '%65536s' '' 2>/dev/null >"$room/probe" && printf yes
+  rm -f -- "$room/probe"
+}
 go_elsewhere() {
   # Nothing may be at work any more where it is left.
   [[ -z $snapshot ]] || join_snapshot
@@ -247,7 +252,8 @@ told+=("${left[@]}") left=("${looked[@]}")
 [[ -z $last ]] || own git cat-file -e "$last^{tree}" 2>/dev/null || last=
 if ! make_save; then
   # What is needed for a while may lie elsewhere.
-  [[ $room == "$base/save" && ($words == *'No space left'* || $words == *'Disk quota'*) ]] || fail "${words:-it broke off}"
+  [[ $room == "$base/save" && ($words == *'No space left'* || $words == *'Disk quota'* || -z $(has_room)) ]] ||
+    fail "${words:-it broke off}"
   go_elsewhere
   start_look
   look_through
