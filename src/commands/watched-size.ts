@@ -32,8 +32,7 @@ export function watchedIn(
     async run(containerId, cancelled, run) {
       if (workspaceLimit.way !== 'measured') return run(cancelled);
       const maxBytes = repository.workspaceBytes ?? config.workspaceSizeBytes;
-      const { times } = workspaceLimit;
-      const watch = watchWorkspace(docker, containerId, { maxBytes, signal, times });
+      const watch = watchWorkspace(docker, containerId, { maxBytes, signal });
       try {
         return await run(AbortSignal.any([cancelled, watch.outgrown]));
       } finally {

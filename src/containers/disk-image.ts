@@ -97,8 +97,10 @@ export async function attachDisk(
 /** Detaches a disk and removes it with all that is in it. What is missing is fine; it must not be mounted. */
 export async function dropDisk(link: string): Promise<void> {
   const image = imageOf(link);
-  for (const device of (await isThere(image)) ? await devicesOf(image) : [])
-    await tool('losetup', ['-d', device]);
+  const devices = new Set((await isThere(image)) ? await devicesOf(image) : []);
+  // Somebody has removed its file, or all of the directory.
+  for (const [device, file] of await loopDevices()) if (file === deleted(image)) devices.add(device);
+  for (const device of devices) await tool('losetup', ['-d', device]);
   await Promise.all([link, image, `${image}.part`].map((path) => rm(path, { force: true })));
 }
 
@@ -119,8 +121,7 @@ export async function forgetLostDevices(dir: string): Promise<void> {
   }
   const own = await realpath(dir).catch(() => null);
   for (const [device, file] of own === null ? [] : await loopDevices()) {
-    // As the kernel marks it.
-    if (dirname(file) === own && file.endsWith(`${IMAGE} (deleted)`)) await tool('losetup', ['-d', device]);
+    if (dirname(file) === own && file.endsWith(deleted(IMAGE))) await tool('losetup', ['-d', device]);
   }
 }
 
@@ -193,6 +194,9 @@ async function loopDevices(): Promise<[device: string, file: string][]> {
   const found = await Promise.all(names.map(async (name) => [`/dev/${name}`, await backingFile(name)]));
   return found.filter((one): one is [string, string] => one[1] !== null);
 }
+
+/** As the kernel marks it. */
+const deleted = (file: string): string => `${file} (deleted)`;
 
 async function backingFile(loop: string): Promise<string | null> {
   if (loop === '') return null;

@@ -6,7 +6,6 @@ import type { Log } from '../log.ts';
 import { SYSTEM_PATH } from '../root.ts';
 import { dropDisk, linkOf, makeDisk } from './disk-image.ts';
 import { engineFacts } from './engine-facts.ts';
-import type { WatchTimes } from './workspace-watch.ts';
 import { ContainersError, engineError } from './errors.ts';
 
 /**
@@ -24,8 +23,6 @@ export type WorkspaceLimit = {
   /** Of this installation, where the way is `image`. */
   imagesDir: string;
   log: Log;
-  /** Tests alone set this. */
-  times?: WatchTimes | undefined;
 };
 
 export type WantedLimit = LimitWay | 'auto';

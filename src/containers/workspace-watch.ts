@@ -13,7 +13,7 @@ export type WorkspaceWatch = {
   finish: () => Promise<Oversize | null>;
 };
 
-export type WatchTimes = { firstMs: number; everyMs: number };
+type WatchTimes = { firstMs: number; everyMs: number };
 
 /** A look takes as long as there are many files: most commands are over before, and it shall take no more than 1/20. */
 const TIMES: WatchTimes = { firstMs: 2_000, everyMs: 5_000 };
@@ -43,11 +43,7 @@ export function isOutgrown(beforeBytes: number, usedBytes: number, maxBytes: num
 export function watchWorkspace(
   docker: Docker,
   containerId: string,
-  {
-    maxBytes,
-    signal,
-    times = TIMES,
-  }: { maxBytes: number; signal: AbortSignal; times?: WatchTimes | undefined },
+  { maxBytes, signal, times = TIMES }: { maxBytes: number; signal: AbortSignal; times?: WatchTimes },
 ): WorkspaceWatch {
   const known = lastKnown.get(docker) ?? new Map<string, number>();
   lastKnown.set(docker, known);

@@ -88,6 +88,7 @@ export async function startFaultStage({
       REDIS_URL: `redis://${local}:${await freePort()}`,
       DOCKER_HOST: engineProxy.dockerHost,
       CONTAINER_IMAGE: process.env['CONTAINER_IMAGE'],
+      WORKSPACE_LIMIT: 'off',
       // No thread has to wait for another's container to be saved and removed, while the engine is away of all times.
       CONTAINER_MAX_PER_USER: '50',
       HOST_MAX_CONTAINERS: '50',
