@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
+import type { Config } from '../../src/config.ts';
+import { removeOld } from '../../src/lifecycle/retention.ts';
 import type { Db } from '../../src/store/database.ts';
 import * as expiring from '../../src/store/expiring-saves.ts';
 import { addRepository, listRepositories } from '../../src/store/repositories.ts';
@@ -8,6 +10,7 @@ import { endSession } from '../../src/store/session-ends.ts';
 import * as sessions from '../../src/store/sessions.ts';
 import { ensureThread } from '../../src/store/threads.ts';
 import { ensureUser } from '../../src/store/users.ts';
+import { collectedLog } from '../support/collected-log.ts';
 import { startPrivateDatabase, type PrivateDatabase } from '../support/private-database.ts';
 
 let database: PrivateDatabase;
@@ -105,4 +108,52 @@ test('the work of a thread with a session neither expires nor loses its volume',
   await endSession(db, session.id, NOON);
   assert.equal((await expiring.savesWithVolumes(db, { limit: 5 })).length, 1);
   assert.equal((await expiring.savesToAnnounce(db, NOON, { limit: 5, skip: 0 })).length, 1);
+});
+
+test('outputs of commands and queries of admins go when they are old, a portion at a time; what is to be run stays', async () => {
+  const { threadId } = await ownedThread();
+  await db.raw(
+    `insert into messages (direction, raw, size_bytes, state, outcome, thread_id, address)
+       select 'in', ''::bytea, 0, 'handled', 'command', ?, 'john@example.com' from generate_series(1, 250)`,
+    [threadId],
+  );
+  // One a day, the oldest first; the last is of now.
+  await db.raw(
+    `insert into commands (thread_id, message_id, script, state, created_at)
+       select thread_id, id, 'true', 'finished', ?::timestamptz - (249 - row_number() over (order by id) + 1) * interval '1 day'
+       from messages order by id`,
+    [NOON],
+  );
+  await db.raw(
+    `insert into command_outputs (command_id, head, tail, omitted_bytes) select id, 'out'::bytea, ''::bytea, 0 from commands`,
+  );
+  await db.raw(
+    `insert into sql_queries (via, asked_by, query, state, outcome, asked_at)
+       select 'command-line', 'root', 'SELECT 1', 'ended', 'rows', created_at from commands order by id`,
+  );
+  await db.raw(
+    `update sql_queries set state = 'queued', outcome = null where id = (select min(id) from sql_queries)`,
+  );
+  const log = collectedLog();
+  const sweep = (at: Date) =>
+    removeOld({
+      db,
+      now: () => at,
+      config: { outputKeptDays: 90, auditKeptDays: 365 } as Config,
+      signal: new AbortController().signal,
+      log: log.log,
+    });
+  await sweep(NOON);
+  const left = async () =>
+    Promise.all(['command_outputs', 'sql_queries'].map(async (table) => (await db(table)).length));
+  assert.deepEqual(await left(), [91, 250]);
+  assert.deepEqual(
+    log.lines.map(({ msg, ['count']: count }) => [msg, count]),
+    [['old outputs of commands were removed', 159]],
+  );
+  await sweep(new Date(NOON.getTime() + 1_000 * DAY_MS));
+  await sweep(new Date(NOON.getTime() + 1_000 * DAY_MS));
+  await sweep(new Date(NOON.getTime() + 1_000 * DAY_MS));
+  assert.deepEqual(await left(), [0, 1]);
+  assert.equal((await db('commands')).length, 250);
 });
