@@ -116,6 +116,8 @@ export const schema = z.object({
   CONTAINER_MAX_PER_USER: wholeNumber(1, 1000, 'containers', 5),
   HOST_MAX_CONTAINERS: wholeNumber(0, 100_000, 'containers', 0).transform((count) => count || null),
   SAVED_STATE_DAYS: wholeNumber(1, 365, 'days', 7),
+  OUTPUT_KEPT_DAYS: wholeNumber(1, 36_500, 'days', 90),
+  AUDIT_KEPT_DAYS: wholeNumber(1, 36_500, 'days', 365),
   SAVE_IGNORED_MAX_BYTES: wholeNumber(0, 2 ** 40, 'bytes', 64 * 2 ** 20),
   WORKSPACE_SIZE_BYTES: wholeNumber(32 * 2 ** 20, 2 ** 44, 'bytes', 10 * 2 ** 30),
   WORKSPACE_LIMIT: z.enum(workspaceLimits, `expected one of ${workspaceLimits.join(', ')}`).default('auto'),

@@ -78,6 +78,9 @@ export type Config = {
   /** `null`: as many as the memory of the engine's host allows. */
   hostMaxContainers: number | null;
   savedStateDays: number;
+  /** How long outputs of commands can be looked at, and how long it is recorded what admins have asked by SQL. */
+  outputKeptDays: number;
+  auditKeptDays: number;
   /** Of the files that git ignores, how much a save carries; `.env*` always. */
   saveIgnoredMaxBytes: number;
   /** What a thread's workspace may hold, and how it is kept to that. A repository may have its own. */
@@ -173,6 +176,8 @@ export function configOf(values: z.infer<typeof schema>): Omit<Config, 'oauth'> 
     containerMaxPerUser: values.CONTAINER_MAX_PER_USER,
     hostMaxContainers: values.HOST_MAX_CONTAINERS,
     savedStateDays: values.SAVED_STATE_DAYS,
+    outputKeptDays: values.OUTPUT_KEPT_DAYS,
+    auditKeptDays: values.AUDIT_KEPT_DAYS,
     saveIgnoredMaxBytes: values.SAVE_IGNORED_MAX_BYTES,
     workspaceSizeBytes: values.WORKSPACE_SIZE_BYTES,
     workspaceLimit: values.WORKSPACE_LIMIT,

@@ -10,6 +10,7 @@ export type LifecycleParts = ContainerParts & {
   cancellations: Cancellations;
   config: Pick<
     Config,
+    | 'auditKeptDays'
     | 'botAddress'
     | 'replyToken'
     | 'adminAddresses'
@@ -21,6 +22,7 @@ export type LifecycleParts = ContainerParts & {
     | 'containerMaxPerUser'
     | 'containerExtendMaxMs'
     | 'hostMaxContainers'
+    | 'outputKeptDays'
     | 'saveIgnoredMaxBytes'
     | 'savedStateDays'
     | 'workspaceMinFreeBytes'

@@ -20,6 +20,7 @@ import { isEngineAway, isRepositoryMissing, isStoreAway, isUnguarded, noteFault 
 import { nextSaveTry } from './next-save-try.ts';
 import { keptMs, type LifecycleParts } from './parts.ts';
 import { runningAgain, saveAndRemove } from './remove-container.ts';
+import { removeOld } from './retention.ts';
 import { saveThread, type ThreadSave } from './save-thread.ts';
 import { tellOwner, tellRepositoryMissing } from './tell-owner.ts';
 
@@ -53,6 +54,7 @@ export function startSweep(parts: LifecycleParts): Sweep {
     ['the containers that no session has could not be looked for', adoptNowAndThen],
     ['the saved states could not be looked at', () => expireSaves(parts)],
     ['the room on the disk could not be looked at', () => makeDiskRoom(parts)],
+    ['what is old could not be removed', () => removeOld(parts)],
     ['Redis could not be brought up to date', () => rebuildContainerStates(parts)],
   ];
 

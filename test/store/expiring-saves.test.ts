@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 import { Redis } from 'ioredis';
+import type { Config } from '../../src/config.ts';
 import { startEmbedded } from '../../src/embedded/embedded.ts';
 import { rebuildContainerStates } from '../../src/lifecycle/container-state.ts';
+import { removeOld } from '../../src/lifecycle/retention.ts';
 import type { Db } from '../../src/store/database.ts';
 import * as expiring from '../../src/store/expiring-saves.ts';
 import { addRepository, listRepositories } from '../../src/store/repositories.ts';
@@ -237,3 +239,50 @@ const NOTHING_KNOWN = {
   filesModified: 0,
   expiresAt: null,
 };
+test('outputs of commands and queries of admins go when they are old, a portion at a time; what is to be run stays', async () => {
+  const { threadId } = await ownedThread();
+  await db.raw(
+    `insert into messages (direction, raw, size_bytes, state, outcome, thread_id, address)
+       select 'in', ''::bytea, 0, 'handled', 'command', ?, 'john@example.com' from generate_series(1, 250)`,
+    [threadId],
+  );
+  // One a day, the oldest first; the last is of now.
+  await db.raw(
+    `insert into commands (thread_id, message_id, script, state, created_at)
+       select thread_id, id, 'true', 'finished', ?::timestamptz - (249 - row_number() over (order by id) + 1) * interval '1 day'
+       from messages order by id`,
+    [NOON],
+  );
+  await db.raw(
+    `insert into command_outputs (command_id, head, tail, omitted_bytes) select id, 'out'::bytea, ''::bytea, 0 from commands`,
+  );
+  await db.raw(
+    `insert into sql_queries (via, asked_by, query, state, outcome, asked_at)
+       select 'command-line', 'root', 'SELECT 1', 'ended', 'rows', created_at from commands order by id`,
+  );
+  await db.raw(
+    `update sql_queries set state = 'queued', outcome = null where id = (select min(id) from sql_queries)`,
+  );
+  const log = collectedLog();
+  const sweep = (at: Date) =>
+    removeOld({
+      db,
+      now: () => at,
+      config: { outputKeptDays: 90, auditKeptDays: 365 } as Config,
+      signal: new AbortController().signal,
+      log: log.log,
+    });
+  await sweep(NOON);
+  const left = async () =>
+    Promise.all(['command_outputs', 'sql_queries'].map(async (table) => (await db(table)).length));
+  assert.deepEqual(await left(), [91, 250]);
+  assert.deepEqual(
+    log.lines.map(({ msg, ['count']: count }) => [msg, count]),
+    [['old outputs of commands were removed', 159]],
+  );
+  await sweep(new Date(NOON.getTime() + 1_000 * DAY_MS));
+  await sweep(new Date(NOON.getTime() + 1_000 * DAY_MS));
+  await sweep(new Date(NOON.getTime() + 1_000 * DAY_MS));
+  assert.deepEqual(await left(), [0, 1]);
+  assert.equal((await db('commands')).length, 250);
+});
