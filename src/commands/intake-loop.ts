@@ -6,7 +6,7 @@ import { countAttempt, nextReceived, type ReceivedMessage } from '../store/messa
 import { isSenderUnknownYet } from './admit.ts';
 import { Lanes } from './lanes.ts';
 import type { Taken } from './settle.ts';
-import { senderOf, type ReadMail } from './take-message.ts';
+import type { ReadMail } from './judge.ts';
 
 /** A message that fails this often for a reason of its own is set aside, so that it cannot hold up the others. */
 const MOST_ATTEMPTS = 3;
@@ -19,6 +19,8 @@ export type IntakeParts = {
   /** Each in its place. */
   parse: (raws: readonly Buffer[]) => Promise<ReadMail['message'][]>;
   take: (mail: ReadMail) => Promise<Taken>;
+  /** Takes as many of the first of some mails of one sender as can be taken at once, or none. */
+  takeRun: (mails: readonly ReadMail[]) => Promise<(Taken | null)[]>;
   /** Sets aside a message that cannot be taken. */
   giveUp: (message: ReceivedMessage, fault: Error) => Promise<Taken>;
   onTaken: (taken: Taken) => void;
@@ -37,6 +39,9 @@ export type IntakeParts = {
   database: PartState;
   log: Log;
 };
+
+/** What one sender's mails come to can depend on those before them; it never depends on what others write. */
+const senderOf = ({ message }: ReadMail): string => ('sender' in message && message.sender) || '';
 
 /** `held`: senders with a mail that has failed, whose later ones are not to overtake it. */
 type Pass = { lanes: Lanes; held: Set<string>; isClean: boolean };
@@ -147,12 +152,31 @@ export class IntakeLoop {
     // All of them before the first is judged, while those of the portion before wait for the database: so they ask together.
     const parsed = await parse(messages.map(({ raw }) => raw));
     const mails = messages.map((received, n) => ({ received, message: parsed[n] as ReadMail['message'] }));
-    for (const mail of mails) {
+    const runs = isSideBySide ? [...Map.groupBy(mails, senderOf).values()] : mails.map((mail) => [mail]);
+    for (const run of runs) {
       if (!isSideBySide) await lanes.idle();
-      lanes.add(senderOf(mail), mail.received.raw.length, () => this.#inTurn(pass, mail));
+      const bytes = run.reduce((sum, { received }) => sum + received.raw.length, 0);
+      lanes.add(senderOf(run[0] as ReadMail), { count: run.length, bytes }, () => this.#takeRun(pass, run));
     }
     // One that came alone is followed by none.
     if (messages.length === 1) await lanes.idle();
+  }
+
+  /** Some of one sender, when those before them are settled or put off. */
+  async #takeRun(pass: Pass, run: readonly ReadMail[]): Promise<void> {
+    const sender = senderOf(run[0] as ReadMail);
+    if (!this.#goesOn(pass.lanes) || pass.held.has(sender)) return;
+    const taken = run.length > 1 ? await this.#parts.takeRun(run) : [];
+    for (const [place, one] of taken.entries()) if (one) this.#tell(run[place] as ReadMail, one);
+    for (const mail of run.slice(taken.length)) await this.#inTurn(pass, mail);
+  }
+
+  #tell({ received }: ReadMail, taken: Taken): void {
+    const { onTaken, log } = this.#parts;
+    if (taken.kind === 'dropped' || taken.kind === 'failed') {
+      log.info({ message: received.id, outcome: taken.kind, reason: taken.reason }, 'message not run');
+    }
+    onTaken(taken);
   }
 
   /** When those of the same sender before it are settled, or put off. */
@@ -171,11 +195,7 @@ export class IntakeLoop {
     const { db, take, giveUp, onTaken, log } = this.#parts;
     const { received: message } = mail;
     try {
-      const taken = await take(mail);
-      if (taken.kind === 'dropped' || taken.kind === 'failed') {
-        log.info({ message: message.id, outcome: taken.kind, reason: taken.reason }, 'message not run');
-      }
-      onTaken(taken);
+      this.#tell(mail, await take(mail));
       return 'settled';
     } catch (error) {
       // Told once, by who has asked; it costs the message none of its attempts.

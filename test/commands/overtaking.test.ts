@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import type { Intake } from '../../src/commands/take-message.ts';
+import type { Intake } from '../../src/commands/judge.ts';
 import { recordIncoming } from '../../src/store/messages.ts';
 import { emptyTables, intakeOf, loopOf } from '../support/intake-stage.ts';
 import { startPrivateDatabase, type PrivateDatabase } from '../support/private-database.ts';

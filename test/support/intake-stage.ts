@@ -1,6 +1,8 @@
 import { Cancellations } from '../../src/commands/cancellations.ts';
 import { IntakeLoop, type IntakeParts } from '../../src/commands/intake-loop.ts';
-import { giveUpMessage, takeMessage, type Intake } from '../../src/commands/take-message.ts';
+import type { Intake } from '../../src/commands/judge.ts';
+import { giveUpMessage, takeMessage } from '../../src/commands/take-message.ts';
+import { takeRun } from '../../src/commands/take-run.ts';
 import { loadConfig } from '../../src/config.ts';
 import { cancel } from '../../src/lifecycle/cancel.ts';
 import type { LifecycleParts } from '../../src/lifecycle/parts.ts';
@@ -43,6 +45,7 @@ export function loopOf(intake: Intake, more: Partial<IntakeParts>): IntakeLoop {
     db: intake.db,
     parse: parseEach,
     take: (mail) => takeMessage(intake, mail),
+    takeRun: (mails) => takeRun(intake, mails),
     giveUp: (received, fault) => giveUpMessage(intake, received, fault),
     mayShare: (mails, inHand) => intake.hourlyCaps.hasRoomFor(mails, inHand),
     onTaken: () => undefined,
