@@ -18,7 +18,7 @@ import { startFiler, type Filer } from './mail/inbox/filer.ts';
 import { listenToMailbox } from './mail/inbox/listen.ts';
 import type { Resolve } from './mail/sender-auth/dns.ts';
 import { readBounce } from './mail/bounce.ts';
-import { openParser } from './mail/parser.ts';
+import { readMessage } from './mail/parse.ts';
 import { openSenderCheck } from './mail/sender-auth/sender-check.ts';
 import type { Outgoing } from './outgoing.ts';
 import { listOpenCommands, type Command, type CommandState } from './store/commands.ts';
@@ -128,11 +128,9 @@ function startIntake(
   const isOurs = (): boolean => lock.isHeld();
   const desk = startQueryDesk({ ...taking, reader: parts.reader, isOurs, onAnswered: parts.wakeOutbox });
   closers.add('the queries of admins', () => desk.close());
-  const parser = openParser(log);
-  closers.add('the parser', () => parser.close());
   const intake = new IntakeLoop({
     db,
-    parse: (raws) => parser.parse(raws),
+    parse: readMessage,
     take: async (mail) => {
       await parts.noteBounce(mail.received.raw);
       return takeMessage(taking, mail);

@@ -16,8 +16,8 @@ const PORTION = { count: 64, bytes: 4 << 20 };
 
 export type IntakeParts = {
   db: Db;
-  /** Each in its place. */
-  parse: (raws: readonly Buffer[]) => Promise<ReadMail['message'][]>;
+  /** Fails for none. */
+  parse: (raw: Buffer) => Promise<ReadMail['message']>;
   take: (mail: ReadMail) => Promise<Taken>;
   /** Takes as many of the first of some mails of one sender as can be taken at once, or none. */
   takeRun: (mails: readonly ReadMail[]) => Promise<(Taken | null)[]>;
@@ -150,8 +150,8 @@ export class IntakeLoop {
       isSideBySide = await mayShare(messages.length, 0);
     }
     // All of them before the first is judged, while those of the portion before wait for the database: so they ask together.
-    const parsed = await parse(messages.map(({ raw }) => raw));
-    const mails = messages.map((received, n) => ({ received, message: parsed[n] as ReadMail['message'] }));
+    const mails: ReadMail[] = [];
+    for (const received of messages) mails.push({ received, message: await parse(received.raw) });
     const runs = isSideBySide ? [...Map.groupBy(mails, senderOf).values()] : mails.map((mail) => [mail]);
     for (const run of runs) {
       if (!isSideBySide) await lanes.idle();

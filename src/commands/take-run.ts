@@ -73,7 +73,7 @@ async function roomsFor(
  * none is an echo of one before it in the run, to which there is no answer yet.
  */
 export function untilDependent(
-  run: readonly Pick<ReadMail, 'received'>[],
+  run: readonly { received: { raw: Buffer } }[],
   judged: readonly (Plain | null)[],
   rooms: ReadonlyMap<string | null, number>,
 ): TakenMessage[] {

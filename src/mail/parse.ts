@@ -84,6 +84,15 @@ export async function parseMessage(raw: Buffer): Promise<ParsedMessage> {
   };
 }
 
+/** As {@link parseMessage}, and of what is no mail why it is none. */
+export async function readMessage(raw: Buffer): Promise<ParsedMessage | { unreadable: string }> {
+  try {
+    return await parseMessage(raw);
+  } catch (error) {
+    return { unreadable: (error as Error).message };
+  }
+}
+
 function typedLines({ text, html }: MimeContent): string {
   const lines = withoutNul(text.replace(/\r*\n|\r/g, '\n').replace(/^\u{feff}/u, ''));
   if (html === '') return lines;

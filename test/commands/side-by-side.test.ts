@@ -38,6 +38,8 @@ function mixedMail(index: number): Mail {
       .join('') + `\r\n${body}\r\n`;
   const kinds: (() => string)[] = [
     () => mail({ Subject: `[web] topic ${turn}` }, `echo ${turn}`),
+    () => mail({ Subject: `[other] topic ${turn}` }, `echo other ${turn}`),
+    () => mail({ Subject: `[other#more] topic ${turn}` }, `echo more ${turn}`),
     // By its references it belongs to the mail before.
     () => mail({ Subject: 'Re: anything', 'In-Reply-To': id(turn - 1) }, `echo answer ${turn}`),
     () => mail({ Subject: `[api] topic` }, `echo ${turn}`),

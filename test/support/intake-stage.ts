@@ -6,7 +6,7 @@ import { takeRun } from '../../src/commands/take-run.ts';
 import { loadConfig } from '../../src/config.ts';
 import { cancel } from '../../src/lifecycle/cancel.ts';
 import type { LifecycleParts } from '../../src/lifecycle/parts.ts';
-import { parseEach } from '../../src/mail/parser.ts';
+import { readMessage } from '../../src/mail/parse.ts';
 import type { Db } from '../../src/store/database.ts';
 import { HourlyCaps, type Caps } from '../../src/store/hourly.ts';
 import { addRepository } from '../../src/store/repositories.ts';
@@ -43,7 +43,7 @@ export function intakeOf(db: Db, caps: Caps, log = collectedLog().log): Intake {
 export function loopOf(intake: Intake, more: Partial<IntakeParts>): IntakeLoop {
   return new IntakeLoop({
     db: intake.db,
-    parse: parseEach,
+    parse: readMessage,
     take: (mail) => takeMessage(intake, mail),
     takeRun: (mails) => takeRun(intake, mails),
     giveUp: (received, fault) => giveUpMessage(intake, received, fault),
