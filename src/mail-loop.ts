@@ -18,7 +18,7 @@ import { startFiler, type Filer } from './mail/inbox/filer.ts';
 import { listenToMailbox } from './mail/inbox/listen.ts';
 import type { Resolve } from './mail/sender-auth/dns.ts';
 import { readBounce } from './mail/bounce.ts';
-import { readMessage } from './mail/parse.ts';
+import { readHeader, readMessage } from './mail/parse.ts';
 import { openSenderCheck } from './mail/sender-auth/sender-check.ts';
 import type { Outgoing } from './outgoing.ts';
 import { listOpenCommands, type Command, type CommandState } from './store/commands.ts';
@@ -30,6 +30,9 @@ import { shareQueries } from './store/shared-queries.ts';
 
 /** A larger mail is answered with a word on why it was not read. */
 const MAX_MESSAGE_BYTES = 20 << 20;
+
+/** More than can be in hand, even where some that were put off are older. One by one they take a second or two. */
+const SUSPECTS = 500;
 
 /** A look at whether Threadbox is paused is good for so long: a command that need not wait is looked up once. */
 const JUST_NOW_MS = 100;
@@ -130,7 +133,8 @@ function startIntake(
   closers.add('the queries of admins', () => desk.close());
   const intake = new IntakeLoop({
     db,
-    parse: readMessage,
+    parse: (raw, part) => (part === 'header' ? readHeader(raw) : readMessage(raw)),
+    suspects: SUSPECTS,
     take: async (mail) => {
       await parts.noteBounce(mail.received.raw);
       return takeMessage(taking, mail);

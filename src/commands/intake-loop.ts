@@ -2,7 +2,13 @@ import type { Log } from '../log.ts';
 import type { PartState } from '../part-state.ts';
 import { PATIENT, pauseMs } from '../retry.ts';
 import { isDatabaseAway, type Db } from '../store/database.ts';
-import { countAttempt, nextReceived, type ReceivedMessage } from '../store/messages.ts';
+import {
+  countAttempt,
+  nextReceived,
+  oldestReceivedUpTo,
+  takeBackAttempt,
+  type ReceivedMessage,
+} from '../store/messages.ts';
 import { isSenderUnknownYet } from './admit.ts';
 import { Lanes } from './lanes.ts';
 import type { Taken } from './settle.ts';
@@ -16,8 +22,13 @@ const PORTION = { count: 64, bytes: 4 << 20 };
 
 export type IntakeParts = {
   db: Db;
-  /** Fails for none. */
-  parse: (raw: Buffer) => Promise<ReadMail['message']>;
+  /** Fails for none. @param part the header alone, where reading the whole has ended the process before */
+  parse: (raw: Buffer, part: 'whole' | 'header') => Promise<ReadMail['message']>;
+  /**
+   * So many of the oldest messages that a process has left may have ended it: they are taken one at a time, and that it was
+   * tried is stored before.
+   */
+  suspects: number;
   take: (mail: ReadMail) => Promise<Taken>;
   /** Takes as many of the first of some mails of one sender as can be taken at once, or none. */
   takeRun: (mails: readonly ReadMail[]) => Promise<(Taken | null)[]>;
@@ -55,6 +66,10 @@ export class IntakeLoop {
   readonly #ended: Promise<void>;
   #isClosed = false;
   #isWoken = true;
+  /** Up to that id; null before it is known. */
+  #suspectsUpTo: number | null = null;
+  /** Whose reading is counted by this process. */
+  readonly #counted = new Set<number>();
   #wakeUp = (): void => {};
 
   constructor(parts: IntakeParts) {
@@ -113,14 +128,17 @@ export class IntakeLoop {
     const { db, database, onCaughtUp } = this.#parts;
     const lanes = new Lanes();
     const pass: Pass = { lanes, held: new Set(), isClean: true };
+    const suspectsUpTo = (this.#suspectsUpTo ??= await oldestReceivedUpTo(db, this.#parts.suspects));
     try {
       for (let afterId = 0; this.#goesOn(lanes);) {
         await lanes.until(PORTION);
-        const messages = await nextReceived(db, afterId, PORTION);
+        const isSuspect = afterId < suspectsUpTo;
+        const messages = await nextReceived(db, afterId, isSuspect ? { ...PORTION, count: 1 } : PORTION);
         database.isUp();
         const last = messages.at(-1);
         if (last) {
-          await this.#share(pass, messages);
+          if (isSuspect) await this.#tryOne(pass, last);
+          else await this.#share(pass, messages, (received) => this.#parts.parse(received.raw, 'whole'));
           afterId = last.id;
         } else if (lanes.count > 0) {
           await lanes.idle();
@@ -140,9 +158,32 @@ export class IntakeLoop {
     return !this.#isClosed && this.#parts.isOurs() && !lanes.hasFailed;
   }
 
+  /**
+   * Takes a message that may have ended the processes that had it. Beyond its attempts only its header is read, for its
+   * sender to be told; where that ends the process, too, it is set aside without a word.
+   */
+  async #tryOne(pass: Pass, message: ReceivedMessage): Promise<void> {
+    const { db, parse, log } = this.#parts;
+    const { id, attempts } = message;
+    if (!this.#counted.has(id)) await countAttempt(db, id);
+    this.#counted.add(id);
+    if (attempts >= MOST_ATTEMPTS)
+      log.error({ message: id, attempts }, 'a message has ended Threadbox each time');
+    await this.#share(pass, [message], async ({ raw }) => {
+      if (attempts > MOST_ATTEMPTS) return { unreadable: `Threadbox ended ${attempts} times over it` };
+      return parse(raw, attempts === MOST_ATTEMPTS ? 'header' : 'whole');
+    });
+    await takeBackAttempt(db, id);
+    this.#counted.delete(id);
+  }
+
   /** Puts messages into their senders' lanes. */
-  async #share(pass: Pass, messages: readonly ReceivedMessage[]): Promise<void> {
-    const { parse, mayShare } = this.#parts;
+  async #share(
+    pass: Pass,
+    messages: readonly ReceivedMessage[],
+    read: (message: ReceivedMessage) => Promise<ReadMail['message']>,
+  ): Promise<void> {
+    const { mayShare } = this.#parts;
     const { lanes } = pass;
     let isSideBySide = await mayShare(messages.length, lanes.count);
     if (!isSideBySide) {
@@ -151,7 +192,7 @@ export class IntakeLoop {
     }
     // All of them before the first is judged, while those of the portion before wait for the database: so they ask together.
     const mails: ReadMail[] = [];
-    for (const received of messages) mails.push({ received, message: await parse(received.raw) });
+    for (const received of messages) mails.push({ received, message: await read(received) });
     const runs = isSideBySide ? [...Map.groupBy(mails, senderOf).values()] : mails.map((mail) => [mail]);
     for (const run of runs) {
       if (!isSideBySide) await lanes.idle();

@@ -44,7 +44,7 @@ export type Judged =
   | { kind: 'else'; act: () => Promise<Taken | null>; otherwise: (() => Promise<Judged>) | null };
 
 /** What a command was found by. */
-export type JudgedCommand = {
+type JudgedCommand = {
   /** As it is stored, where there was a command in it before. */
   thread: StoredThread | null;
   /** The messages that it may be an answer to. */

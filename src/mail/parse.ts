@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { parseAddressHeader } from 'mailparser';
+import { essentialHeaders } from './essential-headers.ts';
 import { htmlToText } from './html-text.ts';
 import { readMime, type MimeContent, type Obstacle } from './mime.ts';
 import { isPgpEncrypted, withoutPgpArmour } from './pgp.ts';
@@ -91,6 +92,12 @@ export async function readMessage(raw: Buffer): Promise<ParsedMessage | { unread
   } catch (error) {
     return { unreadable: (error as Error).message };
   }
+}
+
+/** The header alone, as of a mail whose body cannot be read in time. */
+export async function readHeader(raw: Buffer): Promise<ParsedMessage | { unreadable: string }> {
+  const message = await readMessage(essentialHeaders(raw));
+  return 'unreadable' in message ? message : { ...message, text: '', obstacle: 'too-slow' };
 }
 
 function typedLines({ text, html }: MimeContent): string {

@@ -102,8 +102,20 @@ export async function nextReceived(
   return rows;
 }
 
+/** The id of the last of so many of the oldest messages that nobody has handled; 0 where there is none. */
+export async function oldestReceivedUpTo(db: Db, count: number): Promise<number> {
+  const oldest = db('messages').select('id').where({ state: 'received' }).orderBy('id').limit(count);
+  const row = await db.from(oldest.as('oldest')).max<{ id: number | null }>('id as id').first();
+  return row?.id ?? 0;
+}
+
 export async function countAttempt(db: Db, id: number): Promise<void> {
   await db('messages').where({ id }).increment('attempts', 1);
+}
+
+/** It has come to nothing, which was no fault of the message. Of one that is handled it stands. */
+export async function takeBackAttempt(db: Db, id: number): Promise<void> {
+  await db('messages').where({ id, state: 'received' }).decrement('attempts', 1);
 }
 
 /** What is known of a message once it is parsed. */
