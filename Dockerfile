@@ -15,5 +15,6 @@ COPY migrations migrations
 COPY templates templates
 
 ENV NODE_ENV=production
-ENTRYPOINT ["tini", "--", "node", "src/main.ts"]
+# With the option of bin/threadbox.mjs, which tells why.
+ENTRYPOINT ["tini", "--", "node", "--max-semi-space-size=4", "src/main.ts"]
 CMD ["start"]
