@@ -12,14 +12,17 @@ import { addRepository } from '../src/store/repositories.ts';
 import { residentMegabytes, startBot, type BotProcess } from './bot-process.ts';
 import { backlogMail } from './backlog-mail.ts';
 import type { Progress } from './measures.ts';
+import { processorTime } from './processor-time.ts';
 
 /** As many as the bot asks for at once. */
 const AT_ONCE = 32;
 const LOOK_EVERY_MS = 20;
 const CONNECTIONS = 4;
 
-/** `memory`: of the bot while it takes the mails, in MB. */
-type IntakeSeries = Record<'values' | 'floors' | 'memory', number[]>;
+/** `memory`: of the bot while it takes the mails, in MB. `used`: milliseconds of one core for each mail. */
+type IntakeSeries = Record<'values' | 'floors' | 'memory', number[]> & {
+  used: Record<'bot' | 'postgres' | 'mail' | 'raw', number[]>;
+};
 
 /**
  * A bot that starts and finds so many mails: how many it takes a second, until each is a command in its thread's queue
@@ -40,7 +43,8 @@ export async function intake(
   });
   closers.add('the embedded parts', () => embedded.close());
   const mail = embedded.mail as EmbeddedMail;
-  const series: IntakeSeries = { values: [], floors: [], memory: [] };
+  const used = { bot: [], postgres: [], mail: [], raw: [] };
+  const series: IntakeSeries = { values: [], floors: [], memory: [], used };
   await deliver(mail, mails, signal);
   progress('mails delivered', mails, mails);
   for (let round = 0; round < rounds; round += 1) {
@@ -64,7 +68,7 @@ export async function intake(
         series.values.push(
           await untilTaken(db, bot, {
             mails,
-            memory: series.memory,
+            series,
             signal: AbortSignal.any([signal, bot.died]),
           }),
         );
@@ -78,7 +82,10 @@ export async function intake(
       await db.destroy();
       await drop();
     }
+    const before = process.cpuUsage();
     series.floors.push(await rawIntake(mail, mails, signal));
+    const { user, system } = process.cpuUsage(before);
+    series.used.raw.push((user + system) / 1000 / mails);
     progress(`${mails} mails taken`, round + 1, rounds);
   }
   return series;
@@ -111,16 +118,20 @@ function botSettings(
 async function untilTaken(
   db: Db,
   bot: BotProcess,
-  { mails, memory, signal }: { mails: number; memory: number[]; signal: AbortSignal },
+  { mails, series, signal }: { mails: number; series: IntakeSeries; signal: AbortSignal },
 ): Promise<number> {
   const [first, startedAt] = await firstBatch(db, signal);
-  for (;;) {
+  const before = await processorTime(bot.pid);
+  while (!(await isAllTaken(db, mails))) {
     signal.throwIfAborted();
-    memory.push(await residentMegabytes(bot.pid));
-    if ((await count(db, { state: 'handled' })) >= mails) break;
+    series.memory.push(await residentMegabytes(bot.pid));
     await pause(LOOK_EVERY_MS * 5, undefined, { signal });
   }
   const tookMs = performance.now() - startedAt;
+  const after = await processorTime(bot.pid);
+  for (const whose of ['bot', 'postgres', 'mail'] as const) {
+    series.used[whose].push((after[whose] - before[whose]) / (mails - first));
+  }
   const [row] = await db('commands').count<{ count: string }[]>();
   if (Number(row?.count) !== mails) throw new Error(`Expected ${mails} commands, got ${row?.count}`);
   return ((mails - first) / tookMs) * 1000;
@@ -128,17 +139,21 @@ async function untilTaken(
 
 async function firstBatch(db: Db, signal: AbortSignal): Promise<[number, number]> {
   for (;;) {
-    const recorded = await count(db, {});
+    const recorded = await recordedUpTo(db);
     if (recorded > 0) return [recorded, performance.now()];
     await pause(LOOK_EVERY_MS, undefined, { signal });
   }
 }
 
-async function count(db: Db, of: { state?: string }): Promise<number> {
-  const [row] = await db('messages')
-    .where({ direction: 'in', ...of })
-    .count<{ count: string }[]>();
-  return Number(row?.count ?? 0);
+/** Each mail of the mailbox has its place in it for a UID. Counting the rows would take longer the more there are. */
+async function recordedUpTo(db: Db): Promise<number> {
+  const row = await db('mailboxes').first<{ uid: number } | undefined>({ uid: 'last_uid' });
+  return row?.uid ?? 0;
+}
+
+async function isAllTaken(db: Db, mails: number): Promise<boolean> {
+  if ((await recordedUpTo(db)) < mails) return false;
+  return (await db('messages').first('id').where({ state: 'received' })) === undefined;
 }
 
 async function connect(mail: EmbeddedMail, user: string): Promise<ImapFlow> {

@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { untilSignal } from '../src/cli/signals.ts';
 import { Closers } from '../src/closers.ts';
 import { createLog } from '../src/log.ts';
-import { percentile, row, rowTable, table, type Row } from './figures.ts';
+import { median, percentile, row, rowTable, table, type Row } from './figures.ts';
 import { intake } from './intake.ts';
 import { openWorkshop, saveAndRestore } from './lifecycle.ts';
 import {
@@ -86,7 +86,12 @@ const measureIn: Record<Part, (options: Options, closers: Closers) => Promise<Me
       row(`(h) a backlog of ${mails} mails`, 'mails/s', taken, 'more'),
       row('(h) resident memory meanwhile', 'MB', { values: taken.memory, floors: empty }, 'less'),
     ];
-    return { rows, more: '' };
+    const { bot, postgres, mail, raw } = taken.used;
+    const used = table(
+      ['', 'bot', 'PostgreSQL', 'mail server', 'only fetched and parsed'],
+      [['(h) processor time a mail, ms', ...[bot, postgres, mail, raw].map((of) => median(of).toFixed(2))]],
+    );
+    return { rows, more: used };
   },
   async operator({ runs, signal }, closers) {
     console.log('starting the mail server, PostgreSQL, Redis and the bot ...');

@@ -5,6 +5,7 @@ import { IntakeLoop } from './commands/intake-loop.ts';
 import { startQueryDesk } from './commands/query-desk.ts';
 import { runCommand, type CommandParts } from './commands/run-command.ts';
 import { giveUpMessage, takeMessage } from './commands/take-message.ts';
+import { takeRun } from './commands/take-run.ts';
 import { tellOwedNotices } from './commands/tell-owed.ts';
 import { untilResumed } from './commands/until-resumed.ts';
 import type { Config } from './config.ts';
@@ -16,7 +17,8 @@ import { DEADLINES } from './mail/inbox/connect.ts';
 import { startFiler, type Filer } from './mail/inbox/filer.ts';
 import { listenToMailbox } from './mail/inbox/listen.ts';
 import type { Resolve } from './mail/sender-auth/dns.ts';
-import { openParser } from './mail/parser.ts';
+import { readBounce } from './mail/bounce.ts';
+import { readHeader, readMessage } from './mail/parse.ts';
 import { openSenderCheck } from './mail/sender-auth/sender-check.ts';
 import type { Outgoing } from './outgoing.ts';
 import { listOpenCommands, type Command, type CommandState } from './store/commands.ts';
@@ -28,6 +30,9 @@ import { shareQueries } from './store/shared-queries.ts';
 
 /** A larger mail is answered with a word on why it was not read. */
 const MAX_MESSAGE_BYTES = 20 << 20;
+
+/** More than can be in hand, even where some that were put off are older. One by one they take a second or two. */
+const SUSPECTS = 500;
 
 /** A look at whether Threadbox is paused is good for so long: a command that need not wait is looked up once. */
 const JUST_NOW_MS = 100;
@@ -69,52 +74,14 @@ export function startMailLoop(
   parts: MailLoopParts,
   { account, lifecycle, closers, overrides, takesMailbox }: Around,
 ): { wake: () => void; listening: Promise<void> } {
-  const queueCommand = queueInto(parts, lifecycle);
-  const { db, config, lock, log, signal, now } = parts;
+  const { db, config, log, signal } = parts;
   const maxMessageBytes = overrides.maxMessageBytes ?? MAX_MESSAGE_BYTES;
-  const { answerControl } = lifecycle;
   const { user, host } = account.server;
   const mailbox = `${user}@${host}/${config.mailbox}`;
   const filer = startFiling(parts, { account, mailbox, closers });
 
-  const checkSender = openSenderCheck(config, { resolve: overrides.resolve, now, log });
-  const hourlyCaps = new HourlyCaps(db, config.caps);
-  const queries = shareQueries(db);
-  const taking = { db, queries, config, maxMessageBytes, now, log, answerControl, checkSender, hourlyCaps };
-  const isOurs = (): boolean => lock.isHeld();
-  const desk = startQueryDesk({ ...taking, reader: parts.reader, isOurs, onAnswered: parts.wakeOutbox });
-  closers.add('the queries of admins', () => desk.close());
-  const parser = openParser(log);
-  closers.add('the parser', () => parser.close());
-  const intake = new IntakeLoop({
-    db,
-    parse: (raws) => parser.parse(raws),
-    take: async (mail) => {
-      await parts.noteBounce(mail.received.raw);
-      return takeMessage(taking, mail);
-    },
-    mayShare: (mails, inHand) => hourlyCaps.hasRoomFor(mails, inHand),
-    giveUp: (message, fault) => giveUpMessage(taking, message, fault),
-    database: parts.states.database,
-    resume: async () => {
-      hourlyCaps.forget();
-      await resumeCommands(parts, queueCommand);
-    },
-    onTaken: (taken) => {
-      if (taken.kind === 'command') queueCommand(taken.threadId, taken.commandId);
-      if (taken.kind === 'queries') desk.wake();
-      else if (taken.kind === 'answered' || taken.isTold) parts.wakeOutbox();
-      parts.activity.tell('message:taken', { ...taken });
-    },
-    onCaughtUp: async () => {
-      // Filing has time: it does not compete with a backlog, and one move does for many mails.
-      filer?.wake();
-      await tellOwedNotices({ ...taking, wakeOutbox: parts.wakeOutbox });
-    },
-    isOurs,
-    log,
-  });
-  closers.add('the intake', () => intake.close());
+  // Filing has time: it does not compete with a backlog, and one move does for many mails.
+  const intake = startIntake(parts, { lifecycle, closers, overrides }, () => filer?.wake());
 
   const { promise: listening, resolve: isListening } = Promise.withResolvers<void>();
   const listener = listenToMailbox({
@@ -140,11 +107,65 @@ export function startMailLoop(
     listening,
     wake() {
       intake.wake();
-      desk.wake();
+      intake.wakeDesk();
       filer?.wake();
       parts.wakeOutbox();
     },
   };
+}
+
+/** From what is recorded to the queues. @returns what begins anew to look for messages */
+function startIntake(
+  parts: MailLoopParts,
+  { lifecycle, closers, overrides }: Pick<Around, 'lifecycle' | 'closers' | 'overrides'>,
+  onCaughtUp: () => void,
+): { wake: () => void; wakeDesk: () => void } {
+  const queueCommand = queueInto(parts, lifecycle);
+  const { db, config, lock, log, now } = parts;
+  const maxMessageBytes = overrides.maxMessageBytes ?? MAX_MESSAGE_BYTES;
+  const { answerControl } = lifecycle;
+  const checkSender = openSenderCheck(config, { resolve: overrides.resolve, now, log });
+  const hourlyCaps = new HourlyCaps(db, config.caps);
+  const queries = shareQueries(db);
+  const taking = { db, queries, config, maxMessageBytes, now, log, answerControl, checkSender, hourlyCaps };
+  const isOurs = (): boolean => lock.isHeld();
+  const desk = startQueryDesk({ ...taking, reader: parts.reader, isOurs, onAnswered: parts.wakeOutbox });
+  closers.add('the queries of admins', () => desk.close());
+  const intake = new IntakeLoop({
+    db,
+    parse: (raw, part) => (part === 'header' ? readHeader(raw) : readMessage(raw)),
+    suspects: SUSPECTS,
+    take: async (mail) => {
+      await parts.noteBounce(mail.received.raw);
+      return takeMessage(taking, mail);
+    },
+    takeRun: (mails) => {
+      // What a bounce says is noted in its turn, before it is dropped as one.
+      const bounce = mails.findIndex(({ received }) => readBounce(received.raw) !== null);
+      return takeRun(taking, bounce === -1 ? mails : mails.slice(0, bounce));
+    },
+    mayShare: (mails, inHand) => hourlyCaps.hasRoomFor(mails, inHand),
+    giveUp: (message, fault) => giveUpMessage(taking, message, fault),
+    database: parts.states.database,
+    resume: async () => {
+      hourlyCaps.forget();
+      await resumeCommands(parts, queueCommand);
+    },
+    onTaken: (taken) => {
+      if (taken.kind === 'command') queueCommand(taken.threadId, taken.commandId);
+      if (taken.kind === 'queries') desk.wake();
+      else if (taken.kind === 'answered' || taken.isTold) parts.wakeOutbox();
+      parts.activity.tell('message:taken', { ...taken });
+    },
+    onCaughtUp: async () => {
+      onCaughtUp();
+      await tellOwedNotices({ ...taking, wakeOutbox: parts.wakeOutbox });
+    },
+    isOurs,
+    log,
+  });
+  closers.add('the intake', () => intake.close());
+  return { wake: () => intake.wake(), wakeDesk: () => desk.wake() };
 }
 
 /** @returns null where nobody else can read the mailbox: the embedded one; and where the operator wants none */

@@ -2,11 +2,17 @@ import type { Log } from '../log.ts';
 import type { PartState } from '../part-state.ts';
 import { PATIENT, pauseMs } from '../retry.ts';
 import { isDatabaseAway, type Db } from '../store/database.ts';
-import { countAttempt, nextReceived, type ReceivedMessage } from '../store/messages.ts';
+import {
+  countAttempt,
+  nextReceived,
+  oldestReceivedUpTo,
+  takeBackAttempt,
+  type ReceivedMessage,
+} from '../store/messages.ts';
 import { isSenderUnknownYet } from './admit.ts';
 import { Lanes } from './lanes.ts';
 import type { Taken } from './settle.ts';
-import { senderOf, type ReadMail } from './take-message.ts';
+import type { ReadMail } from './judge.ts';
 
 /** A message that fails this often for a reason of its own is set aside, so that it cannot hold up the others. */
 const MOST_ATTEMPTS = 3;
@@ -16,9 +22,16 @@ const PORTION = { count: 64, bytes: 4 << 20 };
 
 export type IntakeParts = {
   db: Db;
-  /** Each in its place. */
-  parse: (raws: readonly Buffer[]) => Promise<ReadMail['message'][]>;
+  /** Fails for none. @param part the header alone, where reading the whole has ended the process before */
+  parse: (raw: Buffer, part: 'whole' | 'header') => Promise<ReadMail['message']>;
+  /**
+   * So many of the oldest messages that a process has left may have ended it: they are taken one at a time, and that it was
+   * tried is stored before.
+   */
+  suspects: number;
   take: (mail: ReadMail) => Promise<Taken>;
+  /** Takes as many of the first of some mails of one sender as can be taken at once, or none. */
+  takeRun: (mails: readonly ReadMail[]) => Promise<(Taken | null)[]>;
   /** Sets aside a message that cannot be taken. */
   giveUp: (message: ReceivedMessage, fault: Error) => Promise<Taken>;
   onTaken: (taken: Taken) => void;
@@ -38,6 +51,9 @@ export type IntakeParts = {
   log: Log;
 };
 
+/** What one sender's mails come to can depend on those before them; it never depends on what others write. */
+const senderOf = ({ message }: ReadMail): string => ('sender' in message && message.sender) || '';
+
 /** `held`: senders with a mail that has failed, whose later ones are not to overtake it. */
 type Pass = { lanes: Lanes; held: Set<string>; isClean: boolean };
 
@@ -50,6 +66,10 @@ export class IntakeLoop {
   readonly #ended: Promise<void>;
   #isClosed = false;
   #isWoken = true;
+  /** Up to that id; null before it is known. */
+  #suspectsUpTo: number | null = null;
+  /** Whose reading is counted by this process. */
+  readonly #counted = new Set<number>();
   #wakeUp = (): void => {};
 
   constructor(parts: IntakeParts) {
@@ -108,14 +128,17 @@ export class IntakeLoop {
     const { db, database, onCaughtUp } = this.#parts;
     const lanes = new Lanes();
     const pass: Pass = { lanes, held: new Set(), isClean: true };
+    const suspectsUpTo = (this.#suspectsUpTo ??= await oldestReceivedUpTo(db, this.#parts.suspects));
     try {
       for (let afterId = 0; this.#goesOn(lanes);) {
         await lanes.until(PORTION);
-        const messages = await nextReceived(db, afterId, PORTION);
+        const isSuspect = afterId < suspectsUpTo;
+        const messages = await nextReceived(db, afterId, isSuspect ? { ...PORTION, count: 1 } : PORTION);
         database.isUp();
         const last = messages.at(-1);
         if (last) {
-          await this.#share(pass, messages);
+          if (isSuspect) await this.#tryOne(pass, last);
+          else await this.#share(pass, messages, (received) => this.#parts.parse(received.raw, 'whole'));
           afterId = last.id;
         } else if (lanes.count > 0) {
           await lanes.idle();
@@ -135,9 +158,32 @@ export class IntakeLoop {
     return !this.#isClosed && this.#parts.isOurs() && !lanes.hasFailed;
   }
 
+  /**
+   * Takes a message that may have ended the processes that had it. Beyond its attempts only its header is read, for its
+   * sender to be told; where that ends the process, too, it is set aside without a word.
+   */
+  async #tryOne(pass: Pass, message: ReceivedMessage): Promise<void> {
+    const { db, parse, log } = this.#parts;
+    const { id, attempts } = message;
+    if (!this.#counted.has(id)) await countAttempt(db, id);
+    this.#counted.add(id);
+    if (attempts >= MOST_ATTEMPTS)
+      log.error({ message: id, attempts }, 'a message has ended Threadbox each time');
+    await this.#share(pass, [message], async ({ raw }) => {
+      if (attempts > MOST_ATTEMPTS) return { unreadable: `Threadbox ended ${attempts} times over it` };
+      return parse(raw, attempts === MOST_ATTEMPTS ? 'header' : 'whole');
+    });
+    await takeBackAttempt(db, id);
+    this.#counted.delete(id);
+  }
+
   /** Puts messages into their senders' lanes. */
-  async #share(pass: Pass, messages: readonly ReceivedMessage[]): Promise<void> {
-    const { parse, mayShare } = this.#parts;
+  async #share(
+    pass: Pass,
+    messages: readonly ReceivedMessage[],
+    read: (message: ReceivedMessage) => Promise<ReadMail['message']>,
+  ): Promise<void> {
+    const { mayShare } = this.#parts;
     const { lanes } = pass;
     let isSideBySide = await mayShare(messages.length, lanes.count);
     if (!isSideBySide) {
@@ -145,14 +191,33 @@ export class IntakeLoop {
       isSideBySide = await mayShare(messages.length, 0);
     }
     // All of them before the first is judged, while those of the portion before wait for the database: so they ask together.
-    const parsed = await parse(messages.map(({ raw }) => raw));
-    const mails = messages.map((received, n) => ({ received, message: parsed[n] as ReadMail['message'] }));
-    for (const mail of mails) {
+    const mails: ReadMail[] = [];
+    for (const received of messages) mails.push({ received, message: await read(received) });
+    const runs = isSideBySide ? [...Map.groupBy(mails, senderOf).values()] : mails.map((mail) => [mail]);
+    for (const run of runs) {
       if (!isSideBySide) await lanes.idle();
-      lanes.add(senderOf(mail), mail.received.raw.length, () => this.#inTurn(pass, mail));
+      const bytes = run.reduce((sum, { received }) => sum + received.raw.length, 0);
+      lanes.add(senderOf(run[0] as ReadMail), { count: run.length, bytes }, () => this.#takeRun(pass, run));
     }
     // One that came alone is followed by none.
     if (messages.length === 1) await lanes.idle();
+  }
+
+  /** Some of one sender, when those before them are settled or put off. */
+  async #takeRun(pass: Pass, run: readonly ReadMail[]): Promise<void> {
+    const sender = senderOf(run[0] as ReadMail);
+    if (!this.#goesOn(pass.lanes) || pass.held.has(sender)) return;
+    const taken = run.length > 1 ? await this.#parts.takeRun(run) : [];
+    for (const [place, one] of taken.entries()) if (one) this.#tell(run[place] as ReadMail, one);
+    for (const mail of run.slice(taken.length)) await this.#inTurn(pass, mail);
+  }
+
+  #tell({ received }: ReadMail, taken: Taken): void {
+    const { onTaken, log } = this.#parts;
+    if (taken.kind === 'dropped' || taken.kind === 'failed') {
+      log.info({ message: received.id, outcome: taken.kind, reason: taken.reason }, 'message not run');
+    }
+    onTaken(taken);
   }
 
   /** When those of the same sender before it are settled, or put off. */
@@ -171,11 +236,7 @@ export class IntakeLoop {
     const { db, take, giveUp, onTaken, log } = this.#parts;
     const { received: message } = mail;
     try {
-      const taken = await take(mail);
-      if (taken.kind === 'dropped' || taken.kind === 'failed') {
-        log.info({ message: message.id, outcome: taken.kind, reason: taken.reason }, 'message not run');
-      }
-      onTaken(taken);
+      this.#tell(mail, await take(mail));
       return 'settled';
     } catch (error) {
       // Told once, by who has asked; it costs the message none of its attempts.

@@ -9,7 +9,7 @@ export class Lanes {
   #fault: { error: unknown } | null = null;
   #onChange = (): void => {};
 
-  /** Jobs that are not done. */
+  /** Of mails whose jobs are not done. */
   get count(): number {
     return this.#count;
   }
@@ -18,14 +18,14 @@ export class Lanes {
     return this.#fault !== null;
   }
 
-  /** @param bytes held by the job until it is done */
-  add(lane: string, bytes: number, job: () => Promise<void>): void {
-    this.#count += 1;
-    this.#bytes += bytes;
+  /** @param held by the job until it is done: so many mails of so many bytes */
+  add(lane: string, held: { count: number; bytes: number }, job: () => Promise<void>): void {
+    this.#count += held.count;
+    this.#bytes += held.bytes;
     const before = this.#last.get(lane);
     const done = this.#do(before, job).finally(() => {
-      this.#count -= 1;
-      this.#bytes -= bytes;
+      this.#count -= held.count;
+      this.#bytes -= held.bytes;
       if (this.#last.get(lane) === done) this.#last.delete(lane);
       this.#onChange();
     });

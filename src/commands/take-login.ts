@@ -40,7 +40,7 @@ export async function takeLogin(
 ): Promise<Taken | null> {
   const { db, config, now, log } = parts;
   const sender = facts.address as string;
-  if (nameGiven(message, config.botAddress)?.toLowerCase() !== LOGIN_NAME) return null;
+  if (!isForLogin(parts, message)) return null;
   // One that was registered before the name was taken stays one.
   if ((await listRepositoriesFor(db, sender)).some(({ name }) => name.toLowerCase() === LOGIN_NAME))
     return null;
@@ -75,3 +75,7 @@ export async function takeLogin(
       addLoginLink(transaction, { secret, address: sender, messageId: received.id, now: at, until }),
   );
 }
+
+/** Whether {@link takeLogin} has to be asked: a link is asked for, by whomever. */
+export const isForLogin = ({ config }: Pick<LoginParts, 'config'>, message: ParsedMessage): boolean =>
+  nameGiven(message, config.botAddress)?.toLowerCase() === LOGIN_NAME;

@@ -59,12 +59,9 @@ export async function takeSql(
 ): Promise<Taken | null> {
   const { db, config, now } = parts;
   const sender = facts.address as string;
-  const named = nameGiven(message, config.botAddress)?.toLowerCase() === SQL_NAME;
-  // As with threads: another name in the subject goes before what is answered.
-  if (repositoryTag(message.subject) !== null && !named) return null;
-  const conversation = await conversationOf(parts, sender, message);
-  if (!conversation && !named) return null;
-  if (!config.sqlByMail) return null;
+  const isAddressed = await addressed(parts, sender, message);
+  if (!isAddressed) return null;
+  const { conversation } = isAddressed;
   if (!(await isAdmin(db, config, sender))) {
     // One that was registered before the name was taken is a repository to them.
     if (!(await listRepositoriesFor(db, sender)).some(({ name }) => name.toLowerCase() === SQL_NAME)) {
@@ -121,6 +118,26 @@ export async function takeSql(
   if (queries.length === 0) return say({ kind: 'sql-empty' });
   const why = state === 'late' || state === 'over' ? state : 'first';
   return ask(parts, received, facts, { conversation, queries, why });
+}
+
+/** Whether {@link takeSql} has to be asked: it is for the database by its words, whoever has sent it. */
+export async function isForSql(parts: SqlParts, sender: string, message: ParsedMessage): Promise<boolean> {
+  return (await addressed(parts, sender, message)) !== null;
+}
+
+/** @returns null where it is for nobody's database */
+async function addressed(
+  parts: SqlParts,
+  sender: string,
+  message: ParsedMessage,
+): Promise<{ conversation: SqlConversation | null } | null> {
+  const { config } = parts;
+  if (!config.sqlByMail) return null;
+  const named = nameGiven(message, config.botAddress)?.toLowerCase() === SQL_NAME;
+  // As with threads: another name in the subject goes before what is answered.
+  if (repositoryTag(message.subject) !== null && !named) return null;
+  const conversation = await conversationOf(parts, sender, message);
+  return conversation || named ? { conversation } : null;
 }
 
 function stateOf(conversation: SqlConversation | null, now: Date): ConversationState {

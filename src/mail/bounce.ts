@@ -24,13 +24,14 @@ const FAILED_WORDS =
  * a mail is only late, and for what a vacation responder writes.
  */
 export function readBounce(raw: Buffer): Bounce | null {
-  const text = raw.subarray(0, READ_BYTES).toString('latin1').replace(/\r\n?/g, '\n');
-  const end = text.indexOf('\n\n');
-  const header = unfolded(end === -1 ? text : text.slice(0, end));
+  const whole = raw.subarray(0, READ_BYTES).toString('latin1');
+  const end = /\r\n?\r\n?|\n\r\n?|\n\n/.exec(whole)?.index ?? -1;
+  // Nearly all mail is none, which its header tells.
+  const header = unfolded(withLf(end === -1 ? whole : whole.slice(0, end)));
   const type = field(header, 'content-type').toLowerCase();
   const isReport = type.startsWith('multipart/report');
   if (isReport ? !/report-type="?delivery-status/.test(type) : !isFromServer(header)) return null;
-  const body = unfolded(end === -1 ? '' : text.slice(end));
+  const body = unfolded(end === -1 ? '' : withLf(whole.slice(end)));
   const said = isReport ? reportedFailure(body) : toldFailure(header, body);
   if (said === null) return null;
   const replyCode = Number(/(?<![\d.])(5\d\d)(?![\d.])/.exec(said)?.[1] ?? Number.NaN) || null;
@@ -98,6 +99,8 @@ function recipientsOf(header: string, body: string): string[] {
   const found = lines.flatMap((line) => line.toLowerCase().match(ADDRESS) ?? []);
   return [...new Set(found)].slice(0, MOST_IDS);
 }
+
+const withLf = (text: string) => text.replace(/\r\n?/g, '\n');
 
 const unfolded = (lines: string) => lines.replace(/(?<=[^\n])\n[ \t]+(?=\S)/g, ' ');
 

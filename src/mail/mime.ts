@@ -85,7 +85,12 @@ const unreadable = (cause: Error) =>
 type SplitNode = { filename: string | false; root: boolean; parentNode: SplitNode | false };
 type ParsedNode = { isAttachment?: boolean; disposition?: string };
 /** What mailparser does not declare; tests show that it is still there. */
-type MailParserParts = { splitter: EventEmitter; createNode(node: SplitNode): ParsedNode };
+type HeaderLine = { key: string; line: string };
+type MailParserParts = {
+  splitter: EventEmitter;
+  createNode(node: SplitNode): ParsedNode;
+  processHeaders(lines: readonly HeaderLine[]): unknown;
+};
 const MailParserWithParts = MailParser as unknown as new (
   options: MailParserOptions,
 ) => MailParser & MailParserParts;
@@ -93,13 +98,25 @@ const MailParserWithParts = MailParser as unknown as new (
 /**
  * A text part that has a file's name is a file, also where its client shows it within the mail: Apple Mail does so with
  * patches, which would become part of the command.
+ *
+ * Of the mail's own header only the subject and what tells of its content are decoded: reading all addresses takes longer
+ * than the rest of most mails, and those that matter are read by `parse.ts` as they came. Of mails within it all is, as it
+ * becomes part of the text.
  */
 class PartsParser extends MailParserWithParts {
+  #isOfMail = false;
+
+  override processHeaders(lines: readonly HeaderLine[]): unknown {
+    const isRead = ({ key }: HeaderLine) => key === 'subject' || key.startsWith('content-');
+    return super.processHeaders(this.#isOfMail ? lines.filter(isRead) : lines);
+  }
+
   override createNode(node: SplitNode): ParsedNode {
     if (levelOf(node) > MOST_LEVELS) {
       const fault = Object.assign(new Error('too many parts within parts'), { code: 'EMAXLEN' });
       this.splitter.emit('error', fault);
     }
+    this.#isOfMail = !node.parentNode;
     const made = super.createNode(node);
     if (node.filename && !node.root && made.disposition === 'inline') {
       Object.assign(made, { isAttachment: true, disposition: 'attachment' });

@@ -1,5 +1,6 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { parseAddressHeader } from 'mailparser';
+import { essentialHeaders } from './essential-headers.ts';
 import { htmlToText } from './html-text.ts';
 import { readMime, type MimeContent, type Obstacle } from './mime.ts';
 import { isPgpEncrypted, withoutPgpArmour } from './pgp.ts';
@@ -55,14 +56,17 @@ export async function parseMessage(raw: Buffer): Promise<ParsedMessage> {
   const obstacle = content.obstacle ?? (isPgpEncrypted(written) ? 'encrypted' : null);
   const text = obstacle === null ? withoutPgpArmour(written) : '';
   const [sender = ''] = from;
+  const addressees = addressesIn(headers, ['to', 'cc']);
   return {
     messageId: messageIds(headers, 'message-id')[0] ?? bareId(headers.get('message-id')?.[0]),
     inReplyTo: messageIds(headers, 'in-reply-to')[0] ?? null,
     references: messageIds(headers, 'references').slice(-MOST_REFERENCES),
     sender: from.length === 1 ? singleAddress(sender) : null,
     senderName: oneLine(parseAddressHeader(sender).value[0]?.name ?? '', LONGEST_NAME),
-    recipients: addressesIn(headers, ['to', 'cc', 'delivered-to', 'x-original-to']),
-    addressees: addressesIn(headers, ['to', 'cc']),
+    recipients: [
+      ...new Set([...addressees, ...addressesIn(headers, ['delivered-to', 'x-original-to'])]),
+    ].slice(0, MOST_RECIPIENTS),
+    addressees,
     subject,
     date: date(headers.get('date')?.[0]),
     text,
@@ -74,10 +78,26 @@ export async function parseMessage(raw: Buffer): Promise<ParsedMessage> {
       isFile,
     })),
     obstacle,
-    bodyHash: createHash('sha256')
-      .update(JSON.stringify([subject, text, content.attachments.map(({ sha256 }) => sha256)]))
-      .digest('hex'),
+    bodyHash: hash(
+      'sha256',
+      JSON.stringify([subject, text, content.attachments.map(({ sha256 }) => sha256)]),
+    ),
   };
+}
+
+/** As {@link parseMessage}, and of what is no mail why it is none. */
+export async function readMessage(raw: Buffer): Promise<ParsedMessage | { unreadable: string }> {
+  try {
+    return await parseMessage(raw);
+  } catch (error) {
+    return { unreadable: (error as Error).message };
+  }
+}
+
+/** The header alone, as of a mail whose body cannot be read in time. */
+export async function readHeader(raw: Buffer): Promise<ParsedMessage | { unreadable: string }> {
+  const message = await readMessage(essentialHeaders(raw));
+  return 'unreadable' in message ? message : { ...message, text: '', obstacle: 'too-slow' };
 }
 
 function typedLines({ text, html }: MimeContent): string {

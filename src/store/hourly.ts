@@ -56,6 +56,7 @@ const STILL_TRUE_MS = 2_000;
 const MOST_REMEMBERED = 1_000;
 
 type OfMail = { address: string; threadId: string | null };
+const keyOf = ({ address, threadId }: OfMail): string => `${address} ${threadId ?? ''}`;
 type TakenCaps = Exclude<keyof Caps, 'writtenPerAddress'>;
 
 /** What was counted for a sender and a thread. `room`: so many more cannot reach a cap on what is taken. */
@@ -96,6 +97,20 @@ export class HourlyCaps {
     return isTakenReached || isWrittenReached ? reachedCap(this.#db, of, this.#caps) : null;
   }
 
+  /**
+   * How many mails of one sender, to one thread, the caps have room for from that message on; each of the sender's before it
+   * is settled. What others take meanwhile is {@link hasRoomFor}'s.
+   *
+   * @param enough nobody wants to know of more
+   */
+  async roomFrom(of: OfMail & { messageId: number }, enough: number): Promise<number> {
+    if (await this.#isWrittenReached(of.address)) return 0;
+    const known = this.#counted.get(keyOf(of));
+    const distance = of.messageId - (known?.atId ?? of.messageId);
+    if (known && distance > 0 && known.room - distance >= enough) return enough;
+    return Math.max(0, await this.#countRoom(of));
+  }
+
   /** Mails may be taken now that have lower ids than those that were counted, or that another bot has recorded. */
   forget(): void {
     this.#counted.clear();
@@ -104,19 +119,23 @@ export class HourlyCaps {
   }
 
   async #isTakenReached(of: OfMail & { messageId: number }): Promise<boolean> {
-    const key = `${of.address} ${of.threadId ?? ''}`;
-    const known = this.#counted.get(key);
+    const known = this.#counted.get(keyOf(of));
     const distance = of.messageId - (known?.atId ?? of.messageId);
     if (known && distance > 0 && distance < known.room) return false;
+    return (await this.#countRoom(of)) <= 0;
+  }
+
+  async #countRoom(of: OfMail & { messageId: number }): Promise<number> {
+    const key = keyOf(of);
     this.#counted.delete(key);
     const counts = await this.#countTaken(of);
     const room = Math.min(
       ...(['perSender', 'perThread', 'overall'] as const).map((name) => this.#caps[name] - counts[name]),
     );
-    if (room <= 0) return true;
+    if (room <= 0) return room;
     if (this.#counted.size >= MOST_REMEMBERED) this.#counted.clear();
     this.#counted.set(key, { atId: of.messageId, room });
-    return false;
+    return room;
   }
 
   async #isWrittenReached(address: string): Promise<boolean> {

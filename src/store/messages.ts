@@ -1,5 +1,5 @@
 import type { Db } from './database.ts';
-import { asRows } from './rows.ts';
+import { asNumberedRows, asRows } from './rows.ts';
 
 /** A message as it was fetched, before anything is known of it. */
 export type IncomingMessage = {
@@ -56,34 +56,30 @@ export async function recordIncoming(
   batch: readonly IncomingMessage[],
   cursor: Cursor,
 ): Promise<void> {
-  await db.transaction(async (transaction) => {
-    if (batch.length > 0) {
-      await transaction('messages')
-        .insert(
-          batch.map((message) => ({
-            direction: 'in',
-            mailbox,
-            uid_validity: cursor.uidValidity,
-            uid: message.uid,
-            raw: message.raw,
-            size_bytes: message.sizeBytes,
-            is_truncated: message.isTruncated,
-            state: 'received',
-            received_at: message.receivedAt,
-          })),
-        )
-        .onConflict(['mailbox', 'uid_validity', 'uid', 'received_at'])
-        .ignore();
-    }
-    await transaction('mailboxes')
-      .insert({ mailbox, uid_validity: cursor.uidValidity, last_uid: cursor.lastUid })
-      .onConflict('mailbox')
-      .merge({
-        uid_validity: cursor.uidValidity,
-        last_uid: cursor.lastUid,
-        updated_at: transaction.fn.now(),
-      });
+  let offset = 0;
+  const rows = batch.map(({ raw, ...message }) => {
+    const from = offset + 1;
+    offset += raw.length;
+    return { ...message, from, bytes: raw.length };
   });
+  // All bytes as one value: so it is one statement, whatever number of mails it is about.
+  const raws =
+    batch.length === 1 ? (batch[0] as IncomingMessage).raw : Buffer.concat(batch.map(({ raw }) => raw));
+  await db.raw(
+    `with place as (select ?::text as mailbox, ?::bigint as uid_validity, ?::bigint as last_uid),
+     recorded as (
+       insert into messages (direction, mailbox, uid_validity, uid, raw, size_bytes, is_truncated, state, received_at)
+       select 'in', mailbox, uid_validity, uid, substring(?::bytea from "from" for bytes), "sizeBytes", "isTruncated",
+         'received', "receivedAt"
+       from place, jsonb_to_recordset(?::jsonb) as batch (n int, uid bigint, "sizeBytes" bigint, "isTruncated" boolean,
+         "receivedAt" timestamptz, "from" int, bytes int)
+       order by n
+       on conflict (mailbox, uid_validity, uid, received_at) do nothing)
+     insert into mailboxes (mailbox, uid_validity, last_uid) select mailbox, uid_validity, last_uid from place
+     on conflict (mailbox) do update
+       set uid_validity = excluded.uid_validity, last_uid = excluded.last_uid, updated_at = now()`,
+    [mailbox, cursor.uidValidity, cursor.lastUid, raws, asNumberedRows(rows)],
+  );
 }
 
 /**
@@ -106,8 +102,20 @@ export async function nextReceived(
   return rows;
 }
 
+/** The id of the last of so many of the oldest messages that nobody has handled; 0 where there is none. */
+export async function oldestReceivedUpTo(db: Db, count: number): Promise<number> {
+  const oldest = db('messages').select('id').where({ state: 'received' }).orderBy('id').limit(count);
+  const row = await db.from(oldest.as('oldest')).max<{ id: number | null }>('id as id').first();
+  return row?.id ?? 0;
+}
+
 export async function countAttempt(db: Db, id: number): Promise<void> {
   await db('messages').where({ id }).increment('attempts', 1);
+}
+
+/** It has come to nothing, which was no fault of the message. Of one that is handled it stands. */
+export async function takeBackAttempt(db: Db, id: number): Promise<void> {
+  await db('messages').where({ id, state: 'received' }).decrement('attempts', 1);
 }
 
 /** What is known of a message once it is parsed. */

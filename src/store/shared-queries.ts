@@ -23,11 +23,18 @@ export type SharedQueries = {
   answeredThread: (of: { address: string; messageIds: readonly string[] }) => Promise<MessageThread | null>;
   conversationThread: (of: { address: string; subjectKey: string }) => Promise<MessageThread | null>;
   storedThread: (of: ThreadOfSender) => Promise<StoredThread | null>;
-  /** null: another process has handled it. */
+  /** All of these or none, in their order. null for each that another process has handled. */
+  storeRun: (messages: readonly TakenMessage[]) => Promise<(StoredTaken | null)[]>;
+  /** The same for one. */
   store: (message: TakenMessage) => Promise<StoredTaken | null>;
 };
 
 export function shareQueries(db: Db): SharedQueries {
+  const storeRun = coalesce(async (runs: readonly (readonly TakenMessage[])[]) => {
+    const stored = await storeTaken(db, runs.flat());
+    let next = 0;
+    return runs.map(({ length }) => stored.slice(next, (next += length)));
+  });
   return {
     isRegistered: coalesce((addresses) => areRegistered(db, addresses)),
     isRepeated: coalesce((mails) => areRepeated(db, mails)),
@@ -35,6 +42,7 @@ export function shareQueries(db: Db): SharedQueries {
     answeredThread: coalesce((asked) => answeredThreads(db, asked)),
     conversationThread: coalesce((asked) => conversationThreads(db, asked)),
     storedThread: coalesce((asked) => storedThreads(db, asked)),
-    store: coalesce((messages) => storeTaken(db, messages)),
+    storeRun,
+    store: async (message) => (await storeRun([message]))[0] ?? null,
   };
 }

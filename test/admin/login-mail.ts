@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Door } from '../../src/http/door.ts';
-import type { Intake } from '../../src/commands/take-message.ts';
+import type { Intake } from '../../src/commands/judge.ts';
 import { readMime } from '../../src/mail/mime.ts';
 import { addRepository, removeRepository } from '../../src/store/repositories.ts';
 import { registerUser, setUser } from '../../src/store/users.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Intake } from '../../src/commands/take-message.ts';
+import type { Intake } from '../../src/commands/judge.ts';
 import { readMime } from '../../src/mail/mime.ts';
 import { ensureUser, registerUser, setUser } from '../../src/store/users.ts';
 import { collectedLog } from '../support/collected-log.ts';

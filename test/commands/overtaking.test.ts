@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import type { Intake } from '../../src/commands/take-message.ts';
+import type { Intake } from '../../src/commands/judge.ts';
+import { parseMessage, readHeader, readMessage } from '../../src/mail/parse.ts';
 import { recordIncoming } from '../../src/store/messages.ts';
 import { emptyTables, intakeOf, loopOf } from '../support/intake-stage.ts';
 import { startPrivateDatabase, type PrivateDatabase } from '../support/private-database.ts';
@@ -81,4 +82,59 @@ test('nobody overtakes their own mail that fails, while one that cannot be verif
     '1 command, 2 answered, 3 command, 4 command, 5 command, 6 command, 7 command, 8 command',
   ]);
   await db.raw('drop function refuse cascade');
+});
+
+test('a mail that ends every process that reads it is refused after three, its sender is told, and the others go on', async () => {
+  const { db } = database;
+  await emptyTables(db);
+  const mail = (id: number, body: string): string =>
+    `From: alice@example.com\r\nMessage-ID: <${id}@example.com>\r\nSubject: [web] topic\r\n\r\n${body}\r\n`;
+  const raws = [mail(1, 'echo before'), mail(2, 'deadly'), mail(3, 'echo after')];
+  await recordIncoming(
+    db,
+    'box',
+    raws.map((raw, place) => ({
+      uid: place + 1,
+      raw: Buffer.from(raw),
+      sizeBytes: raw.length,
+      receivedAt: new Date(),
+      isTruncated: false,
+    })),
+    { uidValidity: 1, lastUid: 3 },
+  );
+  const outcomes = async (): Promise<string> =>
+    (await db('messages').where({ direction: 'in' }).orderBy('uid'))
+      .map(({ outcome, reason, attempts }) => `${outcome} ${reason} ${attempts}`)
+      .join(', ');
+  // Reading it never ends: that process does nothing more, and is as good as dead.
+  const processes: string[] = [];
+  for (let nth = 0; nth < 3; nth += 1) {
+    const { promise: isStuck, resolve } = Promise.withResolvers<void>();
+    loopOf(intakeOf(db, MANY), {
+      suspects: 10,
+      parse: async (raw) => {
+        if (!raw.includes('deadly')) return readMessage(raw);
+        resolve();
+        return new Promise(() => undefined);
+      },
+    });
+    await isStuck;
+    processes.push(await outcomes());
+  }
+  assert.deepEqual(processes, [
+    'command null 1, null null 1, null null 0',
+    'command null 1, null null 2, null null 0',
+    'command null 1, null null 3, null null 0',
+  ]);
+  const { promise: done, resolve } = Promise.withResolvers<void>();
+  const loop = loopOf(intakeOf(db, MANY), {
+    suspects: 10,
+    parse: (raw, part) => (part === 'header' ? readHeader(raw) : readMessage(raw)),
+    onCaughtUp: async () => resolve(),
+  });
+  await done;
+  await loop.close();
+  assert.equal(await outcomes(), 'command null 1, answered unreadable 4, command null 1');
+  const [answer] = await db('messages').where({ direction: 'out' });
+  assert.match((await parseMessage(answer.raw)).text, /This mail could not be read in time/);
 });

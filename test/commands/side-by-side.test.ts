@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { takeMessage, type Intake } from '../../src/commands/take-message.ts';
+import type { Intake } from '../../src/commands/judge.ts';
+import { takeMessage } from '../../src/commands/take-message.ts';
+import { takeRun } from '../../src/commands/take-run.ts';
 import { parseMessage } from '../../src/mail/parse.ts';
 import { endCommand } from '../../src/store/commands.ts';
 import { recordIncoming } from '../../src/store/messages.ts';
@@ -36,6 +38,8 @@ function mixedMail(index: number): Mail {
       .join('') + `\r\n${body}\r\n`;
   const kinds: (() => string)[] = [
     () => mail({ Subject: `[web] topic ${turn}` }, `echo ${turn}`),
+    () => mail({ Subject: `[other] topic ${turn}` }, `echo other ${turn}`),
+    () => mail({ Subject: `[other#more] topic ${turn}` }, `echo more ${turn}`),
     // By its references it belongs to the mail before.
     () => mail({ Subject: 'Re: anything', 'In-Reply-To': id(turn - 1) }, `echo answer ${turn}`),
     () => mail({ Subject: `[api] topic` }, `echo ${turn}`),
@@ -62,27 +66,36 @@ function mixedMail(index: number): Mail {
   };
 }
 
-/** Takes all that is recorded, as a bot does. @returns how many were in hand at once at the most */
-async function takeAll(intake: Intake, isSideBySide: boolean): Promise<number> {
+/** `lanes`: how many were in hand at once at the most. `inRuns`: how many were taken with others of their sender. */
+type Hands = { lanes: number; inRuns: number };
+
+/** Takes all that is recorded, as a bot does. */
+async function takeAll(intake: Intake, isSideBySide: boolean): Promise<Hands> {
   const { promise: caughtUp, resolve } = Promise.withResolvers<void>();
+  const hands = { lanes: 0, inRuns: 0 };
   let atOnce = 0;
-  let most = 0;
+  const counted = <T>(taking: Promise<T>): Promise<T> => {
+    atOnce += 1;
+    hands.lanes = Math.max(hands.lanes, atOnce);
+    return taking.finally(() => (atOnce -= 1));
+  };
   const loop = loopOf(intake, {
-    async take(mail) {
-      atOnce += 1;
-      most = Math.max(most, atOnce);
-      return takeMessage(intake, mail).finally(() => (atOnce -= 1));
+    take: (mail) => counted(takeMessage(intake, mail)),
+    async takeRun(mails) {
+      const taken = await counted(takeRun(intake, mails));
+      hands.inRuns += taken.length;
+      return taken;
     },
     mayShare: async (mails, inHand) => isSideBySide && intake.hourlyCaps.hasRoomFor(mails, inHand),
     onCaughtUp: async () => resolve(),
   });
   await caughtUp;
   await loop.close();
-  return most;
+  return hands;
 }
 
 /** Takes the mixed mails. @returns all that came of them, by the UIDs of the mails */
-async function outcomes(isSideBySide: boolean): Promise<{ rows: Record<string, unknown[]>; most: number }> {
+async function outcomes(isSideBySide: boolean): Promise<{ rows: Record<string, unknown[]>; hands: Hands }> {
   const { db } = database;
   await emptyTables(db);
   const { log, lines } = collectedLog();
@@ -111,12 +124,12 @@ async function outcomes(isSideBySide: boolean): Promise<{ rows: Record<string, u
     Array.from({ length: MAILS }, (_, index) => mixedMail(index)),
     SENDERS + 1,
   );
-  const most = await takeAll(intake, isSideBySide);
+  const hands = await takeAll(intake, isSideBySide);
   assert.deepEqual(
     lines.filter(({ level }) => level >= 50),
     [],
   );
-  return { rows: await allRows(), most };
+  return { rows: await allRows(), hands };
 }
 
 async function allRows(): Promise<Record<string, unknown[]>> {
@@ -162,8 +175,10 @@ test(`${MAILS} mixed mails judged side by side come to what they come to one by 
   const alone = await outcomes(false);
   const together = await outcomes(true);
   assert.deepEqual(together.rows, alone.rows);
-  assert.equal(alone.most, 1);
-  assert.equal(together.most, SENDERS + 1);
+  assert.deepEqual(alone.hands, { lanes: 1, inRuns: 0 });
+  assert.equal(together.hands.lanes, SENDERS + 1);
+  t.diagnostic(`${together.hands.inRuns} in runs`);
+  assert.ok(together.hands.inRuns > 0);
   const reasons = new Map<string, number>();
   for (const { outcome, reason } of alone.rows['messages'] as { outcome: string; reason: string | null }[]) {
     const key = `${outcome}: ${reason}`;

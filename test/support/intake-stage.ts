@@ -1,10 +1,12 @@
 import { Cancellations } from '../../src/commands/cancellations.ts';
 import { IntakeLoop, type IntakeParts } from '../../src/commands/intake-loop.ts';
-import { giveUpMessage, takeMessage, type Intake } from '../../src/commands/take-message.ts';
+import type { Intake } from '../../src/commands/judge.ts';
+import { giveUpMessage, takeMessage } from '../../src/commands/take-message.ts';
+import { takeRun } from '../../src/commands/take-run.ts';
 import { loadConfig } from '../../src/config.ts';
 import { cancel } from '../../src/lifecycle/cancel.ts';
 import type { LifecycleParts } from '../../src/lifecycle/parts.ts';
-import { parseEach } from '../../src/mail/parser.ts';
+import { readMessage } from '../../src/mail/parse.ts';
 import type { Db } from '../../src/store/database.ts';
 import { HourlyCaps, type Caps } from '../../src/store/hourly.ts';
 import { addRepository } from '../../src/store/repositories.ts';
@@ -41,8 +43,10 @@ export function intakeOf(db: Db, caps: Caps, log = collectedLog().log): Intake {
 export function loopOf(intake: Intake, more: Partial<IntakeParts>): IntakeLoop {
   return new IntakeLoop({
     db: intake.db,
-    parse: parseEach,
+    parse: readMessage,
+    suspects: 0,
     take: (mail) => takeMessage(intake, mail),
+    takeRun: (mails) => takeRun(intake, mails),
     giveUp: (received, fault) => giveUpMessage(intake, received, fault),
     mayShare: (mails, inHand) => intake.hourlyCaps.hasRoomFor(mails, inHand),
     onTaken: () => undefined,
