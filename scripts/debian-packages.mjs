@@ -74,6 +74,11 @@ const forTests = [
     purpose: 'a second kind of mail server, for the tests only',
     files: ['/usr/sbin/postfix'],
   },
+  {
+    name: 'squid-openssl',
+    purpose: 'the proxy of repositories with an allow-list',
+    files: ['/usr/sbin/squid'],
+  },
   { name: 'openssl', purpose: 'makes certificates, for the tests only', files: ['/usr/bin/openssl'] },
   {
     name: 'procps',

@@ -1,6 +1,7 @@
 import type Docker from 'dockerode';
-import { CA_BUNDLE, containerOptions, type ContainerSpec } from './container-options.ts';
-import { ensureNetwork } from './container-network.ts';
+import { kindOf, type NetworkKind } from '../network-choice.ts';
+import { CA_BUNDLE, containerOptions, networkKindOf, type ContainerSpec } from './container-options.ts';
+import { ensureListedNetwork, ensureNetwork } from './container-network.ts';
 import { ContainersError, engineError, statusOf } from './errors.ts';
 import { containerName, volumeName } from './names.ts';
 
@@ -10,6 +11,7 @@ export type Container = {
   id: string;
   name: string;
   volumeName: string;
+  network: NetworkKind;
   /** Made just now; its volume may be older. */
   wasCreated: boolean;
   /** It was there and ran; so what is not in its workspace never was. */
@@ -31,15 +33,20 @@ export async function ensureContainer(
   const name = containerName(spec.instance, spec.threadId);
   const volume = volumeName(spec.instance, spec.threadId);
   const found = await inspect(docker, name);
+  const network = found
+    ? networkKindOf(found.HostConfig.NetworkMode, spec.instance)
+    : kindOf(spec.network ?? 'internet');
+  const known = { name, volumeName: volume, network, wasCreated: false };
   if (found?.State.Running === true && !found.State.Paused) {
-    return { id: found.Id, name, volumeName: volume, wasCreated: false, wasRunning: true };
+    return { ...known, id: found.Id, wasRunning: true };
   }
   await beforeStart();
   if (found && (await restart(docker, found))) {
-    return { id: found.Id, name, volumeName: volume, wasCreated: false, wasRunning: found.State.Paused };
+    return { ...known, id: found.Id, wasRunning: found.State.Paused };
   }
   const id = await create(docker, spec, name);
-  return { id, name, volumeName: volume, wasCreated: true, wasRunning: false };
+  const made = { wasCreated: true, wasRunning: false, network: kindOf(spec.network ?? 'internet') };
+  return { ...known, ...made, id };
 }
 
 async function inspect(docker: Docker, name: string): Promise<Docker.ContainerInspectInfo | null> {
@@ -104,7 +111,9 @@ async function create(docker: Docker, spec: ContainerSpec, name: string): Promis
 
 async function createOnNetwork(docker: Docker, spec: ContainerSpec, name: string): Promise<Docker.Container> {
   const options = containerOptions(spec, name);
-  if (spec.network !== 'none') await ensureNetwork(docker, spec.instance);
+  const kind = kindOf(spec.network ?? 'internet');
+  if (kind === 'internet') await ensureNetwork(docker, spec.instance);
+  if (kind === 'allow') await ensureListedNetwork(docker, spec.instance, spec.repositoryId);
   await docker.createVolume({ Name: volumeName(spec.instance, spec.threadId), Labels: options.Labels ?? {} });
   try {
     return await docker.createContainer(options);
@@ -132,6 +141,21 @@ export async function stopContainer(docker: Docker, containerId: string): Promis
 }
 
 const STOP_SECONDS = 1;
+
+/**
+ * Where a container is on the networks it is on: the address that the proxy of allow-lists sees.
+ *
+ * @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`
+ */
+export async function addressOf(docker: Docker, containerId: string): Promise<string | null> {
+  try {
+    const { NetworkSettings } = await docker.getContainer(containerId).inspect();
+    return Object.values(NetworkSettings.Networks)[0]?.IPAddress || null;
+  } catch (error) {
+    if (statusOf(error) === 404) return null;
+    throw engineError(error, 'look at the container');
+  }
+}
 
 /**
  * Removes a container, running or not; its workspace volume stays. One that has gone already is fine.

@@ -1,4 +1,5 @@
 import type { ThreadBy } from '../config.ts';
+import type { Network } from '../network-choice.ts';
 import type { Db } from './database.ts';
 import { checkSessionsNow } from './sessions.ts';
 
@@ -21,14 +22,12 @@ export type Repository = {
   cpus: number | null;
   /** What becomes of processes that a command leaves behind. */
   backgroundProcesses: 'keep' | 'end' | null;
+  /** What its containers reach. */
   network: Network;
   createdAt: Date;
 };
 
 type RestoreStyle = 'commit' | 'uncommitted';
-
-/** What its containers reach: the internet and nothing nearer, or nothing. */
-type Network = 'internet' | 'none';
 
 const columns = [
   'id',
@@ -76,6 +75,14 @@ export async function listRepositoriesForEach(db: Db, addresses: readonly string
     .whereNull('removed_at')
     .orderByRaw('lower(name)');
   return asked.map((address) => rows.filter(({ deniedTo }) => !deniedTo.includes(address)));
+}
+
+/** Those whose containers reach some hosts by name, and that have a container. */
+export async function repositoriesWithList(db: Db): Promise<Repository[]> {
+  return db('repositories')
+    .select<Repository[]>(columns)
+    .where('network', 'like', 'allow:%')
+    .whereIn('id', db('container_sessions').select('repository_id').where({ is_active: true }));
 }
 
 /** By id, in use or removed: its threads go on having it. */

@@ -41,6 +41,7 @@ before(async () => {
     imageReady,
     secretsOf: () => Promise.resolve(NO_SECRETS),
     guard: null,
+    allowLists: { ensure: () => Promise.resolve(null), refusedSince: () => Promise.resolve([]) },
     sharedState,
     log,
     now: stage.now,
