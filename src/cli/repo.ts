@@ -187,7 +187,7 @@ function networkHint(network: Network): string {
   const from =
     'In force from the next command of each thread, whose container is made anew around its files.';
   if (kindOf(network) !== 'allow' || isInstalled(PROXY_PACKAGE.program)) return from;
-  return `${from}\nIt needs Squid where the bot runs, and is not installed here: apt-get install ${PROXY_PACKAGE.packages}. Commands wait until it is.`;
+  return `${from}\nIt needs Squid where the bot runs, and is not installed here: sh scripts/install-debian-packages.sh ${PROXY_PACKAGE.packages}, as root. Commands wait until it is.`;
 }
 
 const listCommand: CliCommand = {

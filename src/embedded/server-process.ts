@@ -54,10 +54,8 @@ export async function startServer(program: ServerProgram, log: Log, signal: Abor
   const { name, stopSignal, debian } = program;
   signal.throwIfAborted();
   if (debian && !isInstalled(debian.program)) {
-    const { isOnDemand = false } = debian;
     throw new Error(
-      `Expected ${name} to start, but ${debian.program} is not installed. ` +
-        `Install it with \`apt-get install ${debian.packages}\`${isOnDemand ? '' : '; `npm run demo` does that by itself'}.`,
+      `Expected ${name} to start, but ${debian.program} is not installed. ${howToInstall(debian)}`,
     );
   }
   const [file, ...args] = commandLine(program) as [string, ...string[]];
@@ -125,6 +123,13 @@ export async function startServer(program: ServerProgram, log: Log, signal: Abor
   }
   const error = new Error(`Expected ${name} to start; ${first}`);
   throw first.includes('Address already in use') ? Object.assign(error, { code: PORT_TAKEN }) : error;
+}
+
+/** What is there only for those who want it comes with a service of its own, which the script leaves out. */
+function howToInstall({ packages, isOnDemand = false }: NonNullable<ServerProgram['debian']>): string {
+  return isOnDemand
+    ? `Install it with \`sh scripts/install-debian-packages.sh ${packages}\`, as root.`
+    : `Install it with \`apt-get install ${packages}\`; \`npm run demo\` does that by itself.`;
 }
 
 /** Whether one of Debian's programs is there. */

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
-import { clockFindings, limitFindings, silentEngine, type EngineInfo } from '../../src/cli/doctor-engine.ts';
+import {
+  clockFindings,
+  limitFindings,
+  proxyFinding,
+  silentEngine,
+  type EngineInfo,
+} from '../../src/cli/doctor-engine.ts';
 import type { Finding } from '../../src/cli/doctor-findings.ts';
 import { diskFinding, gitFinding } from '../../src/cli/doctor-host.ts';
 import { senderFinding, surveyFindings } from '../../src/cli/doctor-mail-servers.ts';
@@ -193,3 +199,11 @@ for (const [words, finding, level, says] of TABLE) {
     assert.equal(finding?.todo === null, level === 'ok');
   });
 }
+
+test('doctor tells a Squid that can keep allow-lists from one that cannot', () => {
+  const built = 'Squid Cache: Version 5.7\nconfigure options:  ';
+  const isOk = proxyFinding(`${built}'--with-openssl'`);
+  assert.deepEqual([isOk.level, isOk.says], ['ok', 'can be used: Squid 5.7']);
+  const { level, todo } = proxyFinding(`${built}'--with-gnutls'`);
+  assert.deepEqual([level, /Install squid-openssl/.test(todo ?? '')], ['warn', true]);
+});
