@@ -13,6 +13,7 @@ import { api } from './0012-api.ts';
 import { signatures } from './0013-signatures.ts';
 import { secrets } from './0015-secrets.ts';
 import { workspaceSize } from './0017-workspace-size.ts';
+import { allowLists } from './0018-allow-lists.ts';
 import { asRoot } from './0019-as-root.ts';
 import { monitor } from './0021-monitor.ts';
 import type { Migration } from './migration.ts';
@@ -37,6 +38,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0013-signatures': signatures,
   '0015-secrets': secrets,
   '0017-workspace-size': workspaceSize,
+  '0018-allow-lists': allowLists,
   '0019-as-root': asRoot,
   '0021-monitor': monitor,
 };

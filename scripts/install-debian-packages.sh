@@ -50,6 +50,7 @@ for package in "$@"; do
     new_service /usr/sbin/postfix postfix.service
     ;;
   redis-server) new_service /usr/bin/redis-server redis-server.service ;;
+  squid-openssl) new_service /usr/sbin/squid squid.service ;;
   dovecot-*) new_service /usr/sbin/dovecot dovecot.socket dovecot.service ;;
   esac
   packages="${packages:-} $package"

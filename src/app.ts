@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Activity } from './activity.ts';
 import { Closers } from './closers.ts';
 import { Cancellations } from './commands/cancellations.ts';
 import { ThreadQueues } from './commands/queues.ts';
 import type { ImageReady } from './commands/open-container.ts';
 import { secretsFrom } from './commands/repository-secrets.ts';
+import { AllowLists, type AllowListParts } from './containers/allow-lists.ts';
 import { ConfigError, type Config, type Secrets } from './config.ts';
 import type { Docker } from './containers/client.ts';
 import { engineFacts, runtimeFault } from './containers/engine-facts.ts';
@@ -14,6 +15,7 @@ import { NetworkGuard, type GuardSettings } from './containers/network-guard.ts'
 import { closeRunners } from './containers/runner.ts';
 import { openWorkspaceLimit } from './open-workspace-limit.ts';
 import { startEmbedded, type EmbeddedMail } from './embedded/embedded.ts';
+import { SquidProxy } from './embedded/proxy.ts';
 import { chooseEngine } from './engine-choice.ts';
 import { startHttp, type HttpParts, type HttpServer } from './http/server.ts';
 import { LifecycleEvents } from './lifecycle/events.ts';
@@ -33,6 +35,7 @@ import { retryForEver } from './retry.ts';
 import { sqlReader } from './sql-reader.ts';
 import { installationId, isSchemaTooNew, migrate, openDatabase, type Db } from './store/database.ts';
 import { takeMailboxLock } from './store/mailbox-lock.ts';
+import { repositoriesWithList } from './store/repositories.ts';
 import { SharedState } from './store/shared-state.ts';
 
 /** What the demo and the tests do otherwise. */
@@ -145,6 +148,7 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
 
   const workspaceLimit = await openWorkspaceLimit(settings, { docker, installation }, dockerPart);
   const guard = startGuard(settings, { docker, instance: installation, imageReady }, closers);
+  const allowLists = startAllowLists(settings, { docker, instance: installation, guard, db }, closers);
   const activity = new Activity(randomBytes(6).toString('hex'));
   const queues = new ThreadQueues(config.commandConcurrency);
   closers.add('the queues', () => queues.close());
@@ -162,6 +166,7 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
     secretsOf: secretsFrom(db, { given: secrets.secretsKey, file: config.secretsKeyFile }),
     guard,
     workspaceLimit,
+    allowLists,
     installation,
     mirrorsDir: join(dataDir, 'mirrors', installation),
     savesDir: join(dataDir, 'saves', installation),
@@ -267,4 +272,17 @@ function startGuard(
   guard.begin();
   closers.add('the network guard', () => guard.close());
   return guard;
+}
+
+function startAllowLists(
+  { config, log }: AppSettings,
+  { db, ...on }: Pick<AllowListParts, 'docker' | 'instance' | 'guard'> & { db: Db },
+  closers: Closers,
+): AllowLists {
+  const { containerDns: nameservers, containerMayReach: mayReach, dataDir } = config;
+  const proxy = new SquidProxy({ dir: resolve(dataDir, 'proxy'), nameservers, mayReach, log });
+  const allowLists = new AllowLists({ ...on, proxy, log });
+  allowLists.begin(() => repositoriesWithList(db));
+  closers.add('the proxy', () => allowLists.close());
+  return allowLists;
 }

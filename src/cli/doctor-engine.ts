@@ -10,8 +10,11 @@ import { isPresent } from '../containers/image.ts';
 import { imageObstacle, LIMIT_WORDS, tryQuota } from '../containers/workspace-limit.ts';
 import { DEFAULT_IMAGE } from '../config-schema.ts';
 import { pingEngine } from '../embedded/engine-ping.ts';
+import { PROXY_PACKAGE } from '../embedded/proxy.ts';
+import { isInstalled } from '../embedded/server-process.ts';
 import { engineInUse } from '../engine-choice.ts';
 import { clockReport } from '../readiness.ts';
+import { SYSTEM_PATH } from '../root.ts';
 import { bad, ok, warn, type Check, type Finding, type Surroundings } from './doctor-findings.ts';
 
 /** The oldest that Threadbox has been tried with: Docker 20.10. */
@@ -65,6 +68,7 @@ async function lookAtEngine({ config, now }: Surroundings): Promise<Finding[]> {
     await lookAtImage(docker, config.containerImage),
     await lookAtGuard(docker, dockerHost, config),
     await lookAtWorkspaces(docker, config),
+    await lookAtProxy(config),
   ];
 }
 
@@ -268,4 +272,25 @@ async function hasFirewall(): Promise<boolean> {
     () => true,
     () => false,
   );
+}
+
+/** Whether `repo set --network allow:` can be used. Nothing is bad where nobody uses it. */
+async function lookAtProxy({ guardsNetwork }: Config): Promise<Finding> {
+  const part = 'allow-lists';
+  if (!guardsNetwork) return ok(part, 'not with CONTAINER_NETWORK_GUARD=off: commands would wait');
+  const { packages, program } = PROXY_PACKAGE;
+  const install = `sh scripts/install-debian-packages.sh ${packages}, as root`;
+  if (!isInstalled(program)) {
+    return ok(part, `${program} is not installed; whoever sets one needs it: ${install}`);
+  }
+  const { stdout } = await promisify(execFile)(program, ['-v'], { env: { PATH: SYSTEM_PATH } });
+  return proxyFinding(stdout);
+}
+
+/** @param said what Squid says of how it was built: Debian has it twice, and one looks into TLS */
+export function proxyFinding(said: string): Finding {
+  const version = /Version (\S+)/.exec(said)?.[1] ?? 'of an unknown version';
+  if (said.includes('--with-openssl')) return ok('allow-lists', `can be used: Squid ${version}`);
+  const todo = `Install ${PROXY_PACKAGE.packages}, which takes its place. Needed for repo set --network allow: alone.`;
+  return warn('allow-lists', `Squid ${version} is there, but cannot look into TLS`, todo);
 }

@@ -1,5 +1,8 @@
 import { resolve } from 'node:path';
+import { isInstalled } from '../embedded/server-process.ts';
+import { PROXY_PACKAGE } from '../embedded/proxy.ts';
 import { nearestName } from '../mail/nearest-name.ts';
+import { kindOf, readNetwork, type Network } from '../network-choice.ts';
 import {
   addRepository,
   listRepositories,
@@ -113,15 +116,17 @@ const setCommand: CliCommand = {
     ...LIMIT_OPTIONS,
     network: {
       value: 'REACH',
-      summary: 'what its containers reach: internet (nothing nearer), or none',
+      summary: 'what its containers reach: internet (nothing nearer), none, or allow:HOST,*.HOST',
     },
     'no-check': { summary: 'do not ask git whether the branch is there' },
     ...JSON_OPTION,
   },
   notes:
     'A timeout is in force from the next check; it goes before that of the user. A network is in force from the next\n' +
-    'container of each thread: one that runs keeps what it has until it is removed (a mail with stop does so at once).\n\n' +
-    'Example: threadbox repo set critical-project --timeout 180',
+    'command of each thread, whose container is made anew around its files. allow: names the hosts that are reached by http\n' +
+    'and https, *.HOST all below one.\n\n' +
+    'Example: threadbox repo set critical-project --timeout 180\n' +
+    "Example: threadbox repo set my-react-app --network 'allow:registry.npmjs.org,*.github.com'",
   async run([name = ''], options) {
     const change = changeOf(options);
     const changed = await withDatabase(
@@ -149,9 +154,7 @@ const setCommand: CliCommand = {
         `Changed ${changed.name}: idle timeout ${shownTimeout(idleTimeoutMs)}, restore ${restore}, network ${network}, branch ${branch ?? '(default)'}.`,
       );
       for (const line of changedLimits(change, changed)) console.log(line);
-      if (change.network) {
-        console.log('Containers that are there keep the network they have until they are removed.');
-      }
+      if (change.network) console.log(networkHint(change.network));
     }
   },
 };
@@ -169,16 +172,27 @@ function changeOf(options: Options): RepositoryChange {
   if (restore !== undefined && restore !== 'commit' && restore !== 'uncommitted') {
     throw usageError(`--restore: expected commit or uncommitted; got ${String(restore)}`);
   }
-  if (network !== undefined && network !== 'internet' && network !== 'none') {
-    throw usageError(`--network: expected internet or none; got ${String(network)}`);
-  }
   return {
-    ...(network !== undefined && { network }),
+    ...(network !== undefined && { network: networkOf(network as string) }),
     ...(timeout !== undefined && { idleTimeoutMs: readTimeout(timeout as string) }),
     ...(restore !== undefined && { restore }),
     ...(branch !== undefined && { branch: branch === 'default' ? null : branchOf(branch as string) }),
     ...limits,
   };
+}
+
+/** @throws {CliError} that says what was expected */
+function networkOf(written: string): Network {
+  const read = readNetwork(written);
+  if ('fault' in read) throw usageError(`--network: ${read.fault}`);
+  return read.network;
+}
+
+function networkHint(network: Network): string {
+  const from =
+    'In force from the next command of each thread, whose container is made anew around its files.';
+  if (kindOf(network) !== 'allow' || isInstalled(PROXY_PACKAGE.program)) return from;
+  return `${from}\nIt needs Squid where the bot runs, and is not installed here: sh scripts/install-debian-packages.sh ${PROXY_PACKAGE.packages}, as root. Commands wait until it is.`;
 }
 
 const listCommand: CliCommand = {

@@ -1,6 +1,7 @@
 import type { OutboxFacts } from '../mail/outbox-files.ts';
 import { BUILTINS } from './builtins.ts';
 import { inboxOf, outboxOf, type FileParts } from './command-files.ts';
+import { proxyEnv, type Refused } from '../containers/allow-lists.ts';
 import { ContainersError } from '../containers/errors.ts';
 import { recoverExecution, runExecution, type ExecutionResult } from '../containers/execution.ts';
 import type { Oversize } from '../containers/workspace-watch.ts';
@@ -17,6 +18,7 @@ import {
   type ContainerParts,
   type OpenedContainer,
 } from './open-container.ts';
+import { isOnItsNetwork } from './other-network.ts';
 import { timeAllowed, type TimeConfig } from './time-allowed.ts';
 import { watchedIn } from './watched-size.ts';
 
@@ -37,6 +39,8 @@ export type Executed = OpenedContainer & {
   masks: Masks;
   /** What its workspace takes, where it is measured and that is more than it may. */
   oversize: Oversize | null;
+  /** What the proxy of its allow-list has refused. */
+  refused: readonly Refused[];
 };
 
 /** What this process knows of its own tries of one command. */
@@ -76,19 +80,20 @@ export async function execute(
   const cancelled = parts.cancellations.signalOf(command.id);
   const { env: secrets, masks } = withTokens(await parts.secretsOf(repository.id), command.script);
   const inbox = await inboxOf(parts, command);
-  const mayStart = (): Promise<void> => untilMayStart(parts, repository);
+  const network = networkFor(parts, repository);
   let attempt = command.attempt;
   const watched = watchedIn(parts, repository);
   if (cancelled.aborted && !mayHaveBegun(attempt, tries)) return null;
-  let opened = await warmContainer(parts, command.threadId);
+  let opened = await warmContainer(parts, command.threadId, repository);
 
   if (mayHaveBegun(attempt, tries)) {
     const recovered = await recover();
     if (recovered) return recovered;
+    if (opened && !isOnItsNetwork(opened.session, repository)) opened = null;
   }
   if (cancelled.aborted) return null;
   opened ??= await openContainer(parts, command, repository);
-  await mayStart();
+  await network.mayStart();
   if (cancelled.aborted) return null;
   if (attempt !== tries.notBegun) attempt = await recordAttempt(db, command.id, attempt);
   parts.onAttempt?.(command);
@@ -98,7 +103,8 @@ export async function execute(
     let result: Awaited<ReturnType<typeof runExecution>> | null = null;
     try {
       await inbox.place(opened.session.containerId, cancelled);
-      const request = scriptOf(command, repository, { inboxEnv: inbox.env, secrets });
+      const given = { ...network.env(), ...inbox.env };
+      const request = scriptOf(command, repository, { given, secrets });
       const { containerId } = opened.session;
       result = await watched.run(containerId, cancelled, (stopped) =>
         runExecution(docker, containerId, { ...execution(stopped), ...request }),
@@ -115,7 +121,7 @@ export async function execute(
         if (!isReopenable || reopenings >= MOST_REOPENINGS) throw error;
         // Somebody stopped or removed it since the last command.
         opened = await openContainer(parts, command, repository);
-        await mayStart();
+        await network.mayStart();
         continue;
       }
       if (code !== 'CONTAINER_GONE' || reopenings >= MOST_REOPENINGS) throw error;
@@ -123,7 +129,7 @@ export async function execute(
     if (result && result.ending !== 'already-started') return executed(opened, result);
     const recovered = await recover();
     if (recovered) return recovered;
-    await mayStart();
+    await network.mayStart();
     if (!cancelled.aborted) attempt = await recordAttempt(db, command.id, attempt);
   }
   return null;
@@ -145,7 +151,8 @@ export async function execute(
     const { session, notes } = container;
     const outbox = result.hasOutbox ? await outboxOf(parts, session.containerId, command.id) : null;
     const oversize = watched.oversize();
-    return { ...container, notes: [...notes, ...inbox.notes], result, outbox, masks, oversize };
+    const refused = await network.refusedIn(session.containerId);
+    return { ...container, notes: [...notes, ...inbox.notes], result, outbox, masks, oversize, refused };
   }
 
   function execution(stopped: AbortSignal) {
@@ -158,20 +165,41 @@ export async function execute(
  * has run yet: the bot may have been killed while it prepared that workspace, and an attempt in one that is not
  * prepared could not be told from an attempt whose claim was lost.
  */
-async function warmContainer({ db }: ExecuteParts, threadId: string): Promise<OpenedContainer | null> {
+async function warmContainer(
+  { db }: ExecuteParts,
+  threadId: string,
+  repository: Repository,
+): Promise<OpenedContainer | null> {
   const session = await activeSession(db, threadId);
-  return session?.state === 'active' && session.hasRun
+  return session?.state === 'active' && session.hasRun && isOnItsNetwork(session, repository)
     ? { session, wasRunning: false, notes: session.notes, restored: null }
     : null;
 }
 
-/**
- * A warm container was guarded when it was started; whether it still is, the last look has found. That is asked last: what
- * holds back a start may hold it for hours, and the rules can go in that time.
- */
-async function untilMayStart({ guard, mayStart }: ExecuteParts, { network }: Repository): Promise<void> {
-  await mayStart();
-  if (network !== 'none') await guard?.expectInPlace();
+/** What a command has of its repository's network. */
+function networkFor(
+  { guard, allowLists, mayStart }: ExecuteParts,
+  repository: Repository,
+): {
+  mayStart: () => Promise<void>;
+  env: () => Record<string, string>;
+  refusedIn: (containerId: string) => Promise<Refused[]>;
+} {
+  const beganAt = performance.now();
+  let proxy: string | null = null;
+  return {
+    /**
+     * A warm container was guarded when it was started; whether it still is, the last look has found. That is asked last:
+     * what holds back a start may hold it for hours, and the rules can go in that time.
+     */
+    async mayStart() {
+      await mayStart();
+      if (repository.network !== 'none') await guard?.expectInPlace();
+      proxy = await allowLists.ensure(repository);
+    },
+    env: () => proxyEnv(proxy),
+    refusedIn: (containerId) => allowLists.refusedSince(repository.id, containerId, beganAt),
+  };
 }
 
 function requestOf({ config }: ExecuteParts, command: Command, repository: Repository, attempt: number) {
@@ -187,9 +215,9 @@ function requestOf({ config }: ExecuteParts, command: Command, repository: Repos
 function scriptOf(
   { id, threadId, script, builtin }: Command,
   { name }: Repository,
-  { inboxEnv, secrets }: Record<'inboxEnv' | 'secrets', Readonly<Record<string, string>>>,
+  { given, secrets }: Record<'given' | 'secrets', Readonly<Record<string, string>>>,
 ) {
-  const env = { ...inboxEnv, THREADBOX_THREAD: threadId, THREADBOX_COMMAND: String(id) };
+  const env = { ...given, THREADBOX_THREAD: threadId, THREADBOX_COMMAND: String(id) };
   if (builtin === null) return { script, env, secrets };
   return { script: BUILTINS[builtin], env: { THREADBOX_REPOSITORY: name, ...env } };
 }

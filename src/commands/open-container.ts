@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import type { AllowLists } from '../containers/allow-lists.ts';
 import type { Docker } from '../containers/client.ts';
 import { ensureContainer, ensureOwner, hasVolume, type Container } from '../containers/container.ts';
 import { limitsFor } from '../containers/limits.ts';
@@ -20,6 +21,7 @@ import { expiredNote, restoredNote } from '../mail/lifecycle-notices.ts';
 import type { Command } from '../store/commands.ts';
 import type { Db } from '../store/database.ts';
 import { shownUrl, type Repository } from '../store/repositories.ts';
+import { leaveOtherNetwork } from './other-network.ts';
 import type { SecretsOf } from './repository-secrets.ts';
 import { markExpired, savesToClean } from '../store/expiring-saves.ts';
 import { currentSave, reviveSave, takeExpiredNews, type SavedState } from '../store/saved-states.ts';
@@ -42,6 +44,7 @@ export type ContainerParts = {
   /** null: the operator does without. */
   guard: Pick<NetworkGuard, 'ensure' | 'expectInPlace'> | null;
   workspaceLimit: WorkspaceLimit;
+  allowLists: Pick<AllowLists, 'ensure' | 'refusedSince'>;
   installation: string;
   mirrorsDir: string;
   savesDir: string;
@@ -97,6 +100,7 @@ export async function openContainer(
   // Awaited below; what fails before that is told first.
   fetching.catch(() => undefined);
   await clearTheWay(parts, owner.threadId);
+  const moved = await leaveOtherNetwork(parts, owner.threadId, repository);
   // The container mounts the mirror's directory: only one that is there can be brought up to date beside it.
   if (!existsSync(mirrorPathOf(mirrorsDir, repository.id))) await fetching;
   const [mirror, container, saved] = await Promise.all([
@@ -120,7 +124,7 @@ export async function openContainer(
   const session = await recording;
   const outcome = await preparing;
   let restored: Restored | null = null;
-  const notes = [...session.notes, ...mirror.notes];
+  const notes = [...session.notes, ...moved, ...mirror.notes];
   if (outcome !== 'ready' && saved?.snapshot) {
     const work = await restoreWorkspace(docker, container.id, {
       storePath: storePathOf(parts.savesDir, owner.threadId),
@@ -249,6 +253,7 @@ export async function containerOf(
   };
   const guarded = async (): Promise<void> => {
     if (repository.network !== 'none') await parts.guard?.ensure();
+    await parts.allowLists.ensure(repository, { looks: true });
   };
   try {
     return await ensureContainer(parts.docker, spec, guarded);
@@ -280,6 +285,7 @@ async function sessionOf(
       threadId,
       userId,
       repositoryId: repository.id,
+      network: container.network,
     },
     { endReason: 'its container was gone', now: now() },
   );

@@ -36,7 +36,7 @@ export async function tellResult(
   parts: TellParts & NetworkNoteParts,
   command: Command,
   repository: Repository,
-  { session, notes, result, outbox, masks, oversize }: Executed,
+  { session, notes, result, outbox, masks, oversize, refused }: Executed,
 ): Promise<void> {
   const { durationMs, branch, changes, output, shortages } = result;
   const { backgroundProcesses, backgroundNames, droppedProcesses, droppedNames } = result;
@@ -65,7 +65,7 @@ export async function tellResult(
     notes: [
       ...notes,
       ...(result.note === undefined ? [] : [result.note]),
-      ...networkNotes(parts, repository, command.id, result),
+      ...networkNotes(parts, repository, command.id, result, refused),
       ...(isTooLate && cancelledBy === null
         ? ['Your "cancel" came too late: the command had ended by itself.']
         : []),

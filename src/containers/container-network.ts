@@ -1,34 +1,26 @@
 import type Docker from 'dockerode';
 import { engineError } from './errors.ts';
-import { bridgeName, networkName } from './names.ts';
+import { bridgeName, listedBridgeName, listedNetworkName, networkName } from './names.ts';
 
-const beingMade = new Map<string, Promise<string>>();
+/** A network, as the engine has made it. */
+export type MadeNetwork = {
+  /** As in `172.18.0.0/16`. */
+  subnet: string;
+  /** The host's own address in it. */
+  gateway: string;
+};
+
+/** Of two that look for it at the same time both would make one. */
+const beingMade = new Map<string, Promise<MadeNetwork>>();
 
 /**
- * A bridge of the installation's own, on which containers do not see each other. It is made when it turns out to be
- * missing: once in the life of an installation.
+ * Makes sure of the network of an installation.
  *
- * @returns its subnet, as in `172.18.0.0/16`
  * @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`
  */
-export async function ensureNetwork(docker: Docker, instance: string): Promise<string> {
-  const name = networkName(instance);
-  let making = beingMade.get(name);
-  if (!making) {
-    making = makeNetwork(docker, instance).finally(() => beingMade.delete(name));
-    beingMade.set(name, making);
-  }
-  return making.catch((error: unknown) => {
-    throw engineError(error, `make the network ${name}`);
-  });
-}
-
-async function makeNetwork(docker: Docker, instance: string): Promise<string> {
-  const name = networkName(instance);
-  const [found] = await docker.listNetworks({ filters: JSON.stringify({ name: [`^${name}$`] }) });
-  if (found) return subnetOf(found.IPAM);
-  const made = await docker.createNetwork({
-    Name: name,
+export async function ensureNetwork(docker: Docker, instance: string): Promise<MadeNetwork> {
+  return ensure(docker, {
+    Name: networkName(instance),
     Driver: 'bridge',
     CheckDuplicate: true,
     Labels: { 'threadbox.instance': instance },
@@ -37,8 +29,54 @@ async function makeNetwork(docker: Docker, instance: string): Promise<string> {
       'com.docker.network.bridge.name': bridgeName(instance),
     },
   });
-  const { IPAM } = await made.inspect();
-  return subnetOf(IPAM);
 }
 
-const subnetOf = (ipam: Docker.NetworkInspectInfo['IPAM']): string => ipam?.Config?.[0]?.Subnet ?? '';
+/**
+ * Makes sure of the network of a repository whose containers reach some hosts by name. The engine itself leads nothing out of
+ * it; all that is in there besides is the host's address, with the proxy.
+ *
+ * @throws {ContainersError} `DOCKER_UNREACHABLE`; `DOCKER_REFUSED`, also where it has no addresses left for one more
+ */
+export async function ensureListedNetwork(
+  docker: Docker,
+  instance: string,
+  repositoryId: string | number,
+): Promise<MadeNetwork> {
+  return ensure(docker, {
+    Name: listedNetworkName(instance, repositoryId),
+    Driver: 'bridge',
+    CheckDuplicate: true,
+    Internal: true,
+    Labels: { 'threadbox.instance': instance, 'threadbox.repository': String(repositoryId) },
+    Options: {
+      'com.docker.network.bridge.enable_icc': 'false',
+      'com.docker.network.bridge.name': listedBridgeName(instance, repositoryId),
+    },
+  });
+}
+
+async function ensure(docker: Docker, options: Docker.NetworkCreateOptions): Promise<MadeNetwork> {
+  const name = options.Name;
+  let making = beingMade.get(name);
+  if (!making) {
+    making = makeNetwork(docker, options).finally(() => beingMade.delete(name));
+    beingMade.set(name, making);
+  }
+  return making.catch((error: unknown) => {
+    throw engineError(error, `make the network ${name}`);
+  });
+}
+
+async function makeNetwork(docker: Docker, options: Docker.NetworkCreateOptions): Promise<MadeNetwork> {
+  const filters = JSON.stringify({ name: [`^${options.Name}$`] });
+  const [found] = await docker.listNetworks({ filters });
+  if (found) return madeAs(found.IPAM);
+  const made = await docker.createNetwork(options);
+  const { IPAM } = await made.inspect();
+  return madeAs(IPAM);
+}
+
+function madeAs(ipam: Docker.NetworkInspectInfo['IPAM']): MadeNetwork {
+  const { Subnet: subnet = '', Gateway: gateway = '' } = ipam?.Config?.[0] ?? {};
+  return { subnet, gateway: gateway.split('/')[0] ?? '' };
+}

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import type Docker from 'dockerode';
+import { kindOf, type Network, type NetworkKind } from '../network-choice.ts';
 import { ROOT_LABEL } from './command-user.ts';
 import type { ContainerLimits } from './limits.ts';
-import { networkName, volumeName } from './names.ts';
+import { listedNetworkName, networkName, volumeName } from './names.ts';
 import type { WorkspaceRoom } from './workspace-volume.ts';
 
 export type ContainerSpec = {
@@ -15,8 +16,8 @@ export type ContainerSpec = {
   image: string;
   /** Absolute, and the same for the bot and the engine's host. */
   mirrorPath: string;
-  /** `internet`: the bridge of the installation, as far as its guard lets it. */
-  network?: 'internet' | 'none';
+  /** `internet`: the bridge of the installation, as far as its guard lets it; a list: the repository's own. */
+  network?: Network;
   /** Whom it asks for names; empty: as the engine is set. */
   nameservers?: readonly string[];
   limits: ContainerLimits;
@@ -84,8 +85,8 @@ export function containerOptions(
       // What is written is written to the workspace, whose size can be limited, or to memory.
       ReadonlyRootfs: !isRoot,
       IpcMode: 'private',
-      NetworkMode: spec.network === 'none' ? 'none' : networkName(spec.instance),
-      Dns: [...(spec.nameservers ?? [])],
+      NetworkMode: networkModeOf(spec),
+      ...namesOf(spec),
       LogConfig: { Type: 'json-file', Config: { 'max-size': '1m', 'max-file': '2' } },
       RestartPolicy: { Name: 'no' },
       Mounts: [
@@ -95,6 +96,27 @@ export function containerOptions(
       ],
     },
   };
+}
+
+function networkModeOf({ network = 'internet', instance, repositoryId }: ContainerSpec): string {
+  const kind = kindOf(network);
+  if (kind === 'none') return 'none';
+  return kind === 'internet' ? networkName(instance) : listedNetworkName(instance, repositoryId);
+}
+
+/** Which kind of network a container was made for. */
+export function networkKindOf(networkMode: string | undefined, instance: string): NetworkKind {
+  if (networkMode === 'none') return 'none';
+  return networkMode === networkName(instance) ? 'internet' : 'allow';
+}
+
+/**
+ * With a list the proxy alone asks for names: what asks others, by whichever way, carries data out. Docker asks for its
+ * containers, in some cases from the network of the host; so it is given one that is nobody, and programs are soon done.
+ */
+function namesOf({ network = 'internet', nameservers = [] }: ContainerSpec): Docker.HostConfig {
+  if (kindOf(network) !== 'allow') return { Dns: [...nameservers] };
+  return { Dns: ['127.0.0.1'], DnsOptions: ['timeout:1', 'attempts:1'], DnsSearch: ['.'] };
 }
 
 /** Of a thread's container and of its volume. */

@@ -1,7 +1,14 @@
 import type Docker from 'dockerode';
-import { CA_BUNDLE, containerOptions, labelsOf, type ContainerSpec } from './container-options.ts';
+import { kindOf, type NetworkKind } from '../network-choice.ts';
 import { commandUser, forgetUser, isRootContainer, rememberUser } from './command-user.ts';
-import { ensureNetwork } from './container-network.ts';
+import {
+  CA_BUNDLE,
+  containerOptions,
+  labelsOf,
+  networkKindOf,
+  type ContainerSpec,
+} from './container-options.ts';
+import { ensureListedNetwork, ensureNetwork } from './container-network.ts';
 import { ContainersError, engineError, statusOf } from './errors.ts';
 import { execText } from './exec.ts';
 import { containerName, volumeName } from './names.ts';
@@ -14,6 +21,7 @@ export type Container = {
   id: string;
   name: string;
   volumeName: string;
+  network: NetworkKind;
   /** Made just now; its volume may be older. */
   wasCreated: boolean;
   /** It was there and ran; so what is not in its workspace never was. */
@@ -35,9 +43,13 @@ export async function ensureContainer(
   const name = containerName(spec.instance, spec.threadId);
   const volume = volumeName(spec.instance, spec.threadId);
   const found = await inspect(docker, name);
+  const network = found
+    ? networkKindOf(found.HostConfig.NetworkMode, spec.instance)
+    : kindOf(spec.network ?? 'internet');
+  const known = { name, volumeName: volume, network, wasCreated: false };
   if (found) rememberUser(docker, found.Id, isRootContainer(found.Config.Labels));
   if (found?.State.Running === true && !found.State.Paused) {
-    return { id: found.Id, name, volumeName: volume, wasCreated: false, wasRunning: true };
+    return { ...known, id: found.Id, wasRunning: true };
   }
   await beforeStart();
   const wanted = { name: volume, labels: labelsOf(spec), room: spec.room ?? null };
@@ -47,7 +59,7 @@ export async function ensureContainer(
   const isReady = isPaused || (await readyVolume(docker, wanted));
   if (found && isReady && isOther && !isPaused) await removeContainer(docker, found.Id);
   else if (found && isReady && (await restart(docker, found))) {
-    return { id: found.Id, name, volumeName: volume, wasCreated: false, wasRunning: found.State.Paused };
+    return { ...known, id: found.Id, wasRunning: found.State.Paused };
   }
   if (!isReady) {
     // Somebody has removed its disk: the saved state is all there is.
@@ -56,7 +68,8 @@ export async function ensureContainer(
     await readyVolume(docker, wanted);
   }
   const id = await create(docker, spec, name);
-  return { id, name, volumeName: volume, wasCreated: true, wasRunning: false };
+  const made = { wasCreated: true, wasRunning: false, network: kindOf(spec.network ?? 'internet') };
+  return { ...known, ...made, id };
 }
 
 async function inspect(docker: Docker, name: string): Promise<Docker.ContainerInspectInfo | null> {
@@ -122,7 +135,9 @@ async function create(docker: Docker, spec: ContainerSpec, name: string): Promis
 
 async function createOnNetwork(docker: Docker, spec: ContainerSpec, name: string): Promise<Docker.Container> {
   const options = containerOptions(spec, name);
-  if (spec.network !== 'none') await ensureNetwork(docker, spec.instance);
+  const kind = kindOf(spec.network ?? 'internet');
+  if (kind === 'internet') await ensureNetwork(docker, spec.instance);
+  if (kind === 'allow') await ensureListedNetwork(docker, spec.instance, spec.repositoryId);
   try {
     return await docker.createContainer(options);
   } catch (error) {
@@ -149,6 +164,21 @@ export async function stopContainer(docker: Docker, containerId: string): Promis
 }
 
 const STOP_SECONDS = 1;
+
+/**
+ * Where a container is on the networks it is on: the address that the proxy of allow-lists sees.
+ *
+ * @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`
+ */
+export async function addressOf(docker: Docker, containerId: string): Promise<string | null> {
+  try {
+    const { NetworkSettings } = await docker.getContainer(containerId).inspect();
+    return Object.values(NetworkSettings.Networks)[0]?.IPAddress || null;
+  } catch (error) {
+    if (statusOf(error) === 404) return null;
+    throw engineError(error, 'look at the container');
+  }
+}
 
 /**
  * Removes a container, running or not; its workspace volume stays. One that has gone already is fine.

@@ -1,7 +1,8 @@
 /**
  * - `DOCKER_UNREACHABLE`: the engine does not answer. Try again later.
  * - `DOCKER_REFUSED`: it answers, and says no.
- * - `NETWORK_GUARD`: what keeps containers from the host's networks cannot be put in place. Try again later.
+ * - `NETWORK_GUARD`: what keeps containers from the host's networks cannot be put in place, or the proxy of the repository's
+ *   allow-list does not serve. Try again later.
  * - `IMAGE_MISSING`: there is no such image on the engine.
  * - `CONTAINER_GONE`: the container was removed or stopped meanwhile.
  * - `WORKSPACE_NOT_READY`: the workspace is not prepared (or was destroyed by a command): prepare it, then try again.

@@ -26,12 +26,20 @@ export const CLOSED_NETWORKS: readonly string[] = [
 export type Family = 'ipv4' | 'ipv6';
 
 /** What is to be closed: all that comes from one bridge. */
-export type Guarded = {
+export type Guarded = OpenBridge | ListedBridge;
+
+/** A bridge from which one port of the host is reached, and nothing else: `172.19.0.1:15432`. */
+export type ListedBridge = { bridge: string; proxy: string };
+
+/** A bridge from which the internet is reached. */
+type OpenBridge = {
   bridge: string;
   /** As resolv.conf has them: reached on port 53, wherever they are, since Docker asks them from within the container. */
   nameservers: readonly string[];
   /** What is left open by TCP: `10.1.2.3:4873`, `10.1.2.0/24:443`. */
   open: readonly string[];
+  /** The host's own address on the bridge, where the proxy of allow-lists goes out from, if there is one. */
+  proxyFrom?: string | null;
 };
 
 /** A chain's rules as `iptables -S` prints them, without `-A` and its name. */
@@ -44,6 +52,7 @@ type Jump = { from: string; rule: string };
  *
  * - From the bridge to the host itself: nothing, whatever its address.
  * - From the bridge to others: neither among themselves nor to {@link CLOSED_NETWORKS}.
+ * - From the proxy to the host and to {@link CLOSED_NETWORKS}: nothing, whatever a name is said to be the address of.
  * - IPv6: nothing at all.
  *
  * What is refused is told so at once: a command that waits for a time limit helps nobody.
@@ -74,48 +83,60 @@ export function guardRemoval(bridge: string, listed: string): string | null {
   return jumps.length + chains.length === 0 ? null : restoreText([...jumps, ...dropChains(chains)]);
 }
 
-function chainsOf({ bridge, nameservers, open }: Guarded, family: Family): Chain[] {
+function chainsOf(guarded: Guarded, family: Family): Chain[] {
+  const { bridge } = guarded;
   const refuse = [
     // Unlike the other kind of answer, of these there may be any number in a second.
     '-p tcp -j REJECT --reject-with tcp-reset',
     `-j REJECT --reject-with ${family === 'ipv4' ? 'icmp-admin-prohibited' : 'icmp6-adm-prohibited'}`,
   ];
-  if (family === 'ipv6') return [named(bridge, 'no', refuse)];
   const no = named(bridge, 'no', refuse);
+  if (family === 'ipv6') return [no];
   const refused = `-j ${no.name}`;
+  if ('proxy' in guarded) {
+    const toHost = named(bridge, 'in', [...byTcp([guarded.proxy]), refused]);
+    return [no, toHost, named(bridge, 'fw', [refused])];
+  }
+  const { nameservers, open, proxyFrom = null } = guarded;
   const asksNames = [...new Set(nameservers)]
     .filter((address) => isIPv4(address) && !/^(127|0)\./.test(address))
     .toSorted()
     .flatMap((address) =>
       ['udp', 'tcp'].map((protocol) => `-d ${address}/32 -p ${protocol} -m ${protocol} --dport 53 -j RETURN`),
     );
-  const mayReach = [...new Set(open)].toSorted().map((one) => {
-    const [address = '', port] = one.split(':');
-    return `-d ${address} -p tcp -m tcp --dport ${port} -j RETURN`;
-  });
+  const mayReach = byTcp(open);
+  const closed = CLOSED_NETWORKS.map((network) => `-d ${network} ${refused}`);
   const toHost = named(bridge, 'in', [...asksNames, ...mayReach, refused]);
-  const toOthers = named(bridge, 'fw', [
-    ...asksNames,
-    `-o ${bridge} ${refused}`,
-    ...mayReach,
-    ...CLOSED_NETWORKS.map((network) => `-d ${network} ${refused}`),
-  ]);
-  return [no, toHost, toOthers];
+  const toOthers = named(bridge, 'fw', [...asksNames, `-o ${bridge} ${refused}`, ...mayReach, ...closed]);
+  if (proxyFrom === null) return [no, toHost, toOthers];
+  // What leaves by the bridge itself are the refusals of the other chains.
+  const ofProxy = named(bridge, 'px', [`-o ${bridge} -j RETURN`, ...mayReach, `-o lo ${refused}`, ...closed]);
+  return [no, toHost, toOthers, ofProxy];
 }
 
+const byTcp = (open: readonly string[]): string[] =>
+  [...new Set(open)].toSorted().map((one) => {
+    const [address = '', port] = one.split(':');
+    return `-d ${address}${address.includes('/') ? '' : '/32'} -p tcp -m tcp --dport ${port} -j RETURN`;
+  });
+
 /** A chain is never changed: other rules have another name, and so no listing has to be compared word by word. */
-function named(bridge: string, kind: 'in' | 'fw' | 'no', rules: string[]): Chain {
+function named(bridge: string, kind: 'in' | 'fw' | 'no' | 'px', rules: string[]): Chain {
   const hash = createHash('sha256').update(rules.join('\n')).digest('hex').slice(0, 6);
   return { name: `${bridge}-${kind}-${hash}`, rules };
 }
 
-function jumpsOf({ bridge }: Guarded, chains: readonly Chain[], lines: readonly string[]): Jump[] {
-  const to = (kind: string): string =>
-    `-i ${bridge} -j ${(chains.find(({ name }) => name.startsWith(`${bridge}-${kind}-`)) ?? chains[0])?.name}`;
-  return [
+function jumpsOf(guarded: Guarded, chains: readonly Chain[], lines: readonly string[]): Jump[] {
+  const { bridge } = guarded;
+  const to = (kind: string, from = `-i ${bridge}`): string =>
+    `${from} -j ${(chains.find(({ name }) => name.startsWith(`${bridge}-${kind}-`)) ?? chains[0])?.name}`;
+  const jumps: Jump[] = [
     { from: 'INPUT', rule: to('in') },
     { from: forwardHook(lines), rule: to('fw') },
   ];
+  const hasProxy = chains.some(({ name }) => name.startsWith(`${bridge}-px-`));
+  if (!hasProxy || !('proxyFrom' in guarded)) return jumps;
+  return [...jumps, { from: 'OUTPUT', rule: to('px', `-s ${guarded.proxyFrom}/32`) }];
 }
 
 /**
@@ -131,7 +152,8 @@ function firstOf(chain: string, lines: readonly string[]): string | undefined {
   return lines.find((line) => line.startsWith(`-A ${chain} `) && !GUARD_JUMP.test(line));
 }
 
-const GUARD_JUMP = /^-A (?:INPUT|FORWARD|DOCKER-USER) -i (tb-[0-9a-f]{10}) -j \1-(?:in|fw|no)-[0-9a-f]{6}$/;
+const GUARD_JUMP =
+  /^-A (?:(?:INPUT|FORWARD|DOCKER-USER) -i (tb-[0-9a-f]{10}) -j \1-(?:in|fw|no)|OUTPUT -s [\d.]+\/32 -j tb-[0-9a-f]{10}-px)-[0-9a-f]{6}$/;
 
 function isInPlace(
   bridge: string,

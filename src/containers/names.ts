@@ -29,6 +29,16 @@ export function bridgeName(instance: string): string {
   return `tb-${shortHash(instance)}`;
 }
 
+/** The network of a repository whose containers reach some hosts by name: of its own, so that none has another's list. */
+export function listedNetworkName(instance: string, repositoryId: string | number): string {
+  return `${networkName(instance)}-allow-${repositoryId}`;
+}
+
+/** The interface of that network on the host. */
+export function listedBridgeName(instance: string, repositoryId: string | number): string {
+  return `tb-${shortHash(`${instance}\nallow ${repositoryId}`)}`;
+}
+
 function shortHash(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 10);
 }

@@ -6,7 +6,7 @@ import { watchPart, type PartState } from '../part-state.ts';
 import { ensureNetwork } from './container-network.ts';
 import { ContainersError } from './errors.ts';
 import { helperHost, isBridgeHere, ownHost, type GuardHost, type Tables } from './guard-host.ts';
-import { guardChange, guardRemoval } from './guard-rules.ts';
+import { guardChange, guardRemoval, type Guarded, type ListedBridge } from './guard-rules.ts';
 import { bridgeName } from './names.ts';
 
 export type GuardSettings = {
@@ -48,6 +48,9 @@ export class NetworkGuard {
   #looking: Promise<void> | null = null;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #fault: ContainersError | null = null;
+  /** What is closed besides the bridge of the installation, and where the proxy of these goes out from. */
+  #listed: { bridges: readonly ListedBridge[]; proxyFrom: string | null } = { bridges: [], proxyFrom: null };
+  #hasNewRules = false;
   #watching: Promise<void> = Promise.resolve();
 
   constructor(settings: GuardSettings) {
@@ -83,6 +86,22 @@ export class NetworkGuard {
     if (this.#lookedAt === Number.NEGATIVE_INFINITY) await this.ensure();
   }
 
+  /**
+   * Closes further bridges, but for the proxy of allow-lists, and what that reaches itself. It goes in the place of what was
+   * said before.
+   *
+   * @param proxyFrom the address that the proxy goes out from
+   * @throws as `ensure`
+   */
+  async closeListed(bridges: readonly ListedBridge[], proxyFrom: string): Promise<void> {
+    // A look that is under way does not know of it.
+    await this.#looking?.catch(() => undefined);
+    this.#listed = { bridges, proxyFrom };
+    this.#hasNewRules = true;
+    this.#lookedAt = Number.NEGATIVE_INFINITY;
+    await this.ensure();
+  }
+
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#watching;
@@ -104,13 +123,15 @@ export class NetworkGuard {
     const { log } = this.#settings;
     try {
       const known = this.#host;
+      const isOurChange = this.#hasNewRules;
       const isChanged = known ? await this.#put(known) : false;
       const host = known ?? (await this.#findWay());
       this.#lookedAt = performance.now();
       this.#fault = null;
       this.#part.isUp();
       if (!known) log.info({ way: host.way }, `the network guard is in place: ${host.way}`);
-      if (isChanged) log.warn('the network guard was gone from the firewall, or changed: put back');
+      if (isOurChange) this.#hasNewRules = false;
+      else if (isChanged) log.warn('the network guard was gone from the firewall, or changed: put back');
     } catch (error) {
       this.#host = null;
       // An engine that is away starts no container either, and is told of by itself.
@@ -124,7 +145,7 @@ export class NetworkGuard {
   /** Puts it in place directly where that is possible, else by a helper. From then on that is the way. */
   async #findWay(): Promise<GuardHost> {
     const { docker, instance, image, imageReady } = this.#settings;
-    const subnet = await ensureNetwork(docker, instance);
+    const { subnet } = await ensureNetwork(docker, instance);
     let refused: unknown = null;
     if (await isOnThisHost(bridgeName(instance), subnet)) {
       try {
@@ -152,13 +173,17 @@ export class NetworkGuard {
   async #put(host: GuardHost): Promise<boolean> {
     const nameservers = this.#settings.nameservers ?? (await host.nameservers());
     const { instance, mayReach: open } = this.#settings;
-    const guarded = { bridge: bridgeName(instance), nameservers, open };
+    const { bridges, proxyFrom } = this.#listed;
+    const all: Guarded[] = [{ bridge: bridgeName(instance), nameservers, open, proxyFrom }, ...bridges];
     for (let tries = 1; ; tries += 1) {
       const found = await host.look();
       const change: Tables = {
-        ipv4: guardChange(guarded, 'ipv4', found.ipv4) ?? '',
+        ipv4: all.map((guarded) => guardChange(guarded, 'ipv4', found.ipv4) ?? '').join(''),
         // Nothing is listed on a host without IPv6.
-        ipv6: found.ipv6 === '' ? '' : (guardChange(guarded, 'ipv6', found.ipv6) ?? ''),
+        ipv6:
+          found.ipv6 === ''
+            ? ''
+            : all.map((guarded) => guardChange(guarded, 'ipv6', found.ipv6) ?? '').join(''),
       };
       if (change.ipv4 === '' && change.ipv6 === '' && found.seesBridges) return tries > 1;
       if (tries > MOST_TRIES) throw new Error('the rules do not stay in the firewall');
@@ -206,8 +231,13 @@ function bothFailed(direct: unknown, helper: unknown, image: string): unknown {
   });
 }
 
-/** Takes the rules of an installation out of the firewall of this machine; through a helper, of the engine's host. */
-export async function removeGuard(docker: Docker, instance: string, image: string | null): Promise<void> {
+/** Takes the rules of these bridges out of the firewall of this machine; through a helper, of the engine's host. */
+export async function removeGuard(
+  docker: Docker,
+  instance: string,
+  bridges: readonly string[],
+  image: string | null,
+): Promise<void> {
   const hosts = [
     ...(process.getuid?.() === 0 ? [ownHost()] : []),
     ...(image === null ? [] : [helperHost(docker, { image, instance })]),
@@ -215,11 +245,9 @@ export async function removeGuard(docker: Docker, instance: string, image: strin
   for (const host of hosts) {
     // Without iptables there is nothing to remove; a helper may fail as it did when it was to set them.
     const found = await host.look().catch(() => ({ ipv4: '', ipv6: '' }));
-    const bridge = bridgeName(instance);
-    const change = {
-      ipv4: guardRemoval(bridge, found.ipv4) ?? '',
-      ipv6: guardRemoval(bridge, found.ipv6) ?? '',
-    };
+    const without = (listed: string): string =>
+      bridges.map((bridge) => guardRemoval(bridge, listed) ?? '').join('');
+    const change = { ipv4: without(found.ipv4), ipv6: without(found.ipv6) };
     if (change.ipv4 === '' && change.ipv6 === '') continue;
     await host.change(change);
     return;

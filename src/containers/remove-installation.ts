@@ -1,4 +1,5 @@
 import type { Docker } from './client.ts';
+import { bridgeName } from './names.ts';
 import { removeGuard } from './network-guard.ts';
 import { removeVolume } from './workspace-volume.ts';
 
@@ -19,5 +20,6 @@ export async function removeInstallation(
   await Promise.all(volumes.map(({ Name }) => removeVolume(docker, Name)));
   const networks = await docker.listNetworks({ filters });
   await Promise.all(networks.map(({ Id }) => docker.getNetwork(Id).remove()));
-  await removeGuard(docker, installation, guardImage);
+  const bridges = networks.flatMap(({ Options }) => Options?.['com.docker.network.bridge.name'] ?? []);
+  await removeGuard(docker, installation, [...new Set([bridgeName(installation), ...bridges])], guardImage);
 }

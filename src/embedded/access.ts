@@ -44,7 +44,7 @@ const LOWEST_PORT = 15_000;
 const HIGHEST_PORT = 32_000;
 
 /** A port of 127.0.0.1 that nobody listened on a moment ago. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   for (let attempts = 1; ; attempts += 1) {
     const port = LOWEST_PORT + Math.floor(Math.random() * (HIGHEST_PORT - LOWEST_PORT));
     const server = createServer();

@@ -14,14 +14,16 @@ export type ServerProgram = {
   name: string;
   command: readonly string[];
   /** For one that comes from Debian: the program, and the packages that it takes. */
-  debian?: { program: string; packages: string };
+  debian?: { program: string; packages: string; isOnDemand?: boolean };
+  /** Gets each line of its standard output. */
+  onOutput?: (line: string) => void;
   runAs: RunAs;
   /** What it gets on standard input. */
   input?: string;
   /** True for the line of output that says it serves. */
   isReadyLine: (line: string) => boolean;
   /** What makes it stop cleanly: it gets this from `stop`, and when this process dies. */
-  stopSignal: 'SIGINT' | 'SIGTERM';
+  stopSignal: 'SIGINT' | 'SIGTERM' | 'SIGKILL';
   /** Held by all its processes: no second one starts on the same data while one of them lives. */
   lockPath: string;
 };
@@ -29,6 +31,8 @@ export type ServerProgram = {
 export type Server = {
   /** Resolves with how it ended, and its last words. */
   ended: Promise<string>;
+  /** Has it read its configuration once more. */
+  reload: () => void;
   stop: () => Promise<void>;
 };
 
@@ -49,10 +53,9 @@ const KEPT_LINES = 12;
 export async function startServer(program: ServerProgram, log: Log, signal: AbortSignal): Promise<Server> {
   const { name, stopSignal, debian } = program;
   signal.throwIfAborted();
-  if (debian && !SYSTEM_PATH.split(':').some((dir) => existsSync(join(dir, debian.program)))) {
+  if (debian && !isInstalled(debian.program)) {
     throw new Error(
-      `Expected ${name} to start, but ${debian.program} is not installed. ` +
-        `Install it with \`apt-get install ${debian.packages}\`; \`npm run demo\` does that by itself.`,
+      `Expected ${name} to start, but ${debian.program} is not installed. ${howToInstall(debian)}`,
     );
   }
   const [file, ...args] = commandLine(program) as [string, ...string[]];
@@ -75,6 +78,7 @@ export async function startServer(program: ServerProgram, log: Log, signal: Abor
       log.debug({ part: name }, line);
       lastLines.push(line);
       if (lastLines.length > KEPT_LINES) lastLines.shift();
+      if (stream === child.stdout) program.onOutput?.(line);
       if (program.isReadyLine(line)) ready.resolve('ready');
     });
   }
@@ -109,7 +113,7 @@ export async function startServer(program: ServerProgram, log: Log, signal: Abor
   const first = await Promise.race([ready.promise, ended, aborted]).catch((error: unknown) => {
     throw new Error(`Expected ${name} to start; ${file} cannot be run`, { cause: error });
   });
-  if (first === 'ready') return { ended, stop };
+  if (first === 'ready') return { ended, stop, reload: () => void child.kill('SIGHUP') };
   if (first === 'aborted') {
     await stop();
     signal.throwIfAborted();
@@ -120,6 +124,17 @@ export async function startServer(program: ServerProgram, log: Log, signal: Abor
   const error = new Error(`Expected ${name} to start; ${first}`);
   throw first.includes('Address already in use') ? Object.assign(error, { code: PORT_TAKEN }) : error;
 }
+
+/** What is there only for those who want it comes with a service of its own, which the script leaves out. */
+function howToInstall({ packages, isOnDemand = false }: NonNullable<ServerProgram['debian']>): string {
+  return isOnDemand
+    ? `Install it with \`sh scripts/install-debian-packages.sh ${packages}\`, as root.`
+    : `Install it with \`apt-get install ${packages}\`; \`npm run demo\` does that by itself.`;
+}
+
+/** Whether one of Debian's programs is there. */
+export const isInstalled = (program: string): boolean =>
+  SYSTEM_PATH.split(':').some((dir) => existsSync(join(dir, program)));
 
 /** One program turns into the next, so that what we have started is in the end the server itself. */
 function commandLine({ runAs, lockPath, stopSignal, command }: ServerProgram): string[] {

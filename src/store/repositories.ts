@@ -1,4 +1,5 @@
 import type { ThreadBy } from '../config.ts';
+import type { Network } from '../network-choice.ts';
 import type { Db } from './database.ts';
 import { checkSessionsNow } from './sessions.ts';
 
@@ -23,6 +24,7 @@ export type Repository = {
   workspaceBytes: number | null;
   /** What becomes of processes that a command leaves behind. */
   backgroundProcesses: 'keep' | 'end' | null;
+  /** What its containers reach. */
   network: Network;
   /** Its commands are root in their container, and may write to all of its file system. */
   root: boolean;
@@ -30,9 +32,6 @@ export type Repository = {
 };
 
 type RestoreStyle = 'commit' | 'uncommitted';
-
-/** What its containers reach: the internet and nothing nearer, or nothing. */
-type Network = 'internet' | 'none';
 
 const columns = [
   'id',
@@ -82,6 +81,14 @@ export async function listRepositoriesForEach(db: Db, addresses: readonly string
     .whereNull('removed_at')
     .orderByRaw('lower(name)');
   return asked.map((address) => rows.filter(({ deniedTo }) => !deniedTo.includes(address)));
+}
+
+/** Those whose containers reach some hosts by name, and that have a container. */
+export async function repositoriesWithList(db: Db): Promise<Repository[]> {
+  return db('repositories')
+    .select<Repository[]>(columns)
+    .where('network', 'like', 'allow:%')
+    .whereIn('id', db('container_sessions').select('repository_id').where({ is_active: true }));
 }
 
 /** By id, in use or removed: its threads go on having it. */

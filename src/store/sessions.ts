@@ -1,4 +1,6 @@
+import type { NetworkKind } from '../network-choice.ts';
 import type { Db } from './database.ts';
+import { columns, dueColumns } from './session-columns.ts';
 import { statesBefore, type SessionState } from './session-states.ts';
 
 /** One container's life for one thread. */
@@ -10,23 +12,14 @@ export type Session = {
   state: SessionState;
   /** False: a command changed something that is not saved yet. */
   isSaved: boolean;
+  /** What its container is on; null: it was made before that was recorded. */
+  network: NetworkKind | null;
   /** While `removing`: its volume goes with it. */
   dropsVolume: boolean;
   /** What the next answer has to say besides. */
   notes: string[];
   /** A command has ended in it: so its workspace was prepared before. */
   hasRun: boolean;
-};
-
-const columns = {
-  id: 'id',
-  containerId: 'container_id',
-  containerName: 'container_name',
-  volumeName: 'volume_name',
-  state: 'state',
-  isSaved: 'is_saved',
-  dropsVolume: 'drops_volume',
-  notes: 'notes',
 };
 
 /** The session of a thread that is not over. */
@@ -45,6 +38,7 @@ export async function openSession(
     threadId: string;
     userId: number;
     repositoryId: number;
+    network?: NetworkKind;
   },
   { endReason, now }: { endReason: string; now: Date },
 ): Promise<Session> {
@@ -61,15 +55,17 @@ export async function openSession(
         thread_id: session.threadId,
         user_id: session.userId,
         repository_id: session.repositoryId,
+        network: session.network ?? null,
         created_at: now,
         last_activity_at: now,
         last_command_at: now,
         check_at: now,
       })
       .returning<{ id: number }[]>('id');
-    const { containerId, containerName, volumeName } = session;
+    const { containerId, containerName, volumeName, network = null } = session;
     const asNew = { state: 'active', isSaved: true, dropsVolume: false, hasRun: false } as const;
-    return { id: (row as { id: number }).id, containerId, containerName, volumeName, ...asNew, notes: [] };
+    const known = { containerId, containerName, volumeName, network, ...asNew, notes: [] };
+    return { id: (row as { id: number }).id, ...known };
   });
 }
 
@@ -250,25 +246,6 @@ export type DueSession = Omit<Session, 'hasRun'> & {
   saveFailures: number;
   userTimeoutMs: number | null;
   repositoryTimeoutMs: number | null;
-};
-
-const dueColumns = {
-  ...Object.fromEntries(
-    Object.entries(columns).map(([name, column]) => [name, `container_sessions.${column}`]),
-  ),
-  threadId: 'container_sessions.thread_id',
-  userId: 'container_sessions.user_id',
-  userAddress: 'users.address',
-  repositoryId: 'container_sessions.repository_id',
-  repositoryName: 'repositories.name',
-  lastActivityAt: 'container_sessions.last_activity_at',
-  lastCommandAt: 'container_sessions.last_command_at',
-  keepUntil: 'container_sessions.keep_until',
-  warnedAt: 'container_sessions.warned_at',
-  checkAt: 'container_sessions.check_at',
-  saveFailures: 'container_sessions.save_failures',
-  userTimeoutMs: 'users.idle_timeout_ms',
-  repositoryTimeoutMs: 'repositories.idle_timeout_ms',
 };
 
 const withOwners = (db: Db) =>

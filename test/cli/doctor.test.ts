@@ -5,6 +5,7 @@ import {
   clockFindings,
   isolationFindings,
   limitFindings,
+  proxyFinding,
   silentEngine,
   type EngineInfo,
 } from '../../src/cli/doctor-engine.ts';
@@ -215,3 +216,11 @@ for (const [words, finding, level, says] of TABLE) {
     assert.equal(finding?.todo === null, level === 'ok');
   });
 }
+
+test('doctor tells a Squid that can keep allow-lists from one that cannot', () => {
+  const built = 'Squid Cache: Version 5.7\nconfigure options:  ';
+  const isOk = proxyFinding(`${built}'--with-openssl'`);
+  assert.deepEqual([isOk.level, isOk.says], ['ok', 'can be used: Squid 5.7']);
+  const { level, todo } = proxyFinding(`${built}'--with-gnutls'`);
+  assert.deepEqual([level, /Install squid-openssl/.test(todo ?? '')], ['warn', true]);
+});

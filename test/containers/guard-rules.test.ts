@@ -183,6 +183,57 @@ describe('putting it in place', () => {
   });
 });
 
+describe('with allow-lists', () => {
+  const proxied = { ...guarded, proxyFrom: '172.18.0.1' };
+  const listed = { bridge: 'tb-abcdefabcd', proxy: '172.19.0.1:15432' };
+  const TABLE = `${DOCKER}-P OUTPUT ACCEPT\n`;
+  const both = (): string => {
+    const one = applied(guardChange(proxied, 'ipv4', TABLE), TABLE);
+    return applied(guardChange(listed, 'ipv4', one), one);
+  };
+  const ofListed = (text: string): string =>
+    text.replaceAll(bridge, 'tb-xxxxxxxxxx').replaceAll(listed.bridge, bridge);
+
+  for (const [chain, to, port, expected] of [
+    ['INPUT', '172.19.0.1', 15_432, 'goes on'],
+    ['INPUT', '172.19.0.1', 22, 'refused'],
+    ['INPUT', '172.18.0.1', 15_432, 'refused'],
+    ['INPUT', '10.0.0.53', 53, 'refused'],
+    ['FORWARD', '93.184.216.34', 443, 'refused'],
+    ['FORWARD', '10.9.9.9', 4873, 'refused'],
+    ['FORWARD', '10.0.0.53', 53, 'refused'],
+  ] as const) {
+    it(`from a repository's own bridge to ${to}, port ${port}: ${expected}`, () => {
+      assert.equal(fate(ofListed(both()), chain, { to, port, out: 'eth0' }), expected);
+    });
+  }
+
+  for (const [to, port, out, expected] of [
+    ['93.184.216.34', 443, 'eth0', 'goes on'],
+    ['10.9.9.9', 4873, 'eth0', 'goes on'],
+    ['10.9.9.9', 80, 'eth0', 'refused'],
+    ['169.254.169.254', 80, 'eth0', 'refused'],
+    ['203.0.113.1', 443, 'lo', 'refused'],
+    ['172.18.0.5', 40_000, bridge, 'goes on'],
+  ] as const) {
+    it(`from the proxy to ${to}, port ${port}, by ${out}: ${expected}`, () => {
+      assert.equal(fate(both(), 'OUTPUT', { to, port, out }), expected);
+    });
+  }
+
+  it('all is in place once, and what the proxy sends is watched for as the rest', () => {
+    assert.equal(guardChange(proxied, 'ipv4', both()), null);
+    assert.equal(guardChange(listed, 'ipv4', both()), null);
+    const without = both().replace(/^-A OUTPUT .*\n/m, '');
+    assert.match(guardChange(proxied, 'ipv4', without) ?? '', /^-I OUTPUT 1 -s 172\.18\.0\.1\/32 -j /m);
+  });
+
+  it('a removal of both leaves the table as it was found', () => {
+    const one = applied(guardRemoval(bridge, both()), both());
+    assert.equal(applied(guardRemoval(listed.bridge, one), one), TABLE);
+  });
+});
+
 describe('where the rules belong', () => {
   const routes = `Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
 eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0

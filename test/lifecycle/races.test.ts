@@ -42,6 +42,7 @@ before(async () => {
     secretsOf: () => Promise.resolve(NO_SECRETS),
     guard: null,
     workspaceLimit: { way: 'off', imagesDir: '', log },
+    allowLists: { ensure: () => Promise.resolve(null), refusedSince: () => Promise.resolve([]) },
     sharedState,
     log,
     now: stage.now,

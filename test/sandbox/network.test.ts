@@ -9,21 +9,25 @@ import { bridgeName, networkName } from '../../src/containers/names.ts';
 import { setRepository } from '../../src/store/repositories.ts';
 import { openStage, type Stage } from '../lifecycle/stage.ts';
 import { engine } from '../support/engine.ts';
-import { FAR, startFarNetwork } from '../support/far-network.ts';
+import { FAR, startFarNetwork, webCertificate } from '../support/far-network.ts';
 import { ranWith } from '../support/ran-with.ts';
 import { until } from '../support/until.ts';
+import { allowListCases } from './allow-list-cases.ts';
 
 const run = promisify(execFile);
 const OTHER = 'alice@example.com-sample#other';
 const closers: (() => Promise<unknown>)[] = [];
 
 let stage: Stage;
+let certificate: string;
 let bridge: string;
 let gateway: string;
 /** Listens on all addresses of this machine, IPv6 ones as well. */
 let server: Server;
 before(async () => {
-  closers.push(await startFarNetwork());
+  const pem = await webCertificate();
+  certificate = pem.slice(pem.indexOf('-----BEGIN CERTIFICATE'));
+  closers.push(await startFarNetwork(pem));
   server = createServer((socket) => socket.on('error', () => {}).end('host\n')).listen(0, '::');
   await once(server, 'listening');
   closers.push(async () => server.close());
@@ -150,6 +154,8 @@ test('a repository without a network: its containers have none, and commands run
   );
   assert.equal(await reach(FAR.public, 80), 'far\n');
 });
+
+allowListCases(() => ({ stage, certificate }));
 
 test('the log says which way it is done; and of it all nothing is left in the firewall', async () => {
   assert.ok(stage.bot.lines.some(({ msg }) => msg === 'the network guard is in place: set directly'));

@@ -15,20 +15,42 @@ export const FAR = {
   metadata: '169.254.169.254',
   nameserver: '10.213.7.53',
   open: '10.213.7.8',
+  /** Of all names below web.example, by http and https. */
+  web: '198.51.100.67',
 } as const;
 
 /** On the router's side of the wire. */
 const NEAR = '198.51.100.65';
 
-/** At all of its addresses it greets whoever comes to port 80, and says that every name is that of {@link FAR}.public. */
+/**
+ * At all of its addresses it greets whoever comes to port 80, but at {@link FAR}.web, where pages are; and says that every name
+ * is that of {@link FAR}.public, but those below web.example.
+ */
 const SERVERS = `
-require('node:net').createServer((socket) => socket.on('error', () => {}).end('far\\n')).listen(80);
+const page = (request, response) => response.end('page of ' + request.headers.host + '\\n');
+const pages = require('node:http').createServer(page);
+require('node:net').createServer((socket) => {
+  if (socket.localAddress.endsWith('${FAR.web}')) return pages.emit('connection', socket);
+  socket.on('error', () => {}).end('far\\n');
+}).listen(80);
+const pem = process.env.FAR_TLS;
+if (pem) require('node:https').createServer({ key: pem, cert: pem }, page).listen(443);
+// Its own IPv6 address would be that of the machine that asks.
+const addressOf = (name) => name === 'inner.web.example' ? '${FAR.private}'
+  : name.endsWith('.web.example') ? '${FAR.web}' : '${FAR.public}';
+const nameOf = (query) => {
+  const labels = [];
+  for (let at = 12; query[at]; at += query[at] + 1) labels.push(query.toString('latin1', at + 1, at + 1 + query[at]));
+  return labels.join('.').toLowerCase();
+};
 const names = require('node:dgram').createSocket('udp4');
 names.on('message', (query, { port, address }) => {
   const question = query.subarray(12, query.indexOf(0, 12) + 5);
   const isA = question.at(-3) === 1;
-  const header = Buffer.from([...query.subarray(0, 2), 0x81, 0x80, 0, 1, 0, isA ? 1 : 0, 0, 0, 0, 0]);
-  const answer = isA ? [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, ...'${FAR.public}'.split('.').map(Number)] : [];
+  const isSix = question.at(-3) === 28 && nameOf(query) === 'both.web.example';
+  const header = Buffer.from([...query.subarray(0, 2), 0x81, 0x80, 0, 1, 0, isA || isSix ? 1 : 0, 0, 0, 0, 0]);
+  const answer = isA ? [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, ...addressOf(nameOf(query)).split('.').map(Number)]
+    : isSix ? [0xc0, 12, 0, 28, 0, 1, 0, 0, 0, 9, 0, 16, ...Array(15).fill(0), 1] : [];
   names.send(Buffer.concat([header, question, Buffer.from(answer)]), port, address);
 });
 process.stdin.on('end', () => process.exit());
@@ -40,11 +62,13 @@ console.log('there');
 /**
  * A network behind this machine, in a network namespace of its own; it goes with the test's process at the latest.
  *
+ * @param tls the key and the certificate of its pages by https: see {@link webCertificate}
  * @returns its end
  */
-export async function startFarNetwork(): Promise<() => Promise<void>> {
+export async function startFarNetwork(tls = ''): Promise<() => Promise<void>> {
   const child = spawn('unshare', ['--net', process.execPath, '--eval', SERVERS], {
     stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...process.env, FAR_TLS: tls },
   });
   const ended = once(child, 'exit');
   const close = async (): Promise<void> => {
@@ -74,4 +98,11 @@ export async function startFarNetwork(): Promise<() => Promise<void>> {
     throw error;
   }
   return close;
+}
+
+/** A key, and a certificate for all names below web.example that nobody has signed. */
+export async function webCertificate(): Promise<string> {
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', '-'];
+  const names = ['-subj', '/CN=web.example', '-addext', 'subjectAltName=DNS:*.web.example'];
+  return (await run('openssl', ['req', '-x509', ...key, '-days', '2', ...names])).stdout;
 }

@@ -1,0 +1,182 @@
+import { randomBytes } from 'node:crypto';
+import { rename, writeFile } from 'node:fs/promises';
+import { get } from 'node:http';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { AllowProxy, Refused, ServedList } from '../containers/allow-lists.ts';
+import type { Log } from '../log.ts';
+import { freePort, PORT_TAKEN, recall, remember } from './access.ts';
+import { keepRunning, type Kept } from './keep-running.ts';
+import { Refusals } from './refusals.ts';
+import { chooseUser, makeOwnDir, makePartDir, type RunAs } from './run-as.ts';
+import { startServer, type Server } from './server-process.ts';
+import { probeHost, readLine, squidConfig, type SquidSettings } from './squid-config.ts';
+import { throwawayCertificate } from './throwaway-certificate.ts';
+
+const NAME = 'the proxy';
+export const PROXY_PACKAGE = { program: 'squid', packages: 'squid-openssl', isOnDemand: true };
+
+export type ProxySettings = Pick<SquidSettings, 'nameservers' | 'mayReach'> & { dir: string; log: Log };
+
+type Place = { runAs: RunAs; lockPath: string; config: string; certificate: string };
+
+/** A configuration is in force a tenth of a second after it was told of. */
+const SERVES_WITHIN_MS = 15_000;
+const ASK_AGAIN_MS = 20;
+const PROBE_TIMEOUT_MS = 2_000;
+/** What was asked for before is in the log by then. */
+const LOG_WITHIN_MS = 1_000;
+
+/** Debian's Squid as the proxy of allow-lists, as another user than root; it ends with `close` or with this process. */
+export class SquidProxy implements AllowProxy {
+  readonly #settings: ProxySettings;
+  readonly #refusals = new Refusals();
+  readonly #seen = new Map<string, () => void>();
+  #place: Place | null = null;
+  #port: number | null = null;
+  #kept: Kept | null = null;
+  #server: Server | null = null;
+  #isClosed = false;
+
+  constructor(settings: ProxySettings) {
+    this.#settings = settings;
+  }
+
+  /** The one it had before, so that what runs in containers finds it again after a restart. */
+  async port(): Promise<number> {
+    this.#port ??= (await recall<{ port: number }>(this.#portFile))?.port ?? null;
+    if (this.#port === null) await this.#takePort(await freePort());
+    return this.#port as number;
+  }
+
+  isServing(): boolean {
+    return this.#server !== null;
+  }
+
+  async serve(lists: readonly ServedList[], from: string): Promise<void> {
+    const { nameservers, mayReach } = this.#settings;
+    this.#place ??= await this.#prepare();
+    const { config, certificate } = this.#place;
+    const port = await this.port();
+    const { text, mark } = squidConfig({ lists, port, from, nameservers, mayReach, certificate });
+    await writeFile(`${config}.new`, text, { mode: 0o644 });
+    await rename(`${config}.new`, config);
+    if (this.#kept) this.#server?.reload();
+    else await this.#start(this.#place);
+    await this.#untilServing(lists, mark);
+  }
+
+  async refusedSince(client: string, sinceMs: number, { gateway }: ServedList): Promise<Refused[]> {
+    const host = probeHost(randomBytes(8).toString('hex'));
+    const seen = Promise.withResolvers<void>();
+    this.#seen.set(host, seen.resolve);
+    const late = setTimeout(seen.resolve, LOG_WITHIN_MS);
+    // Its line is written after those of all requests that were answered before.
+    await this.#probe(gateway, host).then(
+      () => seen.promise,
+      (error: unknown) => this.#settings.log.debug({ err: error }, 'the proxy says nothing'),
+    );
+    clearTimeout(late);
+    this.#seen.delete(host);
+    return this.#refusals.since(client, sinceMs);
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#kept?.close();
+  }
+
+  get #portFile(): string {
+    return join(this.#settings.dir, 'port.json');
+  }
+
+  async #takePort(port: number): Promise<void> {
+    await makePartDir(this.#settings.dir);
+    await remember(this.#portFile, { port });
+    this.#port = port;
+  }
+
+  async #prepare(): Promise<Place> {
+    const { dir } = this.#settings;
+    if (/[\s"'\\#]/.test(dir)) throw new Error(`Expected a DATA_DIR without blanks and quotes, got ${dir}`);
+    const { lockPath } = await makePartDir(dir);
+    const runAs = await chooseUser([dir]);
+    const own = join(dir, 'squid');
+    await makeOwnDir(own, runAs);
+    const certificate = join(own, 'certificate.pem');
+    await writeFile(certificate, throwawayCertificate(), { mode: 0o644 });
+    return { runAs, lockPath, config: join(own, 'squid.conf'), certificate };
+  }
+
+  async #start({ runAs, lockPath, config }: Place): Promise<void> {
+    const { log } = this.#settings;
+    // It opens its log by name: a pipe of ours is not for its user to open, one of its own is.
+    const piped = ['bash', '-c', 'exec "$@" > >(exec cat)', 'bash'];
+    const program = {
+      name: NAME,
+      command: [...piped, 'squid', '-N', '-d1', '-f', config],
+      debian: PROXY_PACKAGE,
+      runAs,
+      onOutput: (line: string): void => this.#read(line),
+      isReadyLine: (line: string): boolean => line.includes('Accepting SSL bumped HTTP Socket connections'),
+      // It has nothing to bring to an end, and would take a second for it.
+      stopSignal: 'SIGKILL' as const,
+      lockPath,
+    };
+    const start = async (signal: AbortSignal): Promise<Server> => {
+      const server = await startServer(program, log, signal);
+      this.#server = server;
+      void server.ended.then(() => {
+        if (this.#server === server) this.#server = null;
+      });
+      return server;
+    };
+    try {
+      this.#kept = await keepRunning(NAME, start, log);
+    } catch (error) {
+      // The rules of the network guard name the port as well: all of it is done once more, with another.
+      if ((error as NodeJS.ErrnoException).code === PORT_TAKEN) await this.#takePort(await freePort());
+      throw error;
+    }
+    if (this.#isClosed) await this.#kept.close();
+  }
+
+  async #untilServing(lists: readonly ServedList[], mark: string): Promise<void> {
+    const deadlineAt = performance.now() + SERVES_WITHIN_MS;
+    for (const { gateway } of lists) {
+      for (;;) {
+        const said = await this.#probe(gateway, probeHost('which')).catch((error: Error) => error);
+        if (said === mark) break;
+        if (performance.now() > deadlineAt || this.#isClosed) {
+          const cause = said instanceof Error ? said : new Error(`it is still ${said ?? 'another'}`);
+          throw new Error(`the proxy does not serve ${gateway}: ${cause.message}`, { cause });
+        }
+        await pause(ASK_AGAIN_MS);
+      }
+    }
+  }
+
+  /** @returns what the proxy calls itself */
+  async #probe(gateway: string, host: string): Promise<string | null> {
+    const port = await this.port();
+    const options = { host: gateway, port, path: `http://${host}/`, headers: { host }, agent: false };
+    return new Promise((resolve, reject) => {
+      const request = get({ ...options, timeout: PROBE_TIMEOUT_MS }, (response) => {
+        response.resume();
+        response.once('error', reject);
+        const cache = response.headers['x-cache'];
+        response.once('end', () => resolve(String(cache).split(' ').at(-1) ?? null));
+      });
+      request.once('timeout', () => request.destroy(new Error('it does not answer')));
+      request.once('error', reject);
+    });
+  }
+
+  #read(line: string): void {
+    const read = readLine(line);
+    if (read === null) return;
+    const seen = this.#seen.get(read.host);
+    if (seen) seen();
+    else if (read.isRefused) this.#refusals.note(read.client, read.what, performance.now());
+  }
+}
