@@ -64,9 +64,10 @@ export class Door {
     // Who has asked as an admin may be none any more.
     const caller = admin === null ? null : await this.#byLetIn({ kind: 'admin', address: admin });
     if (!caller) {
-      log.warn({ from: address, by: admin }, 'a link to log in by was not taken');
       const waitSeconds = this.#wrongTokens.take(address, this.#nowMs());
-      return { problem: waitSeconds > 0 ? tooMany(waitSeconds) : SPENT_LINK };
+      if (waitSeconds > 0) return { problem: tooMany(waitSeconds) };
+      log.warn({ from: address, by: admin }, 'a link to log in by was not taken');
+      return { problem: SPENT_LINK };
     }
     log.info({ from: address, by: caller.by }, 'an admin has logged in by a link');
     return this.#opened(caller);
