@@ -1,4 +1,9 @@
 // npm run test:faults: the fault suite in its long form, which takes half an hour. FAULT_SEED=... repeats a run.
 process.env['FAULTS'] = 'long';
-process.argv.push('test/faults/kills.test.ts', 'test/faults/parts.test.ts');
+process.argv.push(
+  'test/faults/kills.test.ts',
+  'test/faults/parts.test.ts',
+  'test/lifecycle/kill.test.ts',
+  'test/lifecycle/races.test.ts',
+);
 await import('./test.mjs');

@@ -19,7 +19,8 @@ import { ranWith } from '../support/ran-with.ts';
 import { until } from '../support/until.ts';
 import { openStage, type Stage } from './stage.ts';
 
-const ROUNDS = 4;
+/** More of them in the long form of the fault suite. */
+const ROUNDS = process.env['FAULTS'] === 'long' ? 10 : 2;
 const NEVER = { CONTAINER_CHECK_INTERVAL_MS: '86400000' };
 
 let stage: Stage;

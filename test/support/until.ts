@@ -1,7 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
+const LEAST_PAUSE_MS = 20;
+const LONGEST_PAUSE_MS = 250;
+
 /**
- * The first value that is neither undefined, null nor false, looked for often.
+ * The first value that is neither undefined, null nor false, looked for often; but no more than a third of the time, so that
+ * who looks into a container or a mailbox does not slow down what is waited for.
  *
  * @throws when there is none within `timeoutMs`
  */
@@ -11,9 +15,11 @@ export async function until<T>(
 ): Promise<T> {
   const deadlineAt = performance.now() + timeoutMs;
   for (;;) {
+    const startedAt = performance.now();
     const value = await look();
     if (value !== undefined && value !== null && value !== false) return value;
-    if (performance.now() > deadlineAt) throw new Error(`not within ${timeoutMs} ms: ${look.toString()}`);
-    await pause(20);
+    const endedAt = performance.now();
+    if (endedAt > deadlineAt) throw new Error(`not within ${timeoutMs} ms: ${look.toString()}`);
+    await pause(Math.min(Math.max(LEAST_PAUSE_MS, 2 * (endedAt - startedAt)), LONGEST_PAUSE_MS));
   }
 }
