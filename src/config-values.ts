@@ -121,7 +121,44 @@ export type Config = {
   logLevel: LogLevel;
 };
 
-export function configOf(values: z.infer<typeof schema>): Omit<Config, 'oauth'> {
+type Values = z.infer<typeof schema>;
+
+export function configOf(values: Values): Omit<Config, 'oauth'> {
+  return {
+    ...mailConfigOf(values),
+    ...containerConfigOf(values),
+    usesEmbeddedPostgres: values.DATABASE_URL === null,
+    usesEmbeddedRedis: values.REDIS_URL === null,
+    dockerHost: values.DOCKER_HOST,
+    dataDir: values.DATA_DIR,
+    secretsKeyFile: values.SECRETS_KEY_FILE ?? join(values.DATA_DIR, 'secrets.key'),
+    savedStateDays: values.SAVED_STATE_DAYS,
+    outputKeptDays: values.OUTPUT_KEPT_DAYS,
+    auditKeptDays: values.AUDIT_KEPT_DAYS,
+    saveIgnoredMaxBytes: values.SAVE_IGNORED_MAX_BYTES,
+    adminAddresses: values.ADMIN_ADDRESSES,
+    commandTimeoutMs: values.COMMAND_TIMEOUT_MS,
+    commandTimeoutMaxMs: values.COMMAND_TIMEOUT_MAX_MS,
+    backgroundProcesses: values.BACKGROUND_PROCESSES,
+    stillRunningAfterMs: values.STILL_RUNNING_AFTER_MS,
+    commandConcurrency: values.COMMAND_CONCURRENCY,
+    threadBy: values.THREAD_BY,
+    inboxFileMaxBytes: values.INBOX_FILE_MAX_BYTES,
+    inboxMaxBytes: values.INBOX_MAX_BYTES,
+    outboxFileMaxBytes: values.OUTBOX_FILE_MAX_BYTES,
+    outboxMaxBytes: values.OUTBOX_MAX_BYTES,
+    repliesToAll: values.REPLY_ALL === 'yes',
+    allowedLists: values.ALLOWED_LISTS,
+    sqlByMail: values.SQL_BY_MAIL === 'on',
+    sqlShowsBodies: values.SQL_MAIL_BODIES === 'yes',
+    http: values.HTTP_LISTEN,
+    publicUrl: values.PUBLIC_URL,
+    hasOpenMetrics: values.METRICS_OPEN === 'yes',
+    logLevel: values.LOG_LEVEL,
+  };
+}
+
+function mailConfigOf(values: Values) {
   return {
     imap: values.IMAP_URL?.server ?? null,
     smtp: values.SMTP_URL?.server ?? null,
@@ -150,11 +187,11 @@ export function configOf(values: z.infer<typeof schema>): Omit<Config, 'oauth'> 
     requireToken: values.REQUIRE_TOKEN,
     botAliases: values.BOT_ALIASES,
     dateToleranceMs: values.DATE_TOLERANCE_MS,
-    usesEmbeddedPostgres: values.DATABASE_URL === null,
-    usesEmbeddedRedis: values.REDIS_URL === null,
-    dockerHost: values.DOCKER_HOST,
-    dataDir: values.DATA_DIR,
-    secretsKeyFile: values.SECRETS_KEY_FILE ?? join(values.DATA_DIR, 'secrets.key'),
+  } satisfies Partial<Config>;
+}
+
+function containerConfigOf(values: Values) {
+  return {
     containerImage: values.CONTAINER_IMAGE,
     guardsNetwork: values.CONTAINER_NETWORK_GUARD === 'on',
     containerMayReach: values.CONTAINER_MAY_REACH,
@@ -175,31 +212,8 @@ export function configOf(values: z.infer<typeof schema>): Omit<Config, 'oauth'> 
     containerRuntime: values.CONTAINER_RUNTIME ?? null,
     containerMaxPerUser: values.CONTAINER_MAX_PER_USER,
     hostMaxContainers: values.HOST_MAX_CONTAINERS,
-    savedStateDays: values.SAVED_STATE_DAYS,
-    outputKeptDays: values.OUTPUT_KEPT_DAYS,
-    auditKeptDays: values.AUDIT_KEPT_DAYS,
-    saveIgnoredMaxBytes: values.SAVE_IGNORED_MAX_BYTES,
     workspaceSizeBytes: values.WORKSPACE_SIZE_BYTES,
     workspaceLimit: values.WORKSPACE_LIMIT,
     workspaceMinFreeBytes: values.WORKSPACE_MIN_FREE_BYTES,
-    adminAddresses: values.ADMIN_ADDRESSES,
-    commandTimeoutMs: values.COMMAND_TIMEOUT_MS,
-    commandTimeoutMaxMs: values.COMMAND_TIMEOUT_MAX_MS,
-    backgroundProcesses: values.BACKGROUND_PROCESSES,
-    stillRunningAfterMs: values.STILL_RUNNING_AFTER_MS,
-    commandConcurrency: values.COMMAND_CONCURRENCY,
-    threadBy: values.THREAD_BY,
-    inboxFileMaxBytes: values.INBOX_FILE_MAX_BYTES,
-    inboxMaxBytes: values.INBOX_MAX_BYTES,
-    outboxFileMaxBytes: values.OUTBOX_FILE_MAX_BYTES,
-    outboxMaxBytes: values.OUTBOX_MAX_BYTES,
-    repliesToAll: values.REPLY_ALL === 'yes',
-    allowedLists: values.ALLOWED_LISTS,
-    sqlByMail: values.SQL_BY_MAIL === 'on',
-    sqlShowsBodies: values.SQL_MAIL_BODIES === 'yes',
-    http: values.HTTP_LISTEN,
-    publicUrl: values.PUBLIC_URL,
-    hasOpenMetrics: values.METRICS_OPEN === 'yes',
-    logLevel: values.LOG_LEVEL,
-  };
+  } satisfies Partial<Config>;
 }

@@ -103,8 +103,7 @@ export async function execute(
     let result: Awaited<ReturnType<typeof runExecution>> | null = null;
     try {
       await inbox.place(opened.session.containerId, cancelled);
-      const given = { ...network.env(), ...inbox.env };
-      const request = scriptOf(command, repository, { given, secrets });
+      const request = scriptOf(command, repository, { ...network.env(), ...inbox.env }, secrets);
       const { containerId } = opened.session;
       result = await watched.run(containerId, cancelled, (stopped) =>
         runExecution(docker, containerId, { ...execution(stopped), ...request }),
@@ -150,9 +149,8 @@ export async function execute(
   async function executed(container: OpenedContainer, result: ExecutionResult): Promise<Executed> {
     const { session, notes } = container;
     const outbox = result.hasOutbox ? await outboxOf(parts, session.containerId, command.id) : null;
-    const oversize = watched.oversize();
-    const refused = await network.refusedIn(session.containerId);
-    return { ...container, notes: [...notes, ...inbox.notes], result, outbox, masks, oversize, refused };
+    const seen = { oversize: watched.oversize(), refused: await network.refusedIn(session.containerId) };
+    return { ...container, ...seen, notes: [...notes, ...inbox.notes], result, outbox, masks };
   }
 
   function execution(stopped: AbortSignal) {
@@ -215,7 +213,8 @@ function requestOf({ config }: ExecuteParts, command: Command, repository: Repos
 function scriptOf(
   { id, threadId, script, builtin }: Command,
   { name }: Repository,
-  { given, secrets }: Record<'given' | 'secrets', Readonly<Record<string, string>>>,
+  given: Readonly<Record<string, string>>,
+  secrets: Readonly<Record<string, string>>,
 ) {
   const env = { ...given, THREADBOX_THREAD: threadId, THREADBOX_COMMAND: String(id) };
   if (builtin === null) return { script, env, secrets };
