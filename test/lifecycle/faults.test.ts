@@ -25,7 +25,8 @@ before(async () => {
   await run('mount', ['-t', 'tmpfs', '-o', `size=${SAVES_DISK_BYTES}`, 'tmpfs', savesDir()]);
 });
 after(async () => {
-  await run('umount', [savesDir()]);
+  // The save after the last command may still be under way there.
+  await run('umount', ['--lazy', savesDir()]);
   await stage.close();
 });
 
