@@ -12,7 +12,7 @@ import { sql } from './0011-sql.ts';
 import { api } from './0012-api.ts';
 import { signatures } from './0013-signatures.ts';
 import { secrets } from './0015-secrets.ts';
-import { workspaceSize } from './0017-workspace-size.ts';
+import { workspaces } from './0017-workspaces.ts';
 import type { Migration } from './migration.ts';
 
 /**
@@ -34,5 +34,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0012-api': api,
   '0013-signatures': signatures,
   '0015-secrets': secrets,
-  '0017-workspace-size': workspaceSize,
+  '0017-workspaces': workspaces,
 };
