@@ -12,7 +12,7 @@ import { sql } from './0011-sql.ts';
 import { api } from './0012-api.ts';
 import { signatures } from './0013-signatures.ts';
 import { secrets } from './0015-secrets.ts';
-import { workspaceSize } from './0017-workspace-size.ts';
+import { workspaces } from './0017-workspaces.ts';
 import { allowLists } from './0018-allow-lists.ts';
 import { asRoot } from './0019-as-root.ts';
 import { monitor } from './0021-monitor.ts';
@@ -37,7 +37,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0012-api': api,
   '0013-signatures': signatures,
   '0015-secrets': secrets,
-  '0017-workspace-size': workspaceSize,
+  '0017-workspaces': workspaces,
   '0018-allow-lists': allowLists,
   '0019-as-root': asRoot,
   '0021-monitor': monitor,
