@@ -110,17 +110,18 @@ export class SquidProxy implements AllowProxy {
 
   async #start({ runAs, lockPath, config }: Place): Promise<void> {
     const { log } = this.#settings;
+    // What it shares in memory has the name of its service, and stays there when it is killed: another's is in the way.
+    const service = `threadbox${await this.port()}`;
     // It opens its log by name: a pipe of ours is not for its user to open, one of its own is.
     const piped = ['bash', '-c', 'exec "$@" > >(exec cat)', 'bash'];
     const program = {
       name: NAME,
-      command: [...piped, 'squid', '-N', '-d1', '-f', config],
+      command: [...piped, 'squid', '-N', '-d1', '-n', service, '-f', config],
       debian: PROXY_PACKAGE,
       runAs,
       onOutput: (line: string): void => this.#read(line),
       isReadyLine: (line: string): boolean => line.includes('Accepting SSL bumped HTTP Socket connections'),
-      // It has nothing to bring to an end, and would take a second for it.
-      stopSignal: 'SIGKILL' as const,
+      stopSignal: 'SIGTERM' as const,
       lockPath,
     };
     const start = async (signal: AbortSignal): Promise<Server> => {

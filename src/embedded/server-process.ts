@@ -23,7 +23,7 @@ export type ServerProgram = {
   /** True for the line of output that says it serves. */
   isReadyLine: (line: string) => boolean;
   /** What makes it stop cleanly: it gets this from `stop`, and when this process dies. */
-  stopSignal: 'SIGINT' | 'SIGTERM' | 'SIGKILL';
+  stopSignal: 'SIGINT' | 'SIGTERM';
   /** Held by all its processes: no second one starts on the same data while one of them lives. */
   lockPath: string;
 };

@@ -142,11 +142,11 @@ test('limits of a repository are read, or it is said what was expected', () => {
   }
 });
 
-test('a repository can be left without a network; what runs already is said to keep it', async () => {
+test('a repository can be left without a network; it is said from when on', async () => {
   const set = await run('repo', 'set', 'away', '--network', 'none');
   assert.match(
     set.out,
-    /network none, .*\nContainers that are there keep the network they have until they are removed\.\n$/,
+    /network none, .*\nIn force from the next command of each thread, whose container is made anew around its files\.\n$/,
   );
   assert.match((await run('repo', 'list')).out, /^away .* none +\(default\)/m);
 });

@@ -81,8 +81,11 @@ const wrongSettings: [words: string[], says: RegExp][] = [
   ],
   [['user', 'set', 'a@example.com', '--timeout', '0'], /got 0\n$/],
   [['user', 'set', 'a@example.com', '--timeout', '10081'], /up to 10080,/],
-  [['repo', 'set', 'app', '--network', 'lan'], /--network: expected internet or none; got lan\n$/],
   [['repo', 'set', 'app', '--root', 'yes'], /--root: expected on or off; got yes\n$/],
+  [
+    ['repo', 'set', 'app', '--network', 'lan'],
+    /--network: expected internet, none, or allow:HOST,HOST; got "lan"\n$/,
+  ],
   [['repo', 'set', 'app', '--restore', 'clean'], /--restore: expected commit or uncommitted; got clean\n$/],
   [['repo', 'set', 'app', '--branch', 'a b'], /--branch: expected the name of a branch/],
   [['user', 'set', 'nobody', '--timeout', '5'], /ADDRESS: expected an email address/],

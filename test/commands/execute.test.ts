@@ -53,6 +53,7 @@ before(async () => {
     signal: new AbortController().signal,
     log: collectedLog().log,
     mayStart: () => Promise.resolve(),
+    allowLists: { ensure: () => Promise.resolve(null), refusedSince: () => Promise.resolve([]) },
   } as unknown as ExecuteParts;
 });
 after(async () => {

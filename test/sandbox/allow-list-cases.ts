@@ -169,7 +169,10 @@ export function allowListCases(of: () => { stage: Stage; certificate: string }):
     assert.equal((await stage.session(LISTED))?.container_id, before?.container_id);
 
     const proxies = async (): Promise<string[]> => {
-      const { stdout } = await run('pgrep', ['-f', `squid -N -d1 -f ${stage.bot.dataDir}/`]).catch(() => ({
+      const { stdout } = await run('pgrep', [
+        '-f',
+        `squid -N -d1 -n [a-z0-9]+ -f ${stage.bot.dataDir}/`,
+      ]).catch(() => ({
         stdout: '',
       }));
       return stdout.split('\n').filter((line) => line !== '');
