@@ -38,8 +38,6 @@ function mixedMail(index: number): Mail {
       .join('') + `\r\n${body}\r\n`;
   const kinds: (() => string)[] = [
     () => mail({ Subject: `[web] topic ${turn}` }, `echo ${turn}`),
-    () => mail({ Subject: `[other] topic ${turn}` }, `echo other ${turn}`),
-    () => mail({ Subject: `[other#more] topic ${turn}` }, `echo more ${turn}`),
     // By its references it belongs to the mail before.
     () => mail({ Subject: 'Re: anything', 'In-Reply-To': id(turn - 1) }, `echo answer ${turn}`),
     () => mail({ Subject: `[api] topic` }, `echo ${turn}`),
@@ -55,6 +53,8 @@ function mixedMail(index: number): Mail {
     () => mail({ Subject: '[web] topic', 'Auto-Submitted': 'auto-replied' }, 'ls'),
     () => mail({ Subject: '[web] topic', From: 'mallory@elsewhere.test' }, 'rm -rf /'),
     () => mail({ Subject: '[web] topic' }, 'cancel'),
+    () => mail({ Subject: `[other] topic ${turn}` }, `echo other ${turn}`),
+    () => mail({ Subject: `[other#more] topic ${turn}` }, `echo more ${turn}`),
   ];
   // Not all senders write the same at the same time.
   const kind = kinds[(turn + (index % SENDERS) * 3) % kinds.length] as () => string;
