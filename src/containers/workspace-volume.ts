@@ -52,8 +52,8 @@ async function makeVolume(
       throw engineError(error, `make the volume ${name}`);
     });
   };
-  if (!room || way === 'off') return create({});
-  if (way === 'quota') return create(quotaOptions(room.sizeBytes));
+  if (room && way === 'quota') return create(quotaOptions(room.sizeBytes));
+  if (!room || way !== 'image') return create({});
   const link = linkOf(room.limit.imagesDir, name);
   inMaking.add(link);
   try {

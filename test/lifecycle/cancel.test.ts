@@ -8,7 +8,7 @@ import { openStage, type Stage } from './stage.ts';
 
 let stage: Stage;
 before(async () => {
-  stage = await openStage();
+  stage = await openStage({ WORKSPACE_LIMIT: 'measured', WORKSPACE_SIZE_BYTES: String(32 * 2 ** 20) });
 });
 after(() => stage.close());
 
@@ -79,4 +79,21 @@ test('cancel all ends what runs and what waits; control words are done all the s
   await stage.mailLike(/^Saved; nothing is changed/);
   assert.deepEqual(await states('all'), ['cancelled', 'cancelled', 'cancelled', 'finished']);
   assert.equal(await stage.inside('ls /workspace/sample', threadOf('all')), 'README.md\n');
+});
+
+test('where a workspace is only measured, a command that adds too much is stopped and told so; another makes room', async () => {
+  const { text } = await stage.ask(
+    'while sleep 0.1; do head -c 20000000 /dev/zero >> ../big; done',
+    inThread('one'),
+  );
+  assert.match(text, /^Stopped: its workspace became too large after /);
+  assert.match(
+    text,
+    /Workspace too large: it takes \d+ MB and may take 32 MB, so the command was\sstopped\./,
+  );
+  assert.match(text, /threadbox repo set sample --workspace 64m/);
+  const next = await stage.ask('rm ../big; echo gone', inThread('one'));
+  ranWith(next.text, 'gone');
+  assert.doesNotMatch(next.text, /too large/);
+  assert.match((await stage.ask('log', inThread('one'))).text, /head -c 20000000[^]*cancelled · /);
 });
