@@ -74,11 +74,6 @@ const forTests = [
     purpose: 'a second kind of mail server, for the tests only',
     files: ['/usr/sbin/postfix'],
   },
-  {
-    name: 'chromium',
-    purpose: 'opens the Container Monitor, for the tests only',
-    files: [process.env['CHROMIUM'] ?? '/usr/bin/chromium'],
-  },
   { name: 'openssl', purpose: 'makes certificates, for the tests only', files: ['/usr/bin/openssl'] },
   {
     name: 'procps',
