@@ -75,11 +75,6 @@ const forTests = [
     files: ['/usr/sbin/postfix'],
   },
   {
-    name: 'chromium',
-    purpose: 'opens the Container Monitor, for the tests only',
-    files: [process.env['CHROMIUM'] ?? '/usr/bin/chromium'],
-  },
-  {
     name: 'squid-openssl',
     purpose: 'the proxy of repositories with an allow-list',
     files: ['/usr/sbin/squid'],

@@ -1,5 +1,8 @@
 // How the page speaks with the bot.
 
+const MOST_TRIES = 4;
+const BETWEEN_TRIES_MS = 300;
+
 let csrfToken = null;
 let onLoggedOut = () => {};
 
@@ -13,20 +16,32 @@ export function whenLoggedOut(listener) {
   onLoggedOut = listener;
 }
 
-async function ask(method, path, body) {
-  let response;
-  try {
-    response = await fetch(`/api/v1${path}`, {
-      method,
-      headers: {
-        ...(body !== undefined && { 'Content-Type': 'application/json' }),
-        ...(csrfToken !== null && { 'X-CSRF-Token': csrfToken }),
-      },
-      ...(body !== undefined && { body: JSON.stringify(body) }),
-    });
-  } catch (error) {
-    throw new Refused('The bot does not answer.', { cause: error });
+/**
+ * Browsers break off what is under way when a network of their machine changes, as it does on the bot's own with each
+ * container. Everything may be asked twice, but to be let in by a link.
+ */
+async function fetched(path, init) {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await fetch(`/api/v1${path}`, init);
+    } catch (error) {
+      if (tries === MOST_TRIES || path === '/login/link') {
+        throw new Refused('The bot does not answer.', { cause: error });
+      }
+      await new Promise((resolve) => setTimeout(resolve, BETWEEN_TRIES_MS));
+    }
   }
+}
+
+async function ask(method, path, body) {
+  const response = await fetched(path, {
+    method,
+    headers: {
+      ...(body !== undefined && { 'Content-Type': 'application/json' }),
+      ...(csrfToken !== null && { 'X-CSRF-Token': csrfToken }),
+    },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  });
   const isJson = /json/.test(response.headers.get('content-type') ?? '');
   const answer = isJson ? await response.json() : await response.text();
   if (response.ok) return answer;
@@ -69,7 +84,7 @@ export async function getPart(path, filter, memory, portion) {
 
 /** @returns who is logged in, or null */
 export async function whoAmI() {
-  const response = await fetch('/api/v1/session');
+  const response = await fetched('/session');
   if (!response.ok) return null;
   return remember(await response.json());
 }

@@ -33,7 +33,10 @@ export async function openBrowser(base: string): Promise<TestBrowser> {
       page.setDefaultTimeout(60_000);
       page.on('pageerror', (error) => faults.push(error.message));
       page.on('console', (message) => {
-        if (message.type() === 'error' && !/status of (?:401|409|503)/.test(message.text()))
+        if (
+          message.type() === 'error' &&
+          !/status of (?:401|409|503)|ERR_NETWORK_CHANGED/.test(message.text())
+        )
           faults.push(message.text());
       });
       page.on('request', (request) => {
