@@ -103,7 +103,7 @@ describe('the runner of a container', () => {
     const full = {
       getContainer: () => ({
         exec,
-        inspect: () => Promise.resolve({ HostConfig: { PidsLimit: 512 } }),
+        inspect: () => Promise.resolve({ Id: 'x', Config: { Labels: {} }, HostConfig: { PidsLimit: 512 } }),
         update: () => Promise.resolve(),
       }),
     } as unknown as typeof docker;
