@@ -92,6 +92,8 @@ export function startMailLoop(
     getCursor: () => readCursor(db, mailbox),
     longestLookBackMs: config.maxMailAgeMs,
     record: async (batch, cursor) => {
+      // Whoever has lost the lock would record it for the other bot, which hears of nothing then.
+      await parts.lock.held();
       await recordIncoming(db, mailbox, batch, cursor);
       intake.wake();
     },

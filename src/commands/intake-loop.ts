@@ -17,6 +17,12 @@ import type { ReadMail } from './judge.ts';
 /** A message that fails this often for a reason of its own is set aside, so that it cannot hold up the others. */
 const MOST_ATTEMPTS = 3;
 
+/**
+ * With nothing to do it looks again after so long, for messages and for commands: of two bots on one database, the one
+ * that has just lost its turn may have stored something in the moment the other took over, which nobody is woken for.
+ */
+const LOOK_EVERY_MS = 10_000;
+
 /** So many are looked up at once, or fewer of so many bytes; and no more while more than that is in hand. */
 const PORTION = { count: 64, bytes: 4 << 20 };
 
@@ -41,10 +47,11 @@ export type IntakeParts = {
   onCaughtUp: () => Promise<void>;
   /** False while another bot works on the database: then nothing is taken until woken. */
   isOurs: () => boolean;
+  lookEveryMs?: number;
   /**
    * Queues the commands that the database has and the queues do not. Called at the start, and after each fault of the
    * database: it may have stored a command in the very moment it went, and have told nobody. Also before mails that were
-   * put off are tried again, and when this bot has become the one that works.
+   * put off are tried again, when this bot has become the one that works, and with each look that nobody has asked for.
    */
   resume: () => Promise<void>;
   database: PartState;
@@ -93,16 +100,18 @@ export class IntakeLoop {
   async #run(): Promise<void> {
     let failures = 0;
     let isInDoubt = true;
+    let isAsked = true;
     while (!this.#isClosed) {
       this.#isWoken = false;
       if (!this.#parts.isOurs()) {
         isInDoubt = true;
+        isAsked = true;
         await this.#pause(0);
         continue;
       }
       try {
         if (isInDoubt) await this.#parts.resume();
-        isInDoubt = !(await this.#pass());
+        isInDoubt = !(await this.#pass(isAsked));
         failures = isInDoubt ? failures + 1 : 0;
       } catch (error) {
         failures += 1;
@@ -111,26 +120,33 @@ export class IntakeLoop {
         else this.#parts.log.error({ err: error }, 'handling messages failed; trying again');
       }
       if (!this.#isClosed && !this.#isWoken) await this.#pause(failures);
+      isAsked = this.#isWoken || failures > 0;
+      isInDoubt ||= !isAsked;
     }
   }
 
-  /** Until woken; after failures no longer than their pause. */
+  /** Until woken, but not for long; after failures for their pause. */
   async #pause(failures: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = failures > 0 ? setTimeout(resolve, pauseMs(failures, PATIENT)) : undefined;
+    const { lookEveryMs = LOOK_EVERY_MS } = this.#parts;
+    const timer = setTimeout(resolve, failures > 0 ? pauseMs(failures, PATIENT) : lookEveryMs);
     this.#wakeUp = resolve;
     await promise;
     clearTimeout(timer);
   }
 
-  /** @returns false when messages are left that must be tried again after a pause */
-  async #pass(): Promise<boolean> {
+  /**
+   * @param isAsked when it is not, what follows a pass can do without one that has found nothing
+   * @returns false when messages are left that must be tried again after a pause
+   */
+  async #pass(isAsked: boolean): Promise<boolean> {
     const { db, database, onCaughtUp } = this.#parts;
     const lanes = new Lanes();
     const pass: Pass = { lanes, held: new Set(), isClean: true };
     const suspectsUpTo = (this.#suspectsUpTo ??= await oldestReceivedUpTo(db, this.#parts.suspects));
+    let afterId = 0;
     try {
-      for (let afterId = 0; this.#goesOn(lanes);) {
+      while (this.#goesOn(lanes)) {
         await lanes.until(PORTION);
         const isSuspect = afterId < suspectsUpTo;
         const messages = await nextReceived(db, afterId, isSuspect ? { ...PORTION, count: 1 } : PORTION);
@@ -143,7 +159,7 @@ export class IntakeLoop {
         } else if (lanes.count > 0) {
           await lanes.idle();
         } else {
-          await onCaughtUp();
+          if (isAsked || afterId > 0) await onCaughtUp();
           return pass.isClean;
         }
       }

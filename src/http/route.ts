@@ -24,6 +24,7 @@ export type ApiParts = {
     | 'containerExtendMaxMs'
     | 'hostMaxContainers'
     | 'savedStateDays'
+    | 'workspaceLimit'
     | 'workspaceSizeBytes'
     | 'hasOpenMetrics'
   >;

@@ -84,6 +84,7 @@ export const session = z.strictObject({
   cleanupRequestedAt: orNull(time),
   running: orNull(z.strictObject({ commandId: z.int(), script: z.string(), startedAt: orNull(time) })),
   workspaceUsedBytes: orNull(count).describe('Of the disk, when its work was saved last'),
+  workspaceLimitBytes: orNull(count).describe('What it may take; null: as much as there is'),
   waitingCommands: count,
   isSaved: z.boolean(),
   saveError: orNull(z.string()),

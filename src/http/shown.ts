@@ -8,12 +8,15 @@ import type { ApiParts } from './route.ts';
 
 // What is stored, as the API tells it. The names here are a promise: docs/api.md.
 
-type Timing = Pick<ApiParts['config'], 'containerIdleTimeoutMs' | 'containerGracePeriodMs'>;
+type Limits = Pick<
+  ApiParts['config'],
+  'containerIdleTimeoutMs' | 'containerGracePeriodMs' | 'workspaceLimit' | 'workspaceSizeBytes'
+>;
 
 /** A script of any length is in its command's own answer; a list has the beginning. */
 const SHOWN_SCRIPT = 2_000;
 
-export function shownSession(listed: ListedSession, config: Timing, now: Date) {
+export function shownSession(listed: ListedSession, config: Limits, now: Date) {
   const { repositoryTimeoutMs, userTimeoutMs, lastActivityAt, lastCommandAt, keepUntil, warnedAt } = listed;
   const idleTimeoutMs = effectiveTimeoutMs(repositoryTimeoutMs, userTimeoutMs, config.containerIdleTimeoutMs);
   const { containerGracePeriodMs: gracePeriodMs } = config;
@@ -51,6 +54,8 @@ export function shownSession(listed: ListedSession, config: Timing, now: Date) {
             startedAt: listed.runningSince,
           },
     workspaceUsedBytes: listed.workspaceUsedBytes,
+    workspaceLimitBytes:
+      config.workspaceLimit === 'off' ? null : (listed.repositoryWorkspaceBytes ?? config.workspaceSizeBytes),
     waitingCommands: listed.waitingCount,
     isSaved: listed.isSaved,
     saveError: listed.saveError,

@@ -27,6 +27,8 @@ export type ListedSession = Pick<Session, 'id' | 'containerId' | 'containerName'
     saveError: string | null;
     removalAskedAt: Date | null;
     workspaceUsedBytes: number | null;
+    /** The repository's own limit. */
+    repositoryWorkspaceBytes: number | null;
     runningId: number | null;
     runningScript: string | null;
     runningSince: Date | null;
@@ -107,6 +109,7 @@ const columns = {
   saveError: 'container_sessions.save_error',
   removalAskedAt: 'container_sessions.removal_asked_at',
   workspaceUsedBytes: 'container_sessions.workspace_used_bytes',
+  repositoryWorkspaceBytes: 'repositories.workspace_bytes',
   userTimeoutMs: 'users.idle_timeout_ms',
   repositoryTimeoutMs: 'repositories.idle_timeout_ms',
   runningId: 'open.running_id',

@@ -148,7 +148,7 @@ function showTime(session, goneSeconds, { clock, fill, bar, idle }) {
 }
 
 /** Before it is known there is the same room for it, so that nothing on the page moves. */
-function usageRows(usage, { workspaceUsedBytes: used, workspaceLimitBytes: limit = null }) {
+function usageRows(usage, { workspaceUsedBytes: used, workspaceLimitBytes: limit }) {
   const disk =
     used === null
       ? gauge('Disk', null, 'not measured yet')

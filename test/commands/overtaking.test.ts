@@ -4,6 +4,7 @@ import type { Intake } from '../../src/commands/judge.ts';
 import { parseMessage, readHeader, readMessage } from '../../src/mail/parse.ts';
 import { recordIncoming } from '../../src/store/messages.ts';
 import { emptyTables, intakeOf, loopOf } from '../support/intake-stage.ts';
+import { until } from '../support/until.ts';
 import { startPrivateDatabase, type PrivateDatabase } from '../support/private-database.ts';
 
 const MANY = { perSender: 400, perThread: 400, overall: 400, writtenPerAddress: 400 };
@@ -137,4 +138,26 @@ test('a mail that ends every process that reads it is refused after three, its s
   assert.equal(await outcomes(), 'command null 1, answered unreadable 4, command null 1');
   const [answer] = await db('messages').where({ direction: 'out' });
   assert.match((await parseMessage(answer.raw)).text, /This mail could not be read in time/);
+});
+
+test('what another process has stored is found without a word from it: mails, and commands', async () => {
+  const { db } = database;
+  await emptyTables(db);
+  let resumed = 0;
+  const taken: string[] = [];
+  const loop = loopOf(intakeOf(db, MANY), {
+    lookEveryMs: 50,
+    resume: async () => void (resumed += 1),
+    onTaken: ({ kind }) => taken.push(kind),
+  });
+  try {
+    await until(() => resumed > 1);
+    const raw = Buffer.from('From: alice@example.com\r\nSubject: [web] topic\r\n\r\necho unheard\r\n');
+    const mail = { uid: 1, raw, sizeBytes: raw.length, receivedAt: new Date(), isTruncated: false };
+    await recordIncoming(db, 'box', [mail], { uidValidity: 1, lastUid: 1 });
+    await until(() => taken.length > 0);
+    assert.deepEqual(taken, ['command']);
+  } finally {
+    await loop.close();
+  }
 });
