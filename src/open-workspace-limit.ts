@@ -29,7 +29,7 @@ export async function openWorkspaceLimit(
   const { way, obstacles } = chosen;
   // Devices have other numbers since the machine was started; nobody may be given another's disk.
   if (way === 'image') await forgetLostDevices(imagesDir);
-  const said = `workspaces are limited: ${LIMIT_WORDS[way]}`;
+  const said = way === 'off' ? 'workspaces have no limit' : `workspaces are limited ${LIMIT_WORDS[way]}`;
   const facts = { way, sizeBytes: config.workspaceSizeBytes, obstacles };
   if (way === 'quota' || way === 'image') log.info(facts, said);
   else log.warn(facts, `${said}. See docs/security.md`);

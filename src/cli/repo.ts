@@ -166,7 +166,7 @@ function changeOf(options: Options): RepositoryChange {
   const given = [timeout, restore, branch, network, ...Object.keys(limits)];
   if (given.every((one) => one === undefined)) {
     throw usageError(
-      'nothing to change: give --timeout, --restore, --branch, --network, --command-timeout, --memory, --cpus, --background or --root',
+      'nothing to change: give --timeout, --restore, --branch, --network, --command-timeout, --memory, --cpus, --workspace, --background or --root',
     );
   }
   if (restore !== undefined && restore !== 'commit' && restore !== 'uncommitted') {

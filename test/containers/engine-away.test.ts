@@ -74,13 +74,14 @@ describe('an engine that is away', () => {
       socket.on('error', () => undefined);
       socket.on('data', () => {
         requests += 1;
-        if (requests > 1) {
+        // After the look at the container, and the making of its exec.
+        if (requests > 2) {
           socket.destroy();
           return;
         }
-        const body = '{"Id":"e1"}';
+        const body = '{"Id":"e1","Config":{"Labels":{}}}';
         socket.write(
-          `HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+          `HTTP/1.1 ${requests === 1 ? '200 OK' : '201 Created'}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
         );
       });
     });

@@ -15,6 +15,7 @@ import { until } from '../support/until.ts';
 import { openStage, type Stage } from './stage.ts';
 
 const GUARD_IMAGE = 'threadbox-guard:1';
+const ON_IMAGES = { WORKSPACE_LIMIT: 'image', WORKSPACE_SIZE_BYTES: String(128 * 2 ** 20) };
 
 const losetup = (...args: string[]): string => execFileSync('losetup', args, { encoding: 'utf8' });
 
@@ -24,13 +25,7 @@ before(async () => {
   machine = await startPrivateEngine();
   const DOCKER_HOST = machine.dockerHost;
   stage = await openStage(
-    {
-      DOCKER_HOST,
-      CONTAINER_IMAGE: machine.image,
-      GUARD_IMAGE,
-      WORKSPACE_LIMIT: 'image',
-      WORKSPACE_SIZE_BYTES: String(64 * 2 ** 20),
-    },
+    { DOCKER_HOST, CONTAINER_IMAGE: machine.image, GUARD_IMAGE, ...ON_IMAGES },
     { delayToldAfterMs: 500 },
   );
 });
@@ -141,7 +136,7 @@ async function holdUntilCrash(db: Db): Promise<() => Promise<boolean>> {
 
 test('a machine that loses its power while a command runs, a save runs and a removal is half done: no work is lost, nothing is told or done twice', async (t) => {
   const { dockerHost: DOCKER_HOST, image: CONTAINER_IMAGE, docker } = machine;
-  const bot = await startSeparateBot({ DOCKER_HOST, CONTAINER_IMAGE, GUARD_IMAGE }, docker);
+  const bot = await startSeparateBot({ DOCKER_HOST, CONTAINER_IMAGE, GUARD_IMAGE, ...ON_IMAGES }, docker);
   t.after(() => bot.close());
   const subject = (label: string) => `[sample#${label}] Work`;
   const send = (label: string, body: string) => bot.send(ALICE, subject(label), body);
