@@ -15,7 +15,7 @@ import { until } from '../support/until.ts';
 import { openStage, type Stage } from './stage.ts';
 
 const GUARD_IMAGE = 'threadbox-guard:1';
-const ON_IMAGES = { WORKSPACE_LIMIT: 'image', WORKSPACE_SIZE_BYTES: String(128 * 2 ** 20) };
+const ON_IMAGES = { WORKSPACE_LIMIT: 'image', WORKSPACE_SIZE_BYTES: String(512 * 2 ** 20) };
 
 const losetup = (...args: string[]): string => execFileSync('losetup', args, { encoding: 'utf8' });
 
