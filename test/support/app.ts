@@ -94,9 +94,12 @@ export async function startTestApp({
       if (!app) await start();
       const { docker, installation } = running();
       await stop();
-      await removeInstallation(docker, installation);
-      await upstream.close();
-      await rm(dataDir, { recursive: true, force: true });
+      try {
+        await removeInstallation(docker, installation);
+      } finally {
+        await upstream.close();
+        await rm(dataDir, { recursive: true, force: true });
+      }
     },
   };
 }
