@@ -123,6 +123,15 @@ function loseDevices(dataDir: string): void {
   for (const line of own) losetup('-d', line.split(/\s/)[0] ?? '');
 }
 
+/** A directory that git takes away meanwhile has it looked for anew. */
+const namesBelow = (dir: string): Promise<string[]> =>
+  until(() =>
+    readdir(dir, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return null;
+      throw error;
+    }),
+  );
+
 /** Whoever ends a session waits before that is recorded: what is in an unlogged table no crash leaves there. */
 async function holdUntilCrash(db: Db): Promise<() => Promise<boolean>> {
   await db.raw(`
@@ -151,8 +160,7 @@ test('a machine that loses its power while a command runs, a save runs and a rem
         .first()
     )?.state as string | undefined;
   const saves = join(bot.dataDir, 'saves', await installationId(bot.db));
-  const incoming = async () =>
-    (await readdir(saves, { recursive: true })).filter((name) => name.includes('incoming-'));
+  const incoming = async () => (await namesBelow(saves)).filter((name) => name.includes('incoming-'));
 
   // Of another bot, on another machine, which sees that its engine is rebooted.
   await begin('reboot');
