@@ -143,6 +143,7 @@ export const schema = z.object({
   ),
   HTTP_LISTEN: listenAddress('127.0.0.1:8330'),
   PUBLIC_URL: origin('https://threadbox.example.com'),
+  LOGIN_BY_MAIL: z.enum(['on', 'off'], 'expected on or off').default('on'),
   METRICS_OPEN: z.enum(['yes', 'no'], 'expected yes or no').default('no'),
   LOG_LEVEL: z.enum(logLevels, `expected one of ${logLevels.join(', ')}`).default('info'),
 });

@@ -112,6 +112,8 @@ export type Config = {
   /** Whether admins may mail queries, and whether they see whole mails by them. */
   sqlByMail: boolean;
   sqlShowsBodies: boolean;
+  /** Whether admins may open the Container Monitor by a link that is mailed to them. */
+  loginByMail: boolean;
   /** Where the API and the Container Monitor are served; `null`: nowhere. */
   http: { host: string; port: number } | null;
   /** Under which address people reach them, as in `https://threadbox.example.com`; `null`: it is not said. */
@@ -151,6 +153,7 @@ export function configOf(values: Values): Omit<Config, 'oauth'> {
     allowedLists: values.ALLOWED_LISTS,
     sqlByMail: values.SQL_BY_MAIL === 'on',
     sqlShowsBodies: values.SQL_MAIL_BODIES === 'yes',
+    loginByMail: values.LOGIN_BY_MAIL === 'on',
     http: values.HTTP_LISTEN,
     publicUrl: values.PUBLIC_URL,
     hasOpenMetrics: values.METRICS_OPEN === 'yes',

@@ -45,7 +45,10 @@ const setCommand: CliCommand = {
   options: {
     ...TIMEOUT_OPTION,
     name: { value: 'NAME', summary: "the person's name, for the author of commits" },
-    role: { value: 'ROLE', summary: 'user or admin' },
+    role: {
+      value: 'ROLE',
+      summary: 'user or admin, who may query the database and log in as operator, by mail',
+    },
     repositories: { value: 'all', summary: 'all: every repository, also those to come' },
     ...JSON_OPTION,
   },

@@ -16,7 +16,14 @@ import { answerOnly, type SettleParts, type Taken } from './settle.ts';
 export type LoginParts = SettleParts & {
   config: Pick<
     Config,
-    'botAddress' | 'replyToken' | 'adminAddresses' | 'imap' | 'senderAuth' | 'http' | 'publicUrl'
+    | 'botAddress'
+    | 'replyToken'
+    | 'adminAddresses'
+    | 'loginByMail'
+    | 'imap'
+    | 'senderAuth'
+    | 'http'
+    | 'publicUrl'
   >;
   hourlyCaps: HourlyCaps;
 };
@@ -78,4 +85,4 @@ export async function takeLogin(
 
 /** Whether {@link takeLogin} has to be asked: a link is asked for, by whomever. */
 export const isForLogin = ({ config }: Pick<LoginParts, 'config'>, message: ParsedMessage): boolean =>
-  nameGiven(message, config.botAddress)?.toLowerCase() === LOGIN_NAME;
+  config.loginByMail && nameGiven(message, config.botAddress)?.toLowerCase() === LOGIN_NAME;

@@ -22,7 +22,12 @@ const WRONG_TOKENS = { burst: 10, perSecond: 1 / 6 };
 
 type Asking = { headers: Headers; address: string; changes: boolean };
 
-export type DoorParts = { db: Db; config: Pick<Config, 'adminAddresses'>; now: () => Date; log: Log };
+export type DoorParts = {
+  db: Db;
+  config: Pick<Config, 'adminAddresses' | 'loginByMail'>;
+  now: () => Date;
+  log: Log;
+};
 
 type LoggedIn = { cookie: string; caller: Caller };
 
@@ -59,7 +64,8 @@ export class Door {
 
   /** By a link that was mailed, which is used up by that. */
   async logInByLink(secret: string, address: string): Promise<LoggedIn | { problem: Problem }> {
-    const { db, log, now } = this.#parts;
+    const { db, config, log, now } = this.#parts;
+    if (!config.loginByMail) return { problem: UNAUTHORIZED };
     const admin = await useLoginLink(db, secret, { from: address, now: now() });
     // Who has asked as an admin may be none any more.
     const caller = admin === null ? null : await this.#byLetIn({ kind: 'admin', address: admin });

@@ -2,7 +2,8 @@ type Limits = { leastMs: number; timesAsLong: number; mostMs: number };
 
 /**
  * The same answer for whoever asks again while it is kept: `leastMs`, or `timesAsLong` times what it took to find, and
- * never over `mostMs`. Who asks meanwhile waits for the one that is being looked for; a fault is asked anew.
+ * never over `mostMs`. Who asks meanwhile waits for the one that is being looked for. A fault is kept by the same rule: what
+ * fails may have cost as much as what does not.
  *
  * @param clock in ms, which only goes forward
  */
@@ -17,15 +18,11 @@ export function kept<T>(
     if (last && askedMs < last.untilMs) return last.value;
     const asked = { untilMs: Infinity, value: look() };
     last = asked;
-    asked.value.then(
-      () => {
-        const foundMs = clock();
-        asked.untilMs = foundMs + Math.min(mostMs, Math.max(leastMs, timesAsLong * (foundMs - askedMs)));
-      },
-      () => {
-        if (last === asked) last = null;
-      },
-    );
+    const keep = (): void => {
+      const foundMs = clock();
+      asked.untilMs = foundMs + Math.min(mostMs, Math.max(leastMs, timesAsLong * (foundMs - askedMs)));
+    };
+    asked.value.then(keep, keep);
     return asked.value;
   };
 }

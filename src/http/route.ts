@@ -17,6 +17,7 @@ export type ApiParts = {
     Config,
     | 'botAddress'
     | 'adminAddresses'
+    | 'loginByMail'
     | 'publicUrl'
     | 'containerIdleTimeoutMs'
     | 'containerGracePeriodMs'

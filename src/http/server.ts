@@ -42,8 +42,10 @@ export type HttpServer = {
 const REQUESTS = { burst: 500, perSecond: 100 };
 const STARTING = unavailable('starting', 'The bot starts: it waits for its parts. Its log says for which.');
 /**
- * What /metrics counts in the whole history is kept for so long; where that took PostgreSQL long, a hundred times as long as
- * it took. So it never has more than a hundredth of it, whoever scrapes how often. What is there now is always looked up.
+ * What /metrics counts in the whole history is kept for so long; where that took long, a hundred times as long as it took. As
+ * one query goes after another, one connection of PostgreSQL's is at it for a hundredth of the time at the most, whoever scrapes
+ * how often; for more only where counting takes over six seconds, as figures older than ten minutes say little. What is there
+ * now is always looked up.
  */
 const HISTORY_KEPT = { leastMs: 10_000, timesAsLong: 100, mostMs: 600_000 };
 

@@ -26,7 +26,7 @@ export async function removeOld({
       signal.throwIfAborted();
       const removed = await remove(db, moment, PORTION);
       count += removed;
-      if (removed < PORTION) break;
+      if (removed === 0) break;
     }
     if (count > 0) log.info({ count, before: moment }, `old ${what} were removed`);
   }

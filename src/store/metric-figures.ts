@@ -18,49 +18,54 @@ export type MetricFigures = {
   answer: Histogram;
 };
 
+/** Asked one after another: how long it takes is what it costs, and other work keeps its connections. */
 export async function metricFigures(db: Db, boundsSeconds: readonly number[]): Promise<MetricFigures> {
-  const [messages, refusals, commands, sessions, savedStates, output, run, wait, answer] = await Promise.all([
-    rowsOf<MetricFigures['messages'][number]>(
-      db,
-      `select direction, coalesce(outcome, 'received') as outcome, count(*) as count,
-         sum(size_bytes)::bigint as bytes from messages group by 1, 2`,
-    ),
-    rowsOf<MetricFigures['refusals'][number]>(
-      db,
-      `select coalesce(reason, '') as reason, count(*) as count from messages
-       where direction = 'in' and outcome in ('dropped', 'failed') group by 1 order by 2 desc limit 1000`,
-    ),
-    rowsOf<MetricFigures['commands'][number]>(db, 'select state, count(*) as count from commands group by 1'),
-    rowsOf<MetricFigures['sessions'][number]>(
-      db,
-      `select coalesce(end_reason, '') as reason, count(*) as count from container_sessions group by 1`,
-    ),
-    rowsOf<MetricFigures['savedStates'][number]>(
-      db,
-      'select state, count(*) as count from saved_states where snapshot is not null group by 1',
-    ),
-    rowsOf<{ bytes: number }>(db, 'select coalesce(sum(output_bytes), 0)::bigint as bytes from commands'),
-    histogram(
-      db,
-      boundsSeconds,
-      'select duration_ms / 1000.0 as seconds from commands where control is null',
-    ),
-    histogram(
-      db,
-      boundsSeconds,
-      'select extract(epoch from started_at - created_at) as seconds from commands where control is null',
-    ),
-    // An answer is stored in one transaction with the end of its command, which tells it from what was said before.
-    histogram(
-      db,
-      boundsSeconds,
-      `select extract(epoch from outbox.sent_at - commands.created_at) as seconds
-       from commands
-       join messages on messages.in_reply_to_message = commands.message_id
-       join outbox on outbox.message_id = messages.id and outbox.created_at = commands.ended_at
-       where commands.control is null`,
-    ),
-  ]);
+  const messages = await rowsOf<MetricFigures['messages'][number]>(
+    db,
+    `select direction, coalesce(outcome, 'received') as outcome, count(*) as count,
+       sum(size_bytes)::bigint as bytes from messages group by 1, 2`,
+  );
+  const refusals = await rowsOf<MetricFigures['refusals'][number]>(
+    db,
+    `select coalesce(reason, '') as reason, count(*) as count from messages
+     where direction = 'in' and outcome in ('dropped', 'failed') group by 1 order by 2 desc limit 1000`,
+  );
+  const commands = await rowsOf<MetricFigures['commands'][number]>(
+    db,
+    'select state, count(*) as count from commands group by 1',
+  );
+  const sessions = await rowsOf<MetricFigures['sessions'][number]>(
+    db,
+    `select coalesce(end_reason, '') as reason, count(*) as count from container_sessions group by 1`,
+  );
+  const savedStates = await rowsOf<MetricFigures['savedStates'][number]>(
+    db,
+    'select state, count(*) as count from saved_states where snapshot is not null group by 1',
+  );
+  const output = await rowsOf<{ bytes: number }>(
+    db,
+    'select coalesce(sum(output_bytes), 0)::bigint as bytes from commands',
+  );
+  const run = await histogram(
+    db,
+    boundsSeconds,
+    'select duration_ms / 1000.0 as seconds from commands where control is null',
+  );
+  const wait = await histogram(
+    db,
+    boundsSeconds,
+    'select extract(epoch from started_at - created_at) as seconds from commands where control is null',
+  );
+  // An answer is stored in one transaction with the end of its command, which tells it from what was said before.
+  const answer = await histogram(
+    db,
+    boundsSeconds,
+    `select extract(epoch from outbox.sent_at - commands.created_at) as seconds
+     from commands
+     join messages on messages.in_reply_to_message = commands.message_id
+     join outbox on outbox.message_id = messages.id and outbox.created_at = commands.ended_at
+     where commands.control is null`,
+  );
   return {
     messages,
     refusals,

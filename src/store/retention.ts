@@ -1,10 +1,10 @@
 import type { Db } from './database.ts';
 
 /**
- * Removes kept outputs of commands from before a moment, the oldest first. Looks only at the oldest there are, by their
+ * Removes kept outputs of commands that ended before a moment, the oldest first. Looks only at the oldest there are, by their
  * number: so it costs next to nothing where none is to go.
  *
- * @returns how many are gone; `limit`: there may be more
+ * @returns how many are gone; 0: none of the oldest is to go now
  */
 export async function removeOutputs(db: Db, before: Date, limit: number): Promise<number> {
   return db('command_outputs')
@@ -12,7 +12,7 @@ export async function removeOutputs(db: Db, before: Date, limit: number): Promis
     .whereExists(
       db('commands')
         .whereRaw('commands.id = command_outputs.command_id')
-        .where('commands.created_at', '<', before),
+        .whereRaw('coalesce(commands.ended_at, commands.created_at) < ?', [before]),
     )
     .delete();
 }

@@ -118,6 +118,22 @@ export function loginTests(): void {
     assert.match(await textOf(), /^Your link/);
   });
 
+  test('LOGIN_BY_MAIL=off: no such thing for admins either, and a link from before lets nobody in', async () => {
+    stage.aheadMs = 5 * HOUR_MS;
+    const [, secret = ''] =
+      /\/#\/login\/([\w-]{43})$/m.exec((await (await send('[login]', '')).answer()).text) ?? [];
+    await withConfig({ loginByMail: false }, async () => {
+      const { taken, answer } = await send('[login]', '');
+      assert.deepEqual(taken, { kind: 'answered', reason: 'unknown-repository' });
+      const { text } = await answer();
+      assert.match(text, /^There is no repository called login\n/);
+      assert.doesNotMatch(text, /monitor|#\//i);
+      const refused = await newDoor().logInByLink(secret, '::1');
+      assert.deepEqual('problem' in refused && refused.problem.name, 'no-token');
+    });
+    assert.ok('caller' in (await newDoor().logInByLink(secret, '::1')));
+  });
+
   test('a repository that is called login from before stays one', async () => {
     const { db } = stage.database;
     await addRepository(db, {

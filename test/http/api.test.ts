@@ -141,6 +141,7 @@ test('extend, save and cleanup do what the words do; a container that has gone c
   // The save after the command has measured it.
   const used = await until(async () => (await sessionOf('care'))?.['workspaceUsedBytes'] as number | null);
   assert.ok(used > 10_000 && used < 1 << 30, String(used));
+  assert.equal((await sessionOf('care'))?.['workspaceLimitBytes'], null);
   stage.forward(10);
   const extended = await ask('POST', `/api/v1/containers/${containerId}/extend`, { body: { minutes: 120 } });
   const { outcome, cleanupAt } = extended.body as { outcome: string; cleanupAt: string };

@@ -30,9 +30,13 @@ export function buttonTests(get: () => Client & { stage: Stage }): void {
     const [link = ''] = /\/#\/login\/[\w-]{43}$/m.exec(text) ?? [];
     await page.goto(`${base}${link}`);
     await page.getByRole('button', { name: 'Open the Container Monitor' }).waitFor();
+    // What looks at the links in a mail may run a page's scripts, but presses nothing.
+    const used = () => stage.bot.app.db('login_links').whereNotNull('used_at').pluck('address');
+    assert.deepEqual(await used(), []);
     await page.keyboard.press('Enter');
     await page.getByText(`${BOB} (admin)`).waitFor();
     assert.equal(new URL(page.url()).hash, '#/containers');
+    assert.deepEqual(await used(), [BOB]);
 
     await stage.ask(`echo '${MARKUP}' > work.txt; cat work.txt`, { subject });
     await card.getByText(/^Clean-up in [34]\d:\d\d$/).waitFor();

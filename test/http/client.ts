@@ -25,7 +25,7 @@ export type Client = {
 export const allRoutes = routesOf(
   new Door({
     db: null as never,
-    config: { adminAddresses: [] },
+    config: { adminAddresses: [], loginByMail: true },
     now: () => new Date(),
     log: null as never,
   }),

@@ -29,20 +29,25 @@ test('an answer is kept for ten seconds, or a hundred times as long as it took, 
   }
 });
 
-test('who asks while it is looked for waits for that, and a fault is asked anew', async () => {
+test('who asks while it is looked for waits for that; a fault is kept as long as an answer, and then asked anew', async () => {
+  let nowMs = 0;
   let asked = 0;
   const look = kept(
     limits,
     async () => {
       asked += 1;
+      nowMs += 400;
       await Promise.resolve();
       if (asked === 1) throw new Error('away');
       return asked;
     },
-    () => 0,
+    () => nowMs,
   );
   await Promise.all([assert.rejects(look(), /away/), assert.rejects(look(), /away/)]);
+  nowMs += 39_999;
+  await assert.rejects(look(), /away/);
   assert.equal(asked, 1);
+  nowMs += 1;
   assert.deepEqual(await Promise.all([look(), look(), look()]), [2, 2, 2]);
   assert.equal(asked, 2);
 });

@@ -25,7 +25,8 @@ find_shortages() {
     read -r limit </sys/fs/cgroup/pids.max || read -r limit </sys/fs/cgroup/pids/pids.max
     shortages+="pids $((refused - refused_before)) $limit"$'\n'
   fi
-  # A process more, which a command that went well is spared, unless the one before it had found the disk full. Free and all blocks, their size, free and all inodes.
+  # A process more, which a command that went well is spared, unless the one before it had found the disk full. Free and
+  # all blocks, their size, free and all inodes.
   if [[ $exit_status != 0 || -n $lost || -n $was_full ]]; then
     blocks=($(stat -f -c '%a %b %S %d %c' -- /workspace /tmp /dev/shm </dev/null))
     shortages+="disks ${blocks[*]}"$'\n'

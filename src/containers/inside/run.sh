@@ -14,7 +14,8 @@ run_command() {
 }
 
 # Empties the pipe for as long as anybody holds its other end, into files of limited size: the first part, then two
-# files in turn for the last. dd counts reads, not bytes, and writes each at once. It is started so that a signal sent to all does not end it.
+# files in turn for the last. dd counts reads, not bytes, and writes each at once. It is started so that a signal sent to
+# all does not end it.
 pump() {
   exec 8<&- 9>&-
   local file=$spool.out limit=$head_bytes used=0 total=0 turn=-1 count report is_short=
