@@ -12,12 +12,8 @@ import type { Repository } from '../store/repositories.ts';
 import { activeSession } from '../store/sessions.ts';
 import type { Cancellations } from './cancellations.ts';
 import { withTokens } from './repository-secrets.ts';
-import {
-  openContainer,
-  resumeContainer,
-  type ContainerParts,
-  type OpenedContainer,
-} from './open-container.ts';
+import { resumeContainer } from './resume-container.ts';
+import { openContainer, type ContainerParts, type OpenedContainer } from './open-container.ts';
 import { isOnItsNetwork } from './other-network.ts';
 import { timeAllowed, type TimeConfig } from './time-allowed.ts';
 import { watchedIn } from './watched-size.ts';

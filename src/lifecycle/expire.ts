@@ -118,10 +118,11 @@ export async function makeDiskRoom(parts: LifecycleParts): Promise<void> {
 }
 
 /** In the thread's queue; by then much may have changed, so it is looked up anew there. */
-async function dropVolume({ db, docker, log }: LifecycleParts, threadId: string): Promise<boolean> {
+async function dropVolume(parts: LifecycleParts, threadId: string): Promise<boolean> {
+  const { db, docker, log } = parts;
   const [still] = await savesWithVolumes(db, { threadId, limit: 1 });
   if (!still?.volumeName) return false;
-  await removeVolume(docker, still.volumeName);
+  await removeVolume(docker, still.volumeName, parts.workspaceLimit);
   await forgetVolume(db, still.id);
   log.info({ thread: threadId }, 'a kept workspace was dropped for want of disk room; its save stays');
   return true;
