@@ -94,6 +94,7 @@ async function makeVolume(docker: Docker, wanted: Wanted): Promise<void> {
     await docker.createVolume({ Name: name, Labels: labels, DriverOpts: options }).catch((error: unknown) => {
       throw engineError(error, `make the volume ${name}`);
     });
+    rememberLimit(docker, name, options);
   };
   const link = linkFor(wanted);
   const isThere = await seesDisk(link);
@@ -116,10 +117,38 @@ function diskFault(what: string, cause: unknown): ContainersError {
   return new ContainersError('WORKSPACE', `The disk of the workspace cannot be ${what}: ${words}`, { cause });
 }
 
+/** Whether the engine keeps each volume to its size, as it was when it was looked at last: it stays as it was made. */
+const limited = new WeakMap<Docker, Map<string, boolean>>();
+
+/**
+ * Whether a volume has a size that it cannot go beyond, whatever is set for the others.
+ *
+ * @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`
+ */
+export async function isLimited(docker: Docker, name: string): Promise<boolean> {
+  if (limited.get(docker)?.get(name) === undefined) await diskOf(docker, name);
+  return limited.get(docker)?.get(name) ?? false;
+}
+
+/** Whether a volume has a disk of its own. @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED` */
+export async function isOnDisk(docker: Docker, name: string): Promise<boolean> {
+  return typeof (await diskOf(docker, name)) === 'string';
+}
+
+function rememberLimit(docker: Docker, name: string, options: Record<string, string> | null): void {
+  const known = limited.get(docker) ?? new Map<string, boolean>();
+  limited.set(
+    docker,
+    known.set(name, options?.['size'] !== undefined || isDiskLink(options?.['device'] ?? '')),
+  );
+}
+
 /** @returns null when a volume has no disk of its own; undefined when it is not there */
 async function diskOf(docker: Docker, name: string): Promise<string | null | undefined> {
+  limited.get(docker)?.delete(name);
   try {
     const { Options, Labels } = await docker.getVolume(name).inspect();
+    rememberLimit(docker, name, Options);
     const device = Options?.['device'] ?? '';
     return isDiskLink(device) && Labels?.['threadbox.instance'] !== undefined ? device : null;
   } catch (error) {
@@ -158,6 +187,7 @@ export async function removeVolume(
 async function removeDefinition(docker: Docker, name: string): Promise<string | null> {
   const link = await diskOf(docker, name);
   if (link === undefined) return null;
+  limited.get(docker)?.delete(name);
   try {
     await docker.getVolume(name).remove();
   } catch (error) {

@@ -4,6 +4,8 @@ import { existsSync } from 'node:fs';
 import { readdir, readlink, rename, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it, test } from 'node:test';
+import { watchedIn } from '../../src/commands/watched-size.ts';
+import { connectDocker } from '../../src/containers/client.ts';
 import { sizeInSuperblock, makeDisk, linkOf, dropDisk } from '../../src/containers/disk-image.ts';
 import { saveWorkspace } from '../../src/containers/save.ts';
 import { chooseWay, type WorkspaceLimit } from '../../src/containers/workspace-limit.ts';
@@ -11,7 +13,16 @@ import { readyVolume, removeStrayDisks, removeVolume } from '../../src/container
 import { isOutgrown, watchWorkspace } from '../../src/containers/workspace-watch.ts';
 import { collectedLog } from '../support/collected-log.ts';
 import { until } from '../support/until.ts';
-import { docker, never, startRig, temporaryDir, text, type Rig } from '../containers/rig.ts';
+import {
+  docker,
+  dockerHost,
+  never,
+  silent,
+  startRig,
+  temporaryDir,
+  text,
+  type Rig,
+} from '../containers/rig.ts';
 
 const MB = 2 ** 20;
 const losetup = (...args: string[]): string => execFileSync('losetup', args, { encoding: 'utf8' }).trim();
@@ -57,6 +68,7 @@ describe('a workspace on a disk of its own', () => {
     assert.match(refused.way === null ? refused.reason : '', /no quota support/);
     assert.equal((await chooseWay(docker, { wanted: 'off', ...of })).way, 'off');
     assert.equal((await readdir(limit.imagesDir)).length, 2);
+    assert.deepEqual(await watchedWith(rig), []);
   });
 
   it('ends at its size, is told to be full, and takes less on the host than is in it', async () => {
@@ -218,7 +230,26 @@ test('where nothing keeps a workspace to its size, a command that adds too much 
   assert.equal(next.ending, 'exited');
   assert.ok(next.oversize && !next.oversize.wasStopped && next.oversize.usedBytes > 20_000_000);
   assert.deepEqual(await run('rm ../big'), { ending: 'exited', oversize: null });
+  // Made before there was a limit.
+  assert.deepEqual(await watchedWith(rig), ['image', 'quota', 'measured']);
 });
+
+/** With which ways for new volumes this one is watched, by a bot that has just been started. */
+async function watchedWith({ container }: Rig): Promise<string[]> {
+  const watched: string[] = [];
+  for (const way of ['image', 'quota', 'measured', 'off'] as const) {
+    const parts = {
+      docker: connectDocker(dockerHost),
+      signal: never,
+      config: { workspaceSizeBytes: 40 * MB },
+    };
+    const limit = { way, imagesDir: '', log: silent };
+    const { run } = watchedIn({ ...parts, workspaceLimit: limit }, { workspaceBytes: null });
+    const session = { containerId: container.id, volumeName: container.volumeName };
+    if (await run(session, never, (stopped) => Promise.resolve(stopped !== never))) watched.push(way);
+  }
+  return watched;
+}
 
 test('a command is stopped for what it adds, not for what was there', () => {
   const cases: [beforeMb: number, usedMb: number, isStopped: boolean][] = [
