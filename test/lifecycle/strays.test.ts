@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -42,7 +43,10 @@ test('a workspace without container and session is taken up, saved, warned of an
 
   await stage.sweep();
   assert.equal((await stage.session(threadOf('volume')))?.is_saved, true);
-  await engine.getContainer(container_name).remove({ force: true });
+  // As when the bot is killed before it has given the workspace to the user of the commands.
+  const { Mountpoint } = await engine.getVolume(taken?.volume_name ?? '').inspect();
+  execFileSync('sh', ['-c', 'chown -R 0:0 "$0" && chmod -R go= "$0"', Mountpoint]);
+  await engine.getContainer(container_name).stop({ t: 0 });
   stage.forward(41);
   await stage.sweep();
   await stage.mailLike(new RegExp(`Thread ${threadOf('volume')}`));
