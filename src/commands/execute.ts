@@ -12,12 +12,8 @@ import type { Repository } from '../store/repositories.ts';
 import { activeSession } from '../store/sessions.ts';
 import type { Cancellations } from './cancellations.ts';
 import { withTokens } from './repository-secrets.ts';
-import {
-  openContainer,
-  resumeContainer,
-  type ContainerParts,
-  type OpenedContainer,
-} from './open-container.ts';
+import { resumeContainer } from './resume-container.ts';
+import { openContainer, type ContainerParts, type OpenedContainer } from './open-container.ts';
 import { isOnItsNetwork } from './other-network.ts';
 import { timeAllowed, type TimeConfig } from './time-allowed.ts';
 import { watchedIn } from './watched-size.ts';
@@ -105,7 +101,7 @@ export async function execute(
       await inbox.place(opened.session.containerId, cancelled);
       const request = scriptOf(command, repository, { ...network.env(), ...inbox.env }, secrets);
       const { containerId } = opened.session;
-      result = await watched.run(containerId, cancelled, (stopped) =>
+      result = await watched.run(opened.session, cancelled, (stopped) =>
         runExecution(docker, containerId, { ...execution(stopped), ...request }),
       );
     } catch (error) {
@@ -137,7 +133,7 @@ export async function execute(
   async function recover(): Promise<Executed | null> {
     const resumed = await resumeContainer(parts, command, repository);
     const { containerId } = resumed.session;
-    const result = await watched.run(containerId, cancelled, (stopped) =>
+    const result = await watched.run(resumed.session, cancelled, (stopped) =>
       recoverExecution(docker, containerId, { ...execution(stopped), wasRunning: resumed.wasRunning }),
     );
     opened = resumed;

@@ -1,11 +1,10 @@
 import { existsSync } from 'node:fs';
 import type { AllowLists } from '../containers/allow-lists.ts';
 import type { Docker } from '../containers/client.ts';
-import { ensureContainer, ensureOwner, hasVolume, type Container } from '../containers/container.ts';
+import { ensureContainer, type Container } from '../containers/container.ts';
 import { limitsFor } from '../containers/limits.ts';
 import type { NetworkGuard } from '../containers/network-guard.ts';
 import { ensureMirror, mirrorPathOf } from '../containers/mirror.ts';
-import { volumeName } from '../containers/names.ts';
 import { restoreWorkspace } from '../containers/restore.ts';
 import { runnersOf } from '../containers/runner.ts';
 import { storePathOf } from '../containers/saves-store.ts';
@@ -205,25 +204,10 @@ async function recordOpening(
 }
 
 /**
- * The same for a container that has been prepared before: its upstream may be out of reach by now. Without its volume
- * nothing of that is left, and it is opened anew.
+ * The thread's container, running: as it is, started or made. Its workspace is left as it is.
+ *
+ * @param how `isForWork`: it is made for the work in its workspace; `WORKSPACE_LOST` where that has gone
  */
-export async function resumeContainer(
-  parts: ContainerParts,
-  owner: ThreadOwner,
-  repository: Repository,
-): Promise<OpenedContainer> {
-  const volume = volumeName(parts.installation, owner.threadId);
-  const hasAll =
-    existsSync(mirrorPathOf(parts.mirrorsDir, repository.id)) && (await hasVolume(parts.docker, volume));
-  if (!hasAll) return { ...(await openContainer(parts, owner, repository)), wasRunning: false };
-  const container = await containerOf(parts, owner, repository);
-  if (container.wasCreated) await ensureOwner(parts.docker, container.id);
-  const session = await sessionOf(parts, owner, repository, container);
-  return { session, wasRunning: container.wasRunning, notes: session.notes, restored: null };
-}
-
-/** The thread's container, running: as it is, started or made. Its workspace is left as it is. */
 export async function containerOf(
   parts: ContainerParts,
   owner: Pick<ThreadOwner, 'threadId' | 'userId'>,
@@ -231,6 +215,7 @@ export async function containerOf(
     Repository,
     'id' | 'name' | 'network' | 'memoryBytes' | 'cpus' | 'workspaceBytes' | 'root'
   >,
+  { isForWork = false } = {},
 ): Promise<Container> {
   await parts.imageReady();
   const spec = {
@@ -249,6 +234,7 @@ export async function containerOf(
       limit: parts.workspaceLimit,
       sizeBytes: repository.workspaceBytes ?? parts.config.workspaceSizeBytes,
     },
+    isForWork,
     runtime: parts.config.containerRuntime,
   };
   const guarded = async (): Promise<void> => {
@@ -264,7 +250,8 @@ export async function containerOf(
   }
 }
 
-async function sessionOf(
+/** The session that a container has now. */
+export async function sessionOf(
   { db, config, events, log, now }: ContainerParts,
   { threadId, userId }: ThreadOwner,
   repository: Repository,

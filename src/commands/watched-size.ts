@@ -1,12 +1,14 @@
 import { watchWorkspace, type Oversize } from '../containers/workspace-watch.ts';
+import { isLimited } from '../containers/workspace-volume.ts';
 import type { Config } from '../config.ts';
 import type { Repository } from '../store/repositories.ts';
+import type { Session } from '../store/sessions.ts';
 import type { ContainerParts } from './open-container.ts';
 
 type Watched = {
   /** @param run gets what ends its command: `cancelled`, or what it adds to its workspace */
   run: <Result>(
-    containerId: string,
+    session: Pick<Session, 'containerId' | 'volumeName'>,
     cancelled: AbortSignal,
     run: (stopped: AbortSignal) => Promise<Result>,
   ) => Promise<Result>;
@@ -14,7 +16,10 @@ type Watched = {
   oversize: () => Oversize | null;
 };
 
-/** Looks at the workspace of commands of a repository while they run, where nothing else keeps it to its size. */
+/**
+ * Looks at the workspace of commands of a repository while they run, where nothing else keeps it to its size: that depends on
+ * how its volume was made, not on how one would be made now.
+ */
 export function watchedIn(
   {
     docker,
@@ -29,8 +34,8 @@ export function watchedIn(
   let oversize: Oversize | null = null;
   return {
     oversize: () => oversize,
-    async run(containerId, cancelled, run) {
-      if (workspaceLimit.way !== 'measured') return run(cancelled);
+    async run({ containerId, volumeName }, cancelled, run) {
+      if (workspaceLimit.way === 'off' || (await isLimited(docker, volumeName))) return run(cancelled);
       const maxBytes = repository.workspaceBytes ?? config.workspaceSizeBytes;
       const watch = watchWorkspace(docker, containerId, { maxBytes, signal });
       try {

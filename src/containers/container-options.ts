@@ -25,6 +25,8 @@ export type ContainerSpec = {
   isRoot?: boolean;
   /** What its workspace may hold; without, it is not limited. */
   room?: WorkspaceRoom;
+  /** It is made for what is in its workspace, to save that or to look at it: an empty one is none. */
+  isForWork?: boolean;
   /** One that the engine knows, such as runsc; `null`: its usual one. */
   runtime: string | null;
 };

@@ -12,7 +12,7 @@ import { ensureListedNetwork, ensureNetwork } from './container-network.ts';
 import { ContainersError, engineError, statusOf } from './errors.ts';
 import { execText } from './exec.ts';
 import { containerName, volumeName } from './names.ts';
-import { readyVolume, removeVolume } from './workspace-volume.ts';
+import { readyVolume, removeVolume, renewVolume } from './workspace-volume.ts';
 
 export { removeVolume };
 export type { ContainerSpec };
@@ -33,7 +33,8 @@ export type Container = {
  * in any case. One that does not run, and whose commands are to be somebody else's now, is made anew.
  *
  * @param beforeStart awaited before one is started; not of one that runs
- * @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`, `IMAGE_MISSING`; what `beforeStart` throws
+ * @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`, `IMAGE_MISSING`, `WORKSPACE`; `WORKSPACE_LOST` with
+ *   `spec.isForWork`; what `beforeStart` throws
  */
 export async function ensureContainer(
   docker: Docker,
@@ -52,7 +53,12 @@ export async function ensureContainer(
     return { ...known, id: found.Id, wasRunning: true };
   }
   await beforeStart();
-  const wanted = { name: volume, labels: labelsOf(spec), room: spec.room ?? null };
+  const wanted = {
+    name: volume,
+    labels: labelsOf(spec),
+    room: spec.room ?? null,
+    mayBeEmpty: !spec.isForWork,
+  };
   const isPaused = found?.State.Paused === true;
   const isOther = found !== null && isRootContainer(found.Config.Labels) !== (spec.isRoot ?? false);
   // What a paused one has mounted is ready.
@@ -62,10 +68,9 @@ export async function ensureContainer(
     return { ...known, id: found.Id, wasRunning: found.State.Paused };
   }
   if (!isReady) {
-    // Somebody has removed its disk: the saved state is all there is.
+    // A volume keeps the place of its disk, and a container its volume.
     await removeContainer(docker, found?.Id ?? '');
-    await removeVolume(docker, volume);
-    await readyVolume(docker, wanted);
+    await renewVolume(docker, wanted);
   }
   const id = await create(docker, spec, name);
   const made = { wasCreated: true, wasRunning: false, network: kindOf(spec.network ?? 'internet') };

@@ -34,18 +34,47 @@ const JOURNAL_MB = 32;
 const LARGE_BYTES = 2 ** 30;
 
 export const linkOf = (dir: string, name: string): string => join(dir, `${name}${LINK}`);
+/** Of the volume. */
+export const nameOf = (link: string): string => basename(link, LINK);
 const imageOf = (link: string): string => `${link.slice(0, -LINK.length)}${IMAGE}`;
 
 /** Whether the device of a volume is such a link. */
 export const isDiskLink = (device: string): boolean => device.startsWith('/') && device.endsWith(LINK);
 
+const atWork = new Map<string, Promise<void>>();
+
 /**
- * Makes an empty disk, whose root belongs to the user of the commands, and attaches it. What was left of an earlier one
- * goes.
+ * Does something with the disk of one volume, after all others who are at it: the sweep must not take for left over what
+ * a thread is about to use. Not to be called within another for the same.
+ */
+export async function aloneWithDisk<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
+  const done = (atWork.get(name) ?? Promise.resolve()).then(work);
+  const isOver = done.then(
+    () => undefined,
+    () => undefined,
+  );
+  atWork.set(name, isOver);
+  try {
+    return await done;
+  } finally {
+    if (atWork.get(name) === isOver) atWork.delete(name);
+  }
+}
+
+/** Whether there is one that can be attached. @throws where this program may not look */
+export async function hasDisk(link: string): Promise<boolean> {
+  return isThere(imageOf(link));
+}
+
+/**
+ * Makes an empty disk, whose root belongs to the user of the commands, and attaches it.
+ *
+ * @throws where one is there already: there may be work in it
  */
 export async function makeDisk(link: string, sizeBytes: number): Promise<void> {
-  await dropDisk(link);
+  if (await hasDisk(link)) throw new Error(`${imageOf(link)} is there already`);
   await mkdir(dirname(link), { recursive: true, mode: 0o700 });
+  await detachRemoved(imageOf(link));
   const part = `${imageOf(link)}.part`;
   const file = await open(part, 'w', 0o600);
   try {
@@ -64,7 +93,9 @@ const NO_LOST_AND_FOUND = "debugfs -w -R 'rmdir lost+found'";
 const MAKE = `set -e
 mkfs.ext4 -q -F -b 4096 -I 256 -m 0 JOURNAL -E lazy_itable_init=1,lazy_journal_init=1,nodiscard,root_owner=1000:1000 "$1"
 ${NO_LOST_AND_FOUND} "$1"
-mv -T -- "$1" "$2"
+mv -nT -- "$1" "$2"
+# It says nothing where it did nothing.
+[ ! -e "$1" ] || { echo "$2 is there already" >&2; exit 1; }
 losetup -f --show "$2"`;
 const GROW = `set -e
 losetup -c "$1"
@@ -97,11 +128,26 @@ export async function attachDisk(
 /** Detaches a disk and removes it with all that is in it. What is missing is fine; it must not be mounted. */
 export async function dropDisk(link: string): Promise<void> {
   const image = imageOf(link);
-  const devices = new Set((await isThere(image)) ? await devicesOf(image) : []);
-  // Somebody has removed its file, or all of the directory.
-  for (const [device, file] of await loopDevices()) if (file === deleted(image)) devices.add(device);
-  for (const device of devices) await tool('losetup', ['-d', device]);
+  const devices = (await isThere(image)) ? await devicesOf(image) : [];
+  for (const device of devices) await detach(device, await backingFile(basename(device)));
+  await detachRemoved(image);
   await Promise.all([link, image, `${image}.part`].map((path) => rm(path, { force: true })));
+}
+
+/** Somebody has removed the file, or all of the directory. */
+async function detachRemoved(image: string): Promise<void> {
+  const dir = await realpath(dirname(image)).catch(() => dirname(image));
+  const gone = deleted(join(dir, basename(image)));
+  for (const [device, file] of await loopDevices()) if (file === gone) await detach(device, file);
+}
+
+/** One that was detached meanwhile is fine, and may be another's by now. */
+async function detach(device: string, file: string | null): Promise<void> {
+  const isStill = async () => file !== null && (await backingFile(basename(device))) === file;
+  if (!(await isStill())) return;
+  await tool('losetup', ['-d', device]).catch(async (error: unknown) => {
+    if (await isStill()) throw error;
+  });
 }
 
 /** The links of all disks of a directory, with what a crash has left of them. */
@@ -117,11 +163,13 @@ export async function listDisks(dir: string): Promise<string[]> {
  */
 export async function forgetLostDevices(dir: string): Promise<void> {
   for (const link of await listDisks(dir)) {
-    if (!(await isAttached(link))) await rm(link, { force: true });
+    await aloneWithDisk(nameOf(link), async () => {
+      if (!(await isAttached(link))) await rm(link, { force: true });
+    });
   }
   const own = await realpath(dir).catch(() => null);
   for (const [device, file] of own === null ? [] : await loopDevices()) {
-    if (dirname(file) === own && file.endsWith(deleted(IMAGE))) await tool('losetup', ['-d', device]);
+    if (dirname(file) === own && file.endsWith(deleted(IMAGE))) await detach(device, file);
   }
 }
 

@@ -7,6 +7,7 @@
  * - `CONTAINER_GONE`: the container was removed or stopped meanwhile.
  * - `WORKSPACE_NOT_READY`: the workspace is not prepared (or was destroyed by a command): prepare it, then try again.
  * - `WORKSPACE`: the workspace cannot be prepared or used; the message has git's words.
+ * - `WORKSPACE_LOST`: the workspace has gone, with what was not saved of it. There is nothing to save or to look at.
  * - `REPOSITORY_UNAVAILABLE`: the upstream cannot be fetched; the message has git's words.
  * - `SCRIPT_TOO_LARGE`: the command is longer than can be handed to a process.
  * - `REPOSITORY_MISSING`: a command has moved the repository away, or removed it: there is work, or was, and nothing of it
@@ -22,6 +23,7 @@ export type ContainersErrorCode =
   | 'CONTAINER_GONE'
   | 'WORKSPACE_NOT_READY'
   | 'WORKSPACE'
+  | 'WORKSPACE_LOST'
   | 'REPOSITORY_UNAVAILABLE'
   | 'SCRIPT_TOO_LARGE'
   | 'REPOSITORY_MISSING'

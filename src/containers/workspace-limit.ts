@@ -85,6 +85,8 @@ async function tryImage(
         return 'the engine runs on another machine, or the bot in a container';
       const link = linkOf(imagesDir, name);
       try {
+        // What a crash has left of one.
+        await dropDisk(link);
         await makeDisk(link, TRIED_BYTES);
       } finally {
         await dropDisk(link);

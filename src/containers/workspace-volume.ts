@@ -1,12 +1,15 @@
 import type Docker from 'dockerode';
 import {
+  aloneWithDisk,
   attachDisk,
   dropDisk,
   forgetLostDevices,
+  hasDisk,
   isDiskLink,
   linkOf,
   listDisks,
   makeDisk,
+  nameOf,
 } from './disk-image.ts';
 import { ContainersError, engineError, statusOf } from './errors.ts';
 import { quotaOptions, type WorkspaceLimit } from './workspace-limit.ts';
@@ -14,27 +17,69 @@ import { quotaOptions, type WorkspaceLimit } from './workspace-limit.ts';
 /** How the workspace of a thread is limited, and to what. */
 export type WorkspaceRoom = { limit: WorkspaceLimit; sizeBytes: number };
 
-/** Disks that are being made: they have no volume yet. */
-const inMaking = new Set<string>();
+type Wanted = {
+  name: string;
+  labels: Record<string, string>;
+  /** null: there is no limit. */
+  room: WorkspaceRoom | null;
+  /** False: what is wanted is the work in it, so no empty one is made in its place. */
+  mayBeEmpty: boolean;
+};
 
 /**
  * Makes sure of a volume, ready to be mounted. One that is there stays as it was made, with a limit or without; where it
  * is a disk of its own, that is attached, and grows to its size.
  *
- * @param room null: there is no limit
- * @returns false when the disk of the volume has gone: it has to be made anew
+ * @returns false when its disk is not where the volume has it, or when there is no work: {@link renewVolume}
  * @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`; `WORKSPACE` where the disk cannot be made or attached
  */
-export async function readyVolume(
-  docker: Docker,
-  { name, labels, room }: { name: string; labels: Record<string, string>; room: WorkspaceRoom | null },
-): Promise<boolean> {
-  const link = await diskOf(docker, name);
-  if (link === undefined) {
-    await makeVolume(docker, { name, labels, room });
+export async function readyVolume(docker: Docker, wanted: Wanted): Promise<boolean> {
+  const { name, mayBeEmpty } = wanted;
+  return aloneWithDisk(name, async () => {
+    const link = await diskOf(docker, name);
+    if (link === null) return true;
+    if (link !== undefined) return attach(link, wanted);
+    if (!mayBeEmpty && !(await seesDisk(linkFor(wanted)))) return false;
+    await makeVolume(docker, wanted);
     return true;
-  }
-  if (link === null) return true;
+  });
+}
+
+/**
+ * Makes a volume anew whose disk is not where it was: around the disk, where that has been moved with the directory of
+ * all; an empty one where it has gone. No container may have it.
+ *
+ * @throws {ContainersError} `WORKSPACE_LOST` where the disk has gone and no empty one will do; as {@link readyVolume}
+ */
+export async function renewVolume(docker: Docker, wanted: Wanted): Promise<void> {
+  const { name, room, mayBeEmpty } = wanted;
+  await aloneWithDisk(name, async () => {
+    const isThere = await hasDisk(linkFor(wanted)).catch((error: unknown) => {
+      throw diskFault('looked for', error);
+    });
+    await removeDefinition(docker, name);
+    if (isThere) return makeVolume(docker, wanted);
+    room?.limit.log.error(
+      { volume: name },
+      'the disk of a workspace has gone: what was saved before is all there is',
+    );
+    if (!mayBeEmpty) throw new ContainersError('WORKSPACE_LOST', 'The disk of the workspace has gone.');
+    await makeVolume(docker, wanted);
+  });
+}
+
+/** Whether there is a workspace of that name: a volume, or a disk that can be given one. */
+export async function hasWorkspace(docker: Docker, name: string, limit: WorkspaceLimit): Promise<boolean> {
+  return (await diskOf(docker, name)) !== undefined || seesDisk(linkOf(limit.imagesDir, name));
+}
+
+/** Where this program may not look, no disk of its own is. */
+const seesDisk = (link: string): Promise<boolean> => hasDisk(link).catch(() => false);
+
+/** Where the disk of a volume would be made now. */
+const linkFor = ({ name, room }: Wanted): string => linkOf(room?.limit.imagesDir ?? '/', name);
+
+async function attach(link: string, { name, room }: Wanted): Promise<boolean> {
   const onFault = (error: unknown): void =>
     room?.limit.log.warn({ err: error, volume: name }, 'a workspace could not grow to its size');
   return attachDisk(link, room?.sizeBytes ?? 0, onFault).catch((error: unknown) => {
@@ -42,28 +87,26 @@ export async function readyVolume(
   });
 }
 
-async function makeVolume(
-  docker: Docker,
-  { name, labels, room }: { name: string; labels: Record<string, string>; room: WorkspaceRoom | null },
-): Promise<void> {
+async function makeVolume(docker: Docker, wanted: Wanted): Promise<void> {
+  const { name, labels, room } = wanted;
   const way = room?.limit.way ?? 'off';
   const create = async (options: Record<string, string>): Promise<void> => {
     await docker.createVolume({ Name: name, Labels: labels, DriverOpts: options }).catch((error: unknown) => {
       throw engineError(error, `make the volume ${name}`);
     });
+    rememberLimit(docker, name, options);
   };
-  if (room && way === 'quota') return create(quotaOptions(room.sizeBytes));
-  if (!room || way !== 'image') return create({});
-  const link = linkOf(room.limit.imagesDir, name);
-  inMaking.add(link);
-  try {
+  const link = linkFor(wanted);
+  const isThere = await seesDisk(link);
+  if (isThere) {
+    room?.limit.log.warn({ volume: name, disk: link }, 'the disk of a workspace is given its volume again');
+    await attach(link, wanted);
+  } else if (room && way === 'image') {
     await makeDisk(link, room.sizeBytes).catch((error: unknown) => {
       throw diskFault('made', error);
     });
-    await create({ type: 'ext4', device: link, o: MOUNT_OPTIONS });
-  } finally {
-    inMaking.delete(link);
-  }
+  } else return create(room && way === 'quota' ? quotaOptions(room.sizeBytes) : {});
+  await create({ type: 'ext4', device: link, o: MOUNT_OPTIONS });
 }
 
 /** Nothing is written that nobody needs, and what is deleted takes no room any more. */
@@ -74,10 +117,38 @@ function diskFault(what: string, cause: unknown): ContainersError {
   return new ContainersError('WORKSPACE', `The disk of the workspace cannot be ${what}: ${words}`, { cause });
 }
 
+/** Whether the engine keeps each volume to its size, as it was when it was looked at last: it stays as it was made. */
+const limited = new WeakMap<Docker, Map<string, boolean>>();
+
+/**
+ * Whether a volume has a size that it cannot go beyond, whatever is set for the others.
+ *
+ * @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`
+ */
+export async function isLimited(docker: Docker, name: string): Promise<boolean> {
+  if (limited.get(docker)?.get(name) === undefined) await diskOf(docker, name);
+  return limited.get(docker)?.get(name) ?? false;
+}
+
+/** Whether a volume has a disk of its own. @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED` */
+export async function isOnDisk(docker: Docker, name: string): Promise<boolean> {
+  return typeof (await diskOf(docker, name)) === 'string';
+}
+
+function rememberLimit(docker: Docker, name: string, options: Record<string, string> | null): void {
+  const known = limited.get(docker) ?? new Map<string, boolean>();
+  limited.set(
+    docker,
+    known.set(name, options?.['size'] !== undefined || isDiskLink(options?.['device'] ?? '')),
+  );
+}
+
 /** @returns null when a volume has no disk of its own; undefined when it is not there */
 async function diskOf(docker: Docker, name: string): Promise<string | null | undefined> {
+  limited.get(docker)?.delete(name);
   try {
     const { Options, Labels } = await docker.getVolume(name).inspect();
+    rememberLimit(docker, name, Options);
     const device = Options?.['device'] ?? '';
     return isDiskLink(device) && Labels?.['threadbox.instance'] !== undefined ? device : null;
   } catch (error) {
@@ -89,47 +160,86 @@ async function diskOf(docker: Docker, name: string): Promise<string | null | und
 /**
  * Removes a volume with all that is in it, and its disk. One that is missing is fine.
  *
+ * @param limit where a disk may lie that has no volume any more: what a crash in between has left, or an engine that was
+ *   begun anew
  * @throws {ContainersError} `DOCKER_UNREACHABLE`; `DOCKER_REFUSED`, also while a container has it; `WORKSPACE` where its
  *   disk cannot be removed
  */
-export async function removeVolume(docker: Docker, name: string): Promise<void> {
+export async function removeVolume(
+  docker: Docker,
+  name: string,
+  limit: WorkspaceLimit | null = null,
+): Promise<void> {
+  await aloneWithDisk(name, async () => {
+    const links = new Set([await removeDefinition(docker, name)]);
+    const ours = limit && linkOf(limit.imagesDir, name);
+    if (ours !== null && (await seesDisk(ours))) links.add(ours);
+    for (const link of links) {
+      if (link === null) continue;
+      await dropDisk(link).catch((error: unknown) => {
+        throw diskFault('removed', error);
+      });
+    }
+  });
+}
+
+/** Its disk stays. @returns the link of that; null when it has none */
+async function removeDefinition(docker: Docker, name: string): Promise<string | null> {
   const link = await diskOf(docker, name);
-  if (link === undefined) return;
+  if (link === undefined) return null;
+  limited.get(docker)?.delete(name);
   try {
     await docker.getVolume(name).remove();
   } catch (error) {
     if (statusOf(error) !== 404) throw engineError(error, `remove the volume ${name}`);
   }
-  // A crash in between leaves a disk without a volume: see `removeStrayDisks`.
-  if (link === null) return;
-  await dropDisk(link).catch((error: unknown) => {
-    throw diskFault('removed', error);
-  });
+  return link;
 }
 
+/** Told once: it stays so until threads have work again. */
+const toldOfNoVolumes = new WeakSet<WorkspaceLimit>();
+
 /**
- * Removes disks of which no volume knows: what a crash has left between the one and the other. And what is left of those
- * that somebody else has removed.
+ * Removes disks of which nobody knows, neither the engine nor the database: what a crash has left between the one and the
+ * other. And what is left of those that somebody else has removed. An engine without a single volume of ours is another
+ * one than before: nothing is removed then.
+ *
+ * @param isKept whether somebody's work is in that volume, by what is recorded
  */
 export async function removeStrayDisks(
   docker: Docker,
-  instance: string,
-  limit: WorkspaceLimit,
+  { instance, limit }: { instance: string; limit: WorkspaceLimit },
+  isKept: (volumeName: string) => Promise<boolean>,
 ): Promise<void> {
   if (limit.way !== 'image') return;
-  // What is made while this looks has a volume before it is listed, or is in making.
-  const made = new Set(inMaking);
   const disks = await listDisks(limit.imagesDir);
-  for (const link of inMaking) made.add(link);
-  const filters = JSON.stringify({ label: [`threadbox.instance=${instance}`] });
+  const filters = JSON.stringify({ label: [`threadbox.instance=${instance}`, 'threadbox.thread'] });
   const { Volumes: volumes } = await docker.listVolumes({ filters }).catch((error: unknown) => {
     throw engineError(error, 'list the volumes');
   });
-  const known = new Set((volumes ?? []).map(({ Name }) => linkOf(limit.imagesDir, Name)));
-  for (const link of disks) {
-    if (known.has(link) || made.has(link)) continue;
-    await dropDisk(link);
-    limit.log.warn({ disk: link }, 'a disk without a volume, left by a crash, was removed');
+  const known = new Set((volumes ?? []).map(({ Name }) => Name));
+  const strays = disks.map(nameOf).filter((name) => !known.has(name));
+  if (known.size > 0) for (const name of strays) await removeStray(docker, { name, limit }, isKept);
+  else if (strays.length > 0 && !toldOfNoVolumes.has(limit)) {
+    toldOfNoVolumes.add(limit);
+    limit.log.warn(
+      { disks: strays.length, dir: limit.imagesDir },
+      'the Docker Engine has no volume of this installation, but there are disks of workspaces. Is it another engine? They are kept',
+    );
   }
   await forgetLostDevices(limit.imagesDir);
+}
+
+/** Looked at again, with nobody else at it: since it was listed, a thread may have begun to use it. */
+async function removeStray(
+  docker: Docker,
+  { name, limit }: { name: string; limit: WorkspaceLimit },
+  isKept: (volumeName: string) => Promise<boolean>,
+): Promise<void> {
+  await aloneWithDisk(name, async () => {
+    if ((await diskOf(docker, name)) !== undefined || (await isKept(name))) return;
+    const link = linkOf(limit.imagesDir, name);
+    await dropDisk(link);
+    limit.log.warn({ disk: link }, 'a disk without a volume, left by a crash, was removed');
+  });
 }

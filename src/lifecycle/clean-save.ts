@@ -2,6 +2,7 @@ import type { Docker } from '../containers/client.ts';
 import { removeContainer, removeVolume } from '../containers/container.ts';
 import { containerName } from '../containers/names.ts';
 import { dropSave, storePathOf } from '../containers/saves-store.ts';
+import type { WorkspaceLimit } from '../containers/workspace-limit.ts';
 import type { Log } from '../log.ts';
 import type { Db } from '../store/database.ts';
 import { markCleaned } from '../store/expiring-saves.ts';
@@ -14,6 +15,7 @@ import { finishRemoval } from './finish-removal.ts';
 type CleanParts = {
   db: Db;
   docker: Docker;
+  workspaceLimit: WorkspaceLimit;
   sharedState: SharedState;
   installation: string;
   savesDir: string;
@@ -34,7 +36,7 @@ export async function cleanSave(parts: CleanParts, saved: SavedState): Promise<v
     if (!session || isRemoving) {
       // A crash may have left one that nobody knows of: with it there, the volume stays.
       await removeContainer(docker, containerName(installation, threadId));
-      await removeVolume(docker, volumeName);
+      await removeVolume(docker, volumeName, parts.workspaceLimit);
     }
   }
   await dropSave(storePathOf(parts.savesDir, threadId), saved.id);

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { removeVolume } from '../containers/container.ts';
+import { isOnDisk } from '../containers/workspace-volume.ts';
 import { engineFacts } from '../containers/engine-facts.ts';
 import {
   markAnnounced,
@@ -100,9 +101,17 @@ async function announce(parts: LifecycleParts, saved: SavedState, aheadMs: numbe
   return expiresAt !== null;
 }
 
+/** Room on the engine's disk, and on that of disk images, which may be the same; infinite where nobody can tell from here. */
+export type FreeBytes = { engine: number; images: number };
+
+/** Whether a kept workspace lies where there is too little room. @param isImage it is a disk of its own */
+export function isShortOfRoom(isImage: boolean, free: FreeBytes, minBytes: number): boolean {
+  return (isImage ? free.images : free.engine) < minBytes;
+}
+
 /**
- * Drops kept workspaces while the engine's disk has too little room, the oldest first: their verified saves stay. Only
- * where the engine's disk is one of this machine's.
+ * Drops kept workspaces while the disk that they lie on has too little room, the oldest first: their verified saves stay.
+ * Only where that disk is one of this machine's.
  */
 export async function makeDiskRoom(parts: LifecycleParts): Promise<void> {
   const { db, config } = parts;
@@ -113,30 +122,42 @@ export async function makeDiskRoom(parts: LifecycleParts): Promise<void> {
       return dropping !== null && (await dropping);
     },
     fault: 'a kept workspace could not be dropped for want of disk room',
-    isEnough: async () => (await freeBytes(parts)) >= config.workspaceMinFreeBytes,
+    isEnough: async () => {
+      const free = await freeBytes(parts);
+      return [true, false].every((isImage) => !isShortOfRoom(isImage, free, config.workspaceMinFreeBytes));
+    },
   });
 }
 
-/** In the thread's queue; by then much may have changed, so it is looked up anew there. */
-async function dropVolume({ db, docker, log }: LifecycleParts, threadId: string): Promise<boolean> {
+/** In the thread's queue; by then much may have changed, so it is looked up anew there. @returns false when it stays */
+async function dropVolume(parts: LifecycleParts, threadId: string): Promise<boolean> {
+  const { db, docker, config, log } = parts;
   const [still] = await savesWithVolumes(db, { threadId, limit: 1 });
   if (!still?.volumeName) return false;
-  await removeVolume(docker, still.volumeName);
+  const isImage = await isOnDisk(docker, still.volumeName);
+  if (!isShortOfRoom(isImage, await freeBytes(parts), config.workspaceMinFreeBytes)) return false;
+  await removeVolume(docker, still.volumeName, parts.workspaceLimit);
   await forgetVolume(db, still.id);
   log.info({ thread: threadId }, 'a kept workspace was dropped for want of disk room; its save stays');
   return true;
 }
 
-async function freeBytes({ docker, workspaceLimit, log }: LifecycleParts): Promise<number> {
+async function freeBytes({ docker, workspaceLimit, log }: LifecycleParts): Promise<FreeBytes> {
   const { rootDir } = await engineFacts(docker);
-  const { way, imagesDir } = workspaceLimit;
-  // Disk images take what is in them, wherever they lie; and nothing lies there before the first.
-  const dirs = way === 'image' && existsSync(imagesDir) ? [rootDir, imagesDir] : [rootDir];
-  try {
-    const found = await Promise.all(dirs.map((dir) => statfs(dir)));
-    return Math.min(...found.map(({ bavail, bsize }) => bavail * bsize));
-  } catch (error) {
-    log.debug({ err: error }, 'the disk of the Docker Engine cannot be measured from here');
-    return Number.POSITIVE_INFINITY;
-  }
+  const freeIn = async (dir: string): Promise<number> => {
+    try {
+      const { bavail, bsize } = await statfs(dir);
+      return bavail * bsize;
+    } catch (error) {
+      log.debug({ err: error, dir }, 'the disk that workspaces lie on cannot be measured from here');
+      return Number.POSITIVE_INFINITY;
+    }
+  };
+  // Nothing lies there before the first.
+  const hasImages = existsSync(workspaceLimit.imagesDir);
+  const [engine, images] = await Promise.all([
+    freeIn(rootDir),
+    hasImages ? freeIn(workspaceLimit.imagesDir) : Number.POSITIVE_INFINITY,
+  ]);
+  return { engine, images };
 }

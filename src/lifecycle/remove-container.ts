@@ -1,7 +1,8 @@
-import { containerOf } from '../commands/open-container.ts';
-import { ensureOwner, hasVolume, stopContainer } from '../containers/container.ts';
+import { containerWithWork } from '../commands/resume-container.ts';
+import { hasVolume, stopContainer } from '../containers/container.ts';
 import { ContainersError, engineError, statusOf } from '../containers/errors.ts';
 import type { SavedWork } from '../containers/save.ts';
+import { hasWorkspace } from '../containers/workspace-volume.ts';
 import { repositoryById } from '../store/repositories.ts';
 import { ensureCurrentSave, retireSave, type EndReason, type SavedState } from '../store/saved-states.ts';
 import { markRemoving, markSaveFailed, type DueSession } from '../store/sessions.ts';
@@ -114,7 +115,7 @@ async function recordRemoval(
 /**
  * The container of the session, made to run again where somebody stopped or removed it: its volume has the work.
  *
- * @returns its id; null when container and volume are gone
+ * @returns its id; null when container and volume are gone, or the volume's disk
  */
 export async function runningAgain(parts: LifecycleParts, session: DueSession): Promise<string | null> {
   const { docker, db } = parts;
@@ -132,14 +133,9 @@ export async function runningAgain(parts: LifecycleParts, session: DueSession): 
       const words = error instanceof Error ? error.message : String(error);
       throw new ContainersError('DOCKER_UNREACHABLE', `Docker does not answer: ${words}`, { cause: error });
     });
-  if (!isThere && !(await hasVolume(docker, session.volumeName))) return null;
-  const { id, wasCreated } = await containerOf(
-    parts,
-    session,
-    await repositoryById(db, session.repositoryId),
-  );
-  if (wasCreated) await ensureOwner(docker, id);
-  return id;
+  if (!isThere && !(await hasWorkspace(docker, session.volumeName, parts.workspaceLimit))) return null;
+  const repository = await repositoryById(db, session.repositoryId);
+  return (await containerWithWork(parts, session, repository))?.id ?? null;
 }
 
 /** What breaks off because the engine goes in the middle of it has words of its own for that: so the engine is asked. */

@@ -146,7 +146,7 @@ async function putAway(parts: LifecycleParts, command: Command, plan: SwapPlan):
     if (away) await forgetVolume(db, away.id);
     if (plan.away !== null || target?.state === 'aside') {
       await removeContainer(docker, containerName(installation, threadId));
-      await removeVolume(docker, volumeName(installation, threadId));
+      await removeVolume(docker, volumeName(installation, threadId), parts.workspaceLimit);
     }
   }
   await recordSwap(parts, { session, away, target });

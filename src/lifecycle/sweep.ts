@@ -10,6 +10,7 @@ import {
   type DueSession,
 } from '../store/sessions.ts';
 import { removeStrayDisks } from '../containers/workspace-volume.ts';
+import { isVolumeOfWork } from '../store/expiring-saves.ts';
 import { isRemovalAsked } from '../store/session-ends.ts';
 import { adoptStrays } from './adopt.ts';
 import { rebuildContainerStates } from './container-state.ts';
@@ -87,7 +88,8 @@ export function startSweep(parts: LifecycleParts): Sweep {
     const nowMs = parts.now().getTime();
     if (Math.abs(nowMs - adoptedAtMs) < ADOPT_EVERY_MS) return;
     await adoptStrays(parts);
-    await removeStrayDisks(parts.docker, parts.installation, parts.workspaceLimit);
+    const { db, docker, installation, workspaceLimit: limit } = parts;
+    await removeStrayDisks(docker, { instance: installation, limit }, (name) => isVolumeOfWork(db, name));
     adoptedAtMs = nowMs;
   }
 

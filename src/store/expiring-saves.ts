@@ -101,6 +101,15 @@ export async function isVolumeToClean(db: Db, volumeName: string): Promise<boole
   return found !== undefined;
 }
 
+/** Volumes of sessions that are not over, and of what is saved; whether the engine still has them is not asked. */
+export async function isVolumeOfWork(db: Db, volumeName: string): Promise<boolean> {
+  const of = { volume_name: volumeName };
+  const session = await db('container_sessions')
+    .first('id')
+    .where({ ...of, is_active: true });
+  return session !== undefined || (await db('saved_states').first('id').where(of)) !== undefined;
+}
+
 /**
  * They are over at once, and nobody is told of them any more; the bot removes what they keep with its next sweep.
  *

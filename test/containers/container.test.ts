@@ -97,7 +97,10 @@ describe('the container of a thread', () => {
       Object.assign(getContainer(id), {
         start: () => Promise.reject(Object.assign(new Error('no space left'), { statusCode: 500 })),
       });
-    await assert.rejects(rig.ensure(refusing), { code: 'DOCKER_REFUSED', message: /no space left/ });
+    await assert.rejects(rig.ensure({ through: refusing }), {
+      code: 'DOCKER_REFUSED',
+      message: /no space left/,
+    });
     const started = await rig.ensure();
     assert.deepEqual([started.id, started.wasCreated], [rig.container.id, false]);
     await dockerCli('stop', '-t', '0', rig.container.id);
@@ -118,7 +121,7 @@ describe('the container of a thread', () => {
       const words = `invalid mount config for type "bind": bind source path does not exist: ${missing}`;
       return Promise.reject(Object.assign(new Error(words), { statusCode: 400 }));
     };
-    rig.container = await rig.ensure(elsewhere);
+    rig.container = await rig.ensure({ through: elsewhere });
     assert.equal(text(await rig.run('echo "$SSL_CERT_FILE"')), '\n');
   });
 

@@ -72,7 +72,7 @@ export type Rig = {
   instance: string;
   mirrorPath: string;
   container: Container;
-  ensure: (through?: Docker) => Promise<Container>;
+  ensure: (how?: { through?: Docker; isForWork?: boolean }) => Promise<Container>;
   prepare: (limits?: Parameters<typeof prepareWorkspace>[3]) => Promise<void>;
   run: (script: string, more?: Partial<ExecutionRequest>) => Promise<ExecutionResult>;
 };
@@ -106,7 +106,7 @@ export async function startRig(
   });
   const threadId = 'john@example.com-my-app';
   await beforeFirst?.(instance, threadId);
-  const ensure = (through = docker) =>
+  const ensure = ({ through = docker, isForWork = false } = {}) =>
     ensureContainer(through, {
       instance,
       threadId,
@@ -117,6 +117,7 @@ export async function startRig(
       mirrorPath: mirror.path,
       limits: { ...LIMITS, ...limits },
       ...(room && { room }),
+      isForWork,
       runtime: null,
     });
   const rig: Rig = {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { isShortOfRoom, type FreeBytes } from '../../src/lifecycle/expire.ts';
 import { chooseVictims, hostLimit, type ActiveSession, type Room } from '../../src/lifecycle/make-room.ts';
 
 const JOHN = 1;
@@ -56,3 +57,19 @@ const hosts: [says: string, setTo: number | null, memoryBytes: number, limit: nu
 for (const [says, setTo, memoryBytes, limit] of hosts) {
   test(`containers on a host: ${says}`, () => assert.equal(hostLimit({ setTo, memoryBytes }), limit));
 }
+
+test('a kept workspace goes for want of room on the disk that it lies on, not on another', () => {
+  const unknown = Number.POSITIVE_INFINITY;
+  const disks: [says: string, free: FreeBytes, goes: string[]][] = [
+    ['room on both', { engine: 10, images: 10 }, []],
+    ['the disk of the engine is short', { engine: 9, images: 10 }, ['volume']],
+    ['the disk of the images is short', { engine: 10, images: 9 }, ['image']],
+    ['one disk for both is short', { engine: 9, images: 9 }, ['volume', 'image']],
+    ['the engine is on another machine', { engine: unknown, images: 9 }, ['image']],
+    ['there was never an image', { engine: 0, images: unknown }, ['volume']],
+  ];
+  for (const [says, free, goes] of disks) {
+    const gone = ['volume', 'image'].filter((kind) => isShortOfRoom(kind === 'image', free, 10));
+    assert.deepEqual(gone, goes, says);
+  }
+});

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { engine } from '../support/engine.ts';
 import { ranWith } from '../support/ran-with.ts';
@@ -7,7 +10,7 @@ import { openStage, type Stage } from './stage.ts';
 
 let stage: Stage;
 before(async () => {
-  stage = await openStage();
+  stage = await openStage({ WORKSPACE_LIMIT: 'image', WORKSPACE_SIZE_BYTES: String(64 * 2 ** 20) });
 });
 after(() => stage.close());
 
@@ -40,7 +43,10 @@ test('a workspace without container and session is taken up, saved, warned of an
 
   await stage.sweep();
   assert.equal((await stage.session(threadOf('volume')))?.is_saved, true);
-  await engine.getContainer(container_name).remove({ force: true });
+  // As when the bot is killed before it has given the workspace to the user of the commands.
+  const { Mountpoint } = await engine.getVolume(taken?.volume_name ?? '').inspect();
+  execFileSync('sh', ['-c', 'chown -R 0:0 "$0" && chmod -R go= "$0"', Mountpoint]);
+  await engine.getContainer(container_name).stop({ t: 0 });
   stage.forward(41);
   await stage.sweep();
   await stage.mailLike(new RegExp(`Thread ${threadOf('volume')}`));
@@ -74,4 +80,55 @@ test('a command in a workspace that was just taken up runs in its container', as
   stage.forward(61);
   await stage.sweep();
   ranWith((await stage.ask('cat work.txt', at('command'))).text, 'command');
+});
+
+const imageOf = (volume: string) =>
+  join(stage.bot.dataDir, 'workspaces', stage.bot.app.installation, `${volume}.img`);
+
+async function saved(label: string) {
+  await stage.ask(`echo ${label} > work.txt`, at(label));
+  return until(async () => {
+    const found = await stage.session(threadOf(label));
+    return found?.is_saved && found;
+  });
+}
+
+test('in an engine that was begun anew, a thread has its disk again, with what was not saved', async () => {
+  const { container_id, volume_name } = await saved('anew');
+  await stage.inside('echo unsaved > /workspace/sample/unsaved.txt', threadOf('anew'));
+  await engine.getContainer(container_id).remove({ force: true });
+  await engine.getVolume(volume_name).remove();
+  stage.forward(61);
+  await stage.sweep();
+  assert.ok(stage.bot.lines.some(({ msg, volume }) => volume === volume_name && /volume again/.test(msg)));
+  ranWith((await stage.ask('cat work.txt unsaved.txt', at('anew'))).text, 'anew\nunsaved');
+});
+
+test('a workspace whose disk has gone is told as lost, whatever its session is, and what was saved before comes back', async () => {
+  const { db } = stage.bot.app;
+  const sessions = [await saved('idle'), await saved('failed')];
+  for (const { container_id, volume_name } of sessions) {
+    await engine.getContainer(container_id).stop({ t: 0 });
+    await rm(imageOf(volume_name));
+  }
+  await db('container_sessions')
+    .where({ id: sessions[1]?.id })
+    .update({ state: 'save_failed', check_at: stage.now() });
+  stage.forward(41);
+  await stage.sweep();
+  stage.forward(6);
+  await stage.sweep();
+  const errors = stage.bot.lines.filter(({ level }) => level >= 50).map(({ msg }) => msg);
+  assert.deepEqual(
+    errors,
+    sessions.map(() => 'the disk of a workspace has gone: what was saved before is all there is'),
+  );
+  const told = /^The container and the workspace of sample were gone\n[^]* comes back with your next command/;
+  await until(async () => (await stage.mailsLike(told)) === 2);
+  for (const label of ['idle', 'failed']) {
+    assert.equal((await stage.session(threadOf(label)))?.state, 'ended');
+    const answer = await stage.ask('cat work.txt', at(label));
+    ranWith(answer.text, label);
+    assert.match(answer.text, /Its\s+container\s+was\s+gone/);
+  }
 });

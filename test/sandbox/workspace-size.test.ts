@@ -1,16 +1,28 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readdir, readlink, truncate, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readdir, readlink, rename, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it, test } from 'node:test';
+import { watchedIn } from '../../src/commands/watched-size.ts';
+import { connectDocker } from '../../src/containers/client.ts';
 import { sizeInSuperblock, makeDisk, linkOf, dropDisk } from '../../src/containers/disk-image.ts';
 import { saveWorkspace } from '../../src/containers/save.ts';
 import { chooseWay, type WorkspaceLimit } from '../../src/containers/workspace-limit.ts';
-import { removeStrayDisks } from '../../src/containers/workspace-volume.ts';
+import { readyVolume, removeStrayDisks, removeVolume } from '../../src/containers/workspace-volume.ts';
 import { isOutgrown, watchWorkspace } from '../../src/containers/workspace-watch.ts';
 import { collectedLog } from '../support/collected-log.ts';
 import { until } from '../support/until.ts';
-import { docker, never, startRig, temporaryDir, text, type Rig } from '../containers/rig.ts';
+import {
+  docker,
+  dockerHost,
+  never,
+  silent,
+  startRig,
+  temporaryDir,
+  text,
+  type Rig,
+} from '../containers/rig.ts';
 
 const MB = 2 ** 20;
 const losetup = (...args: string[]): string => execFileSync('losetup', args, { encoding: 'utf8' }).trim();
@@ -56,6 +68,7 @@ describe('a workspace on a disk of its own', () => {
     assert.match(refused.way === null ? refused.reason : '', /no quota support/);
     assert.equal((await chooseWay(docker, { wanted: 'off', ...of })).way, 'off');
     assert.equal((await readdir(limit.imagesDir)).length, 2);
+    assert.deepEqual(await watchedWith(rig), []);
   });
 
   it('ends at its size, is told to be full, and takes less on the host than is in it', async () => {
@@ -131,23 +144,73 @@ describe('a workspace on a disk of its own', () => {
     await dropDisk(other);
   });
 
+  it('moved with the directory of all, it keeps what is in it', async () => {
+    await stop();
+    const moved = `${limit.imagesDir}-moved`;
+    await rename(limit.imagesDir, moved);
+    limit.imagesDir = moved;
+    link = linkOf(moved, rig.container.volumeName);
+    rig.container = await rig.ensure({ isForWork: true });
+    assert.equal(await says('cat kept.txt'), 'kept');
+    const { Options } = await docker.getVolume(rig.container.volumeName).inspect();
+    assert.equal(Options?.['device'], link);
+  });
+
+  it('an engine that knows no volume gets no disk removed, which is told once, and the work is used again', async () => {
+    await docker.getContainer(rig.container.id).remove({ force: true });
+    await docker.getVolume(rig.container.volumeName).remove();
+    for (const round of [1, 2]) {
+      await removeStrays(() => false);
+      assert.ok(existsSync(image()), `round ${round}`);
+    }
+    assert.equal(lines.filter(({ msg }) => msg.includes('Is it another engine?')).length, 1);
+    rig.container = await rig.ensure({ isForWork: true });
+    assert.equal(await says('cat kept.txt'), 'kept');
+  });
+
+  it('is not removed by a sweep that listed it before a thread has it, nor removed twice', async () => {
+    const names = ['one', 'two', 'three'];
+    const made = names.map((name) =>
+      readyVolume(docker, { name: `${rig.instance}-${name}`, labels: labels(name), room, mayBeEmpty: true }),
+    );
+    await Promise.all([...made, removeStrays(() => false), removeStrays(() => false)]);
+    assert.equal(attached().length, 4);
+    const removed = names.map((name) => removeVolume(docker, `${rig.instance}-${name}`, limit));
+    await Promise.all([...removed, removeStrays(() => false), removeStrays(() => false)]);
+    assert.equal(attached().length, 1);
+    // A disk in the way is work of somebody.
+    await assert.rejects(makeDisk(link, 32 * MB), /is there already/);
+    assert.equal(await says('cat kept.txt'), 'kept');
+  });
+
   it('what a crash left between a disk and its volume goes, and a disk that has gone is made anew', async () => {
     await makeDisk(linkOf(limit.imagesDir, 'left-over'), 32 * MB);
     await writeFile(join(limit.imagesDir, 'half.img.part'), 'x');
     await truncate(join(limit.imagesDir, 'half.img.part'), 32 * MB);
-    await removeStrayDisks(docker, rig.instance, limit);
+    await makeDisk(linkOf(limit.imagesDir, 'of-a-thread'), 32 * MB);
+    await removeStrays((name) => name === 'of-a-thread');
+    assert.equal((await readdir(limit.imagesDir)).length, 4);
+    assert.equal(attached().length, 2);
+    await removeStrays(() => false);
     assert.equal((await readdir(limit.imagesDir)).length, 2);
     assert.equal(attached().length, 1);
     assert.equal(await says('cat kept.txt'), 'kept');
 
     await docker.getContainer(rig.container.id).remove({ force: true });
     execFileSync('rm', [image()]);
+    await assert.rejects(rig.ensure({ isForWork: true }), { code: 'WORKSPACE_LOST' });
+    const told = lines.filter(({ level }) => level >= 50).map(({ msg }) => msg);
+    assert.deepEqual(told, ['the disk of a workspace has gone: what was saved before is all there is']);
+    await assert.rejects(rig.ensure({ isForWork: true }), { code: 'WORKSPACE_LOST' });
     rig.container = await rig.ensure();
     await rig.prepare();
     assert.equal(await says('ls'), 'README.md\nlogo.bin\nsrc');
     assert.equal(attached().length, 1);
   });
 
+  const labels = (name: string) => ({ 'threadbox.instance': rig.instance, 'threadbox.thread': name });
+  const removeStrays = (isKept: (name: string) => boolean) =>
+    removeStrayDisks(docker, { instance: rig.instance, limit }, (name) => Promise.resolve(isKept(name)));
   const image = () => join(limit.imagesDir, `${rig.container.volumeName}.img`);
 });
 
@@ -167,7 +230,26 @@ test('where nothing keeps a workspace to its size, a command that adds too much 
   assert.equal(next.ending, 'exited');
   assert.ok(next.oversize && !next.oversize.wasStopped && next.oversize.usedBytes > 20_000_000);
   assert.deepEqual(await run('rm ../big'), { ending: 'exited', oversize: null });
+  // Made before there was a limit.
+  assert.deepEqual(await watchedWith(rig), ['image', 'quota', 'measured']);
 });
+
+/** With which ways for new volumes this one is watched, by a bot that has just been started. */
+async function watchedWith({ container }: Rig): Promise<string[]> {
+  const watched: string[] = [];
+  for (const way of ['image', 'quota', 'measured', 'off'] as const) {
+    const parts = {
+      docker: connectDocker(dockerHost),
+      signal: never,
+      config: { workspaceSizeBytes: 40 * MB },
+    };
+    const limit = { way, imagesDir: '', log: silent };
+    const { run } = watchedIn({ ...parts, workspaceLimit: limit }, { workspaceBytes: null });
+    const session = { containerId: container.id, volumeName: container.volumeName };
+    if (await run(session, never, (stopped) => Promise.resolve(stopped !== never))) watched.push(way);
+  }
+  return watched;
+}
 
 test('a command is stopped for what it adds, not for what was there', () => {
   const cases: [beforeMb: number, usedMb: number, isStopped: boolean][] = [
