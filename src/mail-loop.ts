@@ -31,9 +31,6 @@ import { shareQueries } from './store/shared-queries.ts';
 /** A larger mail is answered with a word on why it was not read. */
 const MAX_MESSAGE_BYTES = 20 << 20;
 
-/** More than can be in hand, even where some that were put off are older. One by one they take a second or two. */
-const SUSPECTS = 500;
-
 /** A look at whether Threadbox is paused is good for so long: a command that need not wait is looked up once. */
 const JUST_NOW_MS = 100;
 
@@ -136,7 +133,6 @@ function startIntake(
   const intake = new IntakeLoop({
     db,
     parse: (raw, part) => (part === 'header' ? readHeader(raw) : readMessage(raw)),
-    suspects: SUSPECTS,
     take: async (mail) => {
       await parts.noteBounce(mail.received.raw);
       return takeMessage(taking, mail);

@@ -44,7 +44,6 @@ export function loopOf(intake: Intake, more: Partial<IntakeParts>): IntakeLoop {
   return new IntakeLoop({
     db: intake.db,
     parse: readMessage,
-    suspects: 0,
     take: (mail) => takeMessage(intake, mail),
     takeRun: (mails) => takeRun(intake, mails),
     giveUp: (received, fault) => giveUpMessage(intake, received, fault),
