@@ -21,12 +21,6 @@ const LOOK_EVERY_MS = 10_000;
 /** So many are looked up at once, or fewer of so many bytes; and no more while more than that is in hand. */
 const PORTION = { count: 64, bytes: 4 << 20 };
 
-/**
- * A process that comes to this has survived what it has read: from then on it waits, as for the DNS, and a process that ends
- * in that was not ended by the mail.
- */
-const SURVIVED_AFTER_MS = 1_000;
-
 export type IntakeParts = {
   db: Db;
   /** Fails for none. @param part the header alone, where reading the whole has ended the process before */
@@ -75,7 +69,7 @@ export class IntakeLoop {
 
   constructor(parts: IntakeParts) {
     this.#parts = parts;
-    this.#suspects = new Suspects(parts.db);
+    this.#suspects = new Suspects(parts.db, parts.survivedAfterMs);
     this.#ended = this.#run();
   }
 
@@ -197,7 +191,7 @@ export class IntakeLoop {
     for (const received of counted) mails.push({ received, message: await this.#read(received) });
     const put = this.#put(pass, mails, isSideBySide);
     if (areSuspects) {
-      await this.#unlessLong(put.then(({ done }) => done));
+      await this.#suspects.unlessLong(put.then(({ done }) => done));
       await this.#suspects.survived(messages);
     }
     await put;
@@ -233,21 +227,28 @@ export class IntakeLoop {
     return { done: Promise.all(jobs) };
   }
 
-  /** Waits for a job, but no longer than until it is sure that it does not end this process. */
-  async #unlessLong(job: Promise<unknown>): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, this.#parts.survivedAfterMs ?? SURVIVED_AFTER_MS);
-    await Promise.race([job, promise]);
-    clearTimeout(timer);
-  }
-
   /** Some of one sender, when those before them are settled or put off. */
   async #takeRun(pass: Pass, run: readonly ReadMail[]): Promise<void> {
     const sender = senderOf(run[0] as ReadMail);
     if (!this.#goesOn(pass.lanes) || pass.held.has(sender)) return;
-    const taken = run.length > 1 ? await this.#parts.takeRun(run) : [];
+    const taken = run.length > 1 ? await this.#takeTogether(run) : [];
     for (const [place, one] of taken.entries()) if (one) this.#tell(run[place] as ReadMail, one);
     for (const mail of run.slice(taken.length)) await this.#inTurn(pass, mail);
+  }
+
+  async #takeTogether(run: readonly ReadMail[]): Promise<(Taken | null)[]> {
+    const { takeRun, log } = this.#parts;
+    try {
+      return await takeRun(run);
+    } catch (error) {
+      if (isDatabaseAway(error)) throw error;
+      // Whose fault it is shows when each is taken in its turn; there it is counted.
+      log.warn(
+        { messages: run.map(({ received }) => received.id), err: error },
+        'mails are taken one by one',
+      );
+      return [];
+    }
   }
 
   #tell({ received }: ReadMail, taken: Taken): void {

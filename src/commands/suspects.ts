@@ -2,19 +2,27 @@ import type { Db } from '../store/database.ts';
 import { countAttempts, newestReceived, takeBackAttempts, type ReceivedMessage } from '../store/messages.ts';
 
 /**
+ * A process that comes to this has survived what it has read: from then on it waits, as for the DNS, and a process that ends
+ * in that was not ended by the mail.
+ */
+const SURVIVED_AFTER_MS = 1_000;
+
+/**
  * The messages that a process has left: reading one of them may have ended it. That they are tried is stored before, and
  * taken back once this process has lived through it. After a process that ended they are known by that, and tried alone, so
  * that the others among them do not share the blame of the one.
  */
 export class Suspects {
   readonly #db: Db;
+  readonly #survivedAfterMs: number;
   /** All up to that id; null before it is known. */
   #upTo: number | null = null;
   /** Those that this process may have counted: an answer of the database can be lost on its way. */
   readonly #counted = new Set<number>();
 
-  constructor(db: Db) {
+  constructor(db: Db, survivedAfterMs = SURVIVED_AFTER_MS) {
     this.#db = db;
+    this.#survivedAfterMs = survivedAfterMs;
   }
 
   /** All that are left now, if it is not known who they are. */
@@ -58,6 +66,14 @@ export class Suspects {
     for (const id of ids) this.#counted.add(id);
     await countAttempts(this.#db, ids);
     return before;
+  }
+
+  /** Waits for what is done with those that are read, but no longer than until it is sure that this process survives it. */
+  async unlessLong(job: Promise<unknown>): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, this.#survivedAfterMs);
+    await Promise.race([job, promise]);
+    clearTimeout(timer);
   }
 
   /** This process lives, whatever will become of them. */

@@ -4,6 +4,7 @@ import type { Intake } from '../../src/commands/judge.ts';
 import { Suspects } from '../../src/commands/suspects.ts';
 import { parseMessage, readHeader, readMessage } from '../../src/mail/parse.ts';
 import { nextReceived, recordIncoming } from '../../src/store/messages.ts';
+import { collectedLog } from '../support/collected-log.ts';
 import { emptyTables, intakeOf, loopOf } from '../support/intake-stage.ts';
 import { until } from '../support/until.ts';
 import { startPrivateDatabase, type PrivateDatabase } from '../support/private-database.ts';
@@ -229,6 +230,30 @@ test('what this process has counted is not taken for the end of another, nor cou
   assert.deepEqual(attempts(await left()), [0, 2, 0]);
   suspects.areTried();
   assert.equal((await together()).length, 3);
+});
+
+test('what keeps mails from being taken together keeps none from being taken', async () => {
+  const { db } = database;
+  await emptyTables(db);
+  const batch = [1, 2, 3].map((uid) => {
+    const raw = Buffer.from(
+      `From: alice@example.com\r\nMessage-ID: <${uid}@example.com>\r\nSubject: [web] ${uid}\r\n\r\necho ${uid}\r\n`,
+    );
+    return { uid, raw, sizeBytes: raw.length, receivedAt: new Date(), isTruncated: false };
+  });
+  await recordIncoming(db, 'box', batch, { uidValidity: 1, lastUid: 3 });
+  const { log, lines } = collectedLog();
+  const { promise: caughtUp, resolve } = Promise.withResolvers<void>();
+  const loop = loopOf(intakeOf(db, MANY, log), {
+    takeRun: () => Promise.reject(Object.assign(new Error('canceling statement'), { code: '57014' })),
+    onCaughtUp: async () => resolve(),
+  });
+  await caughtUp;
+  await loop.close();
+  const outcomes = await db('messages').where({ direction: 'in' }).orderBy('uid').pluck('outcome');
+  assert.deepEqual(outcomes, ['command', 'command', 'command']);
+  const told = lines.filter(({ level }) => level >= 40).map(({ msg, messages }) => [msg, messages]);
+  assert.deepEqual(told, [['mails are taken one by one', [1, 2, 3]]]);
 });
 
 test('what another process has stored is found without a word from it: mails, and commands', async () => {
