@@ -78,6 +78,7 @@ export async function judge(intake: Intake, { received, message }: ReadMail): Pr
     return no({ kind: 'mail-too-large', sizeBytes, limitBytes: intake.maxMessageBytes });
   }
   const { obstacle } = message;
+  if (obstacle === 'deadly') return no({ kind: 'deadly', messageNumber: received.id });
   if (obstacle !== null) return no({ kind: 'unreadable', obstacle });
 
   const goOn = () => judgeRequest(intake, { received, message, facts, sender });

@@ -136,9 +136,12 @@ test('a mail that ends every process that reads it is refused after three, its s
   });
   await done;
   await loop.close();
-  assert.equal(await outcomes(), 'command null 2, answered unreadable 4, command null 2');
+  assert.equal(await outcomes(), 'command null 2, answered deadly 4, command null 2');
   const [answer] = await db('messages').where({ direction: 'out' });
-  assert.match((await parseMessage(answer.raw)).text, /This mail could not be read in time/);
+  assert.match(
+    (await parseMessage(answer.raw)).text,
+    /Threadbox stopped each time it read this mail[^]*it is message 2 in its log/,
+  );
 });
 
 test('a wait for the DNS is no attempt: not of a process that ends in it, nor of one that is closed; and is waited for by nobody else', async () => {
