@@ -29,7 +29,7 @@ export type IntakeParts = {
   /** Takes as many of the first of some mails of one sender as can be taken at once, or none. */
   takeRun: (mails: readonly ReadMail[]) => Promise<(Taken | null)[]>;
   /** Sets aside a message that cannot be taken. */
-  giveUp: (message: ReceivedMessage, fault: Error) => Promise<Taken>;
+  giveUp: (mail: ReadMail, fault: Error) => Promise<Taken>;
   onTaken: (taken: Taken) => void;
   /** Whether so many can be taken side by side, besides those in hand; otherwise each waits for the one before. */
   mayShare: (mails: number, inHand: number) => Promise<boolean>;
@@ -286,7 +286,7 @@ export class IntakeLoop {
         await countAttempts(db, [message.id]);
         return 'failed';
       }
-      onTaken(await giveUp(message, error as Error));
+      onTaken(await giveUp(mail, error as Error));
       return 'settled';
     }
   }
