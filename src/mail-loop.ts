@@ -17,7 +17,6 @@ import { DEADLINES } from './mail/inbox/connect.ts';
 import { startFiler, type Filer } from './mail/inbox/filer.ts';
 import { listenToMailbox } from './mail/inbox/listen.ts';
 import type { Resolve } from './mail/sender-auth/dns.ts';
-import { readBounce } from './mail/bounce.ts';
 import { readHeader, readMessage } from './mail/parse.ts';
 import { openSenderCheck } from './mail/sender-auth/sender-check.ts';
 import type { Outgoing } from './outgoing.ts';
@@ -30,9 +29,6 @@ import { shareQueries } from './store/shared-queries.ts';
 
 /** A larger mail is answered with a word on why it was not read. */
 const MAX_MESSAGE_BYTES = 20 << 20;
-
-/** More than can be in hand, even where some that were put off are older. One by one they take a second or two. */
-const SUSPECTS = 500;
 
 /** A look at whether Threadbox is paused is good for so long: a command that need not wait is looked up once. */
 const JUST_NOW_MS = 100;
@@ -129,25 +125,29 @@ function startIntake(
   const checkSender = openSenderCheck(config, { resolve: overrides.resolve, now, log });
   const hourlyCaps = new HourlyCaps(db, config.caps);
   const queries = shareQueries(db);
-  const taking = { db, queries, config, maxMessageBytes, now, log, answerControl, checkSender, hourlyCaps };
+  const { noteBounce } = parts;
+  const taking = {
+    db,
+    queries,
+    config,
+    maxMessageBytes,
+    now,
+    log,
+    answerControl,
+    checkSender,
+    hourlyCaps,
+    noteBounce,
+  };
   const isOurs = (): boolean => lock.isHeld();
   const desk = startQueryDesk({ ...taking, reader: parts.reader, isOurs, onAnswered: parts.wakeOutbox });
   closers.add('the queries of admins', () => desk.close());
   const intake = new IntakeLoop({
     db,
     parse: (raw, part) => (part === 'header' ? readHeader(raw) : readMessage(raw)),
-    suspects: SUSPECTS,
-    take: async (mail) => {
-      await parts.noteBounce(mail.received.raw);
-      return takeMessage(taking, mail);
-    },
-    takeRun: (mails) => {
-      // What a bounce says is noted in its turn, before it is dropped as one.
-      const bounce = mails.findIndex(({ received }) => readBounce(received.raw) !== null);
-      return takeRun(taking, bounce === -1 ? mails : mails.slice(0, bounce));
-    },
+    take: (mail) => takeMessage(taking, mail),
+    takeRun: (mails) => takeRun(taking, mails),
     mayShare: (mails, inHand) => hourlyCaps.hasRoomFor(mails, inHand),
-    giveUp: (message, fault) => giveUpMessage(taking, message, fault),
+    giveUp: (mail, fault) => giveUpMessage(taking, mail, fault),
     database: parts.states.database,
     resume: async () => {
       hourlyCaps.forget();

@@ -2,17 +2,12 @@ import type { Log } from '../log.ts';
 import type { PartState } from '../part-state.ts';
 import { PATIENT, pauseMs } from '../retry.ts';
 import { isDatabaseAway, type Db } from '../store/database.ts';
-import {
-  countAttempt,
-  nextReceived,
-  oldestReceivedUpTo,
-  takeBackAttempt,
-  type ReceivedMessage,
-} from '../store/messages.ts';
+import { countAttempts, nextReceived, type ReceivedMessage } from '../store/messages.ts';
 import { isSenderUnknownYet } from './admit.ts';
 import { Lanes } from './lanes.ts';
 import type { Taken } from './settle.ts';
 import type { ReadMail } from './judge.ts';
+import { Suspects } from './suspects.ts';
 
 /** A message that fails this often for a reason of its own is set aside, so that it cannot hold up the others. */
 const MOST_ATTEMPTS = 3;
@@ -30,16 +25,11 @@ export type IntakeParts = {
   db: Db;
   /** Fails for none. @param part the header alone, where reading the whole has ended the process before */
   parse: (raw: Buffer, part: 'whole' | 'header') => Promise<ReadMail['message']>;
-  /**
-   * So many of the oldest messages that a process has left may have ended it: they are taken one at a time, and that it was
-   * tried is stored before.
-   */
-  suspects: number;
   take: (mail: ReadMail) => Promise<Taken>;
   /** Takes as many of the first of some mails of one sender as can be taken at once, or none. */
   takeRun: (mails: readonly ReadMail[]) => Promise<(Taken | null)[]>;
   /** Sets aside a message that cannot be taken. */
-  giveUp: (message: ReceivedMessage, fault: Error) => Promise<Taken>;
+  giveUp: (mail: ReadMail, fault: Error) => Promise<Taken>;
   onTaken: (taken: Taken) => void;
   /** Whether so many can be taken side by side, besides those in hand; otherwise each waits for the one before. */
   mayShare: (mails: number, inHand: number) => Promise<boolean>;
@@ -48,6 +38,7 @@ export type IntakeParts = {
   /** False while another bot works on the database: then nothing is taken until woken. */
   isOurs: () => boolean;
   lookEveryMs?: number;
+  survivedAfterMs?: number;
   /**
    * Queues the commands that the database has and the queues do not. Called at the start, and after each fault of the
    * database: it may have stored a command in the very moment it went, and have told nobody. Also before mails that were
@@ -73,14 +64,12 @@ export class IntakeLoop {
   readonly #ended: Promise<void>;
   #isClosed = false;
   #isWoken = true;
-  /** Up to that id; null before it is known. */
-  #suspectsUpTo: number | null = null;
-  /** Whose reading is counted by this process. */
-  readonly #counted = new Set<number>();
+  readonly #suspects: Suspects;
   #wakeUp = (): void => {};
 
   constructor(parts: IntakeParts) {
     this.#parts = parts;
+    this.#suspects = new Suspects(parts.db, parts.survivedAfterMs);
     this.#ended = this.#run();
   }
 
@@ -94,7 +83,12 @@ export class IntakeLoop {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#wakeUp();
-    await this.#ended;
+    try {
+      // Before the wait for what is in hand, which may be cut short.
+      await this.#suspects.survivedAll();
+    } finally {
+      await this.#ended;
+    }
   }
 
   async #run(): Promise<void> {
@@ -106,6 +100,7 @@ export class IntakeLoop {
       if (!this.#parts.isOurs()) {
         isInDoubt = true;
         isAsked = true;
+        this.#suspects.forget();
         await this.#pause(0);
         continue;
       }
@@ -143,18 +138,22 @@ export class IntakeLoop {
     const { db, database, onCaughtUp } = this.#parts;
     const lanes = new Lanes();
     const pass: Pass = { lanes, held: new Set(), isClean: true };
-    const suspectsUpTo = (this.#suspectsUpTo ??= await oldestReceivedUpTo(db, this.#parts.suspects));
+    const suspects = this.#suspects;
+    await suspects.find();
     let afterId = 0;
+    let isAlone = false;
     try {
       while (this.#goesOn(lanes)) {
         await lanes.until(PORTION);
-        const isSuspect = afterId < suspectsUpTo;
-        const messages = await nextReceived(db, afterId, isSuspect ? { ...PORTION, count: 1 } : PORTION);
+        const found = await nextReceived(db, afterId, isAlone ? { ...PORTION, count: 1 } : PORTION);
         database.isUp();
+        const messages = suspects.firstTogether(found);
         const last = messages.at(-1);
+        if (!last || !suspects.has(last)) suspects.areTried();
         if (last) {
-          if (isSuspect) await this.#tryOne(pass, last);
-          else await this.#share(pass, messages, (received) => this.#parts.parse(received.raw, 'whole'));
+          // What comes after one that has to be alone is likely to be such a one as well: it is not fetched in vain.
+          isAlone = suspects.has(last) && suspects.attempts(last) > 0;
+          await this.#share(pass, messages);
           afterId = last.id;
         } else if (lanes.count > 0) {
           await lanes.idle();
@@ -174,31 +173,8 @@ export class IntakeLoop {
     return !this.#isClosed && this.#parts.isOurs() && !lanes.hasFailed;
   }
 
-  /**
-   * Takes a message that may have ended the processes that had it. Beyond its attempts only its header is read, for its
-   * sender to be told; where that ends the process, too, it is set aside without a word.
-   */
-  async #tryOne(pass: Pass, message: ReceivedMessage): Promise<void> {
-    const { db, parse, log } = this.#parts;
-    const { id, attempts } = message;
-    if (!this.#counted.has(id)) await countAttempt(db, id);
-    this.#counted.add(id);
-    if (attempts >= MOST_ATTEMPTS)
-      log.error({ message: id, attempts }, 'a message has ended Threadbox each time');
-    await this.#share(pass, [message], async ({ raw }) => {
-      if (attempts > MOST_ATTEMPTS) return { unreadable: `Threadbox ended ${attempts} times over it` };
-      return parse(raw, attempts === MOST_ATTEMPTS ? 'header' : 'whole');
-    });
-    await takeBackAttempt(db, id);
-    this.#counted.delete(id);
-  }
-
-  /** Puts messages into their senders' lanes. */
-  async #share(
-    pass: Pass,
-    messages: readonly ReceivedMessage[],
-    read: (message: ReceivedMessage) => Promise<ReadMail['message']>,
-  ): Promise<void> {
+  /** Reads some messages, and puts them into their senders' lanes. */
+  async #share(pass: Pass, messages: readonly ReceivedMessage[]): Promise<void> {
     const { mayShare } = this.#parts;
     const { lanes } = pass;
     let isSideBySide = await mayShare(messages.length, lanes.count);
@@ -206,26 +182,73 @@ export class IntakeLoop {
       await lanes.idle();
       isSideBySide = await mayShare(messages.length, 0);
     }
+    const areSuspects = messages.some((message) => this.#suspects.has(message));
+    const counted = areSuspects ? await this.#suspects.count(messages) : messages;
+    // Closing takes back what is counted, and may have come before this was.
+    if (areSuspects && !this.#goesOn(lanes)) return this.#suspects.survived(messages);
     // All of them before the first is judged, while those of the portion before wait for the database: so they ask together.
     const mails: ReadMail[] = [];
-    for (const received of messages) mails.push({ received, message: await read(received) });
-    const runs = isSideBySide ? [...Map.groupBy(mails, senderOf).values()] : mails.map((mail) => [mail]);
-    for (const run of runs) {
-      if (!isSideBySide) await lanes.idle();
-      const bytes = run.reduce((sum, { received }) => sum + received.raw.length, 0);
-      lanes.add(senderOf(run[0] as ReadMail), { count: run.length, bytes }, () => this.#takeRun(pass, run));
+    for (const received of counted) mails.push({ received, message: await this.#read(received) });
+    const put = this.#put(pass, mails, isSideBySide);
+    if (areSuspects) {
+      await this.#suspects.unlessLong(put.then(({ done }) => done));
+      await this.#suspects.survived(messages);
     }
+    await put;
     // One that came alone is followed by none.
-    if (messages.length === 1) await lanes.idle();
+    if (messages.length === 1 && !areSuspects) await lanes.idle();
+  }
+
+  /**
+   * Of one that has ended each process that read it only the header, for its sender to be told; and nothing of what has
+   * ended one even so.
+   */
+  async #read({ id, raw, attempts }: ReceivedMessage): Promise<ReadMail['message']> {
+    if (attempts < MOST_ATTEMPTS) return this.#parts.parse(raw, 'whole');
+    this.#parts.log.error({ message: id, attempts }, 'a message has ended Threadbox each time');
+    if (attempts === MOST_ATTEMPTS) return this.#parts.parse(raw, 'header');
+    return { unreadable: `Threadbox ended ${attempts} times over it` };
+  }
+
+  /** One by one where they may not be side by side. @returns `done`: resolves when none is in hand; never fails */
+  async #put(
+    pass: Pass,
+    mails: readonly ReadMail[],
+    isSideBySide: boolean,
+  ): Promise<{ done: Promise<unknown> }> {
+    const runs = isSideBySide ? [...Map.groupBy(mails, senderOf).values()] : mails.map((mail) => [mail]);
+    const jobs: Promise<void>[] = [];
+    for (const run of runs) {
+      if (!isSideBySide) await pass.lanes.idle();
+      const bytes = run.reduce((sum, { received }) => sum + received.raw.length, 0);
+      const sender = senderOf(run[0] as ReadMail);
+      jobs.push(pass.lanes.add(sender, { count: run.length, bytes }, () => this.#takeRun(pass, run)));
+    }
+    return { done: Promise.all(jobs) };
   }
 
   /** Some of one sender, when those before them are settled or put off. */
   async #takeRun(pass: Pass, run: readonly ReadMail[]): Promise<void> {
     const sender = senderOf(run[0] as ReadMail);
     if (!this.#goesOn(pass.lanes) || pass.held.has(sender)) return;
-    const taken = run.length > 1 ? await this.#parts.takeRun(run) : [];
+    const taken = run.length > 1 ? await this.#takeTogether(run) : [];
     for (const [place, one] of taken.entries()) if (one) this.#tell(run[place] as ReadMail, one);
     for (const mail of run.slice(taken.length)) await this.#inTurn(pass, mail);
+  }
+
+  async #takeTogether(run: readonly ReadMail[]): Promise<(Taken | null)[]> {
+    const { takeRun, log } = this.#parts;
+    try {
+      return await takeRun(run);
+    } catch (error) {
+      if (isDatabaseAway(error)) throw error;
+      // Whose fault it is shows when each is taken in its turn; there it is counted.
+      log.warn(
+        { messages: run.map(({ received }) => received.id), err: error },
+        'mails are taken one by one',
+      );
+      return [];
+    }
   }
 
   #tell({ received }: ReadMail, taken: Taken): void {
@@ -260,10 +283,10 @@ export class IntakeLoop {
       if (isDatabaseAway(error)) throw error;
       log.error({ message: message.id, err: error }, 'a message could not be handled');
       if (message.attempts + 1 < MOST_ATTEMPTS) {
-        await countAttempt(db, message.id);
+        await countAttempts(db, [message.id]);
         return 'failed';
       }
-      onTaken(await giveUp(message, error as Error));
+      onTaken(await giveUp(mail, error as Error));
       return 'settled';
     }
   }

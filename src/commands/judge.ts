@@ -1,4 +1,5 @@
 import type { Config } from '../config.ts';
+import { readBounce } from '../mail/bounce.ts';
 import type { Notice } from '../mail/notices.ts';
 import type { ParsedMessage } from '../mail/parse.ts';
 import { stripReplyPrefixes } from '../mail/reply-prefixes.ts';
@@ -32,6 +33,8 @@ export type Intake = ControlParts &
     config: Pick<Config, 'maxMailAgeMs' | 'threadBy' | 'repliesToAll'> & TimeConfig;
     queries: SharedQueries;
     maxMessageBytes: number;
+    /** Takes note of what a bounce says. */
+    noteBounce: (raw: Buffer) => Promise<void>;
   };
 
 /** A recorded message, read; or why it cannot be. */
@@ -61,7 +64,18 @@ type JudgedCommand = {
  *
  * @throws when the database cannot be asked, or the sender cannot be verified now
  */
-export async function judge(intake: Intake, { received, message }: ReadMail): Promise<Judged> {
+export async function judge(intake: Intake, mail: ReadMail): Promise<Judged> {
+  const { raw } = mail.received;
+  const goOn = () => judgeMail(intake, mail);
+  if (readBounce(raw) === null) return goOn();
+  // What it says is noted in its turn, before it is dropped as one.
+  return orElse(async () => {
+    await intake.noteBounce(raw);
+    return null;
+  }, goOn);
+}
+
+async function judgeMail(intake: Intake, { received, message }: ReadMail): Promise<Judged> {
   if ('unreadable' in message) {
     return nothing(received, 'failed', `not readable as a mail: ${message.unreadable}`, null);
   }
@@ -78,6 +92,7 @@ export async function judge(intake: Intake, { received, message }: ReadMail): Pr
     return no({ kind: 'mail-too-large', sizeBytes, limitBytes: intake.maxMessageBytes });
   }
   const { obstacle } = message;
+  if (obstacle === 'deadly') return no({ kind: 'deadly', messageNumber: received.id });
   if (obstacle !== null) return no({ kind: 'unreadable', obstacle });
 
   const goOn = () => judgeRequest(intake, { received, message, facts, sender });

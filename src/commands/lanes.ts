@@ -18,8 +18,11 @@ export class Lanes {
     return this.#fault !== null;
   }
 
-  /** @param held by the job until it is done: so many mails of so many bytes */
-  add(lane: string, held: { count: number; bytes: number }, job: () => Promise<void>): void {
+  /**
+   * @param held by the job until it is done: so many mails of so many bytes
+   * @returns what resolves when it is done, or left after a fault; never fails
+   */
+  add(lane: string, held: { count: number; bytes: number }, job: () => Promise<void>): Promise<void> {
     this.#count += held.count;
     this.#bytes += held.bytes;
     const before = this.#last.get(lane);
@@ -30,6 +33,7 @@ export class Lanes {
       this.#onChange();
     });
     this.#last.set(lane, done);
+    return done;
   }
 
   /** Resolves when no more than that is in hand. */

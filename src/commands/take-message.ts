@@ -1,4 +1,3 @@
-import { parseMessage } from '../mail/parse.ts';
 import { isUniqueViolation } from '../store/database.ts';
 import { HandledByAnother, type MessageFacts, type ReceivedMessage } from '../store/messages.ts';
 import type { StoredTaken, TakenMessage } from '../store/taken.ts';
@@ -62,10 +61,13 @@ export function takenAs(
  * Sets a message aside that a fault of Threadbox kept from being taken, again and again. Its sender is told, if it is
  * one of those that are answered at all.
  */
-export async function giveUpMessage(intake: Intake, received: ReceivedMessage, fault: Error): Promise<Taken> {
+export async function giveUpMessage(
+  intake: Intake,
+  { received, message }: ReadMail,
+  fault: Error,
+): Promise<Taken> {
   try {
-    const message = await parseMessage(received.raw);
-    if ('sender' in (await admit(intake, received, message))) {
+    if (!('unreadable' in message) && 'sender' in (await admit(intake, received, message))) {
       const notice = { kind: 'fault', messageNumber: received.id } as const;
       return await refuseWithinCaps(intake, received, factsOf(message), notice);
     }

@@ -13,7 +13,7 @@ type Plain = Judged & { kind: 'plain' };
  *
  * @param run two or more; those of the sender before them are settled
  * @returns what became of as many of the first as were taken; null of what another process has handled
- * @throws when the database is away
+ * @throws when the database is away, or what the run has to itself cannot be asked; nothing is taken then
  */
 export async function takeRun(intake: Intake, run: readonly ReadMail[]): Promise<(Taken | null)[]> {
   const judged = await Promise.all(run.map((mail) => judgeAhead(intake, mail)));

@@ -2,7 +2,9 @@ import type { Obstacle } from './mime.ts';
 import type { Doubt } from './reply-text.ts';
 
 /** Why a mail could not be read: a title, the reason, and what to do. */
-export const OBSTACLES: Readonly<Record<Obstacle, [title: string, why: string, next: string]>> = {
+export const OBSTACLES: Readonly<
+  Record<Exclude<Obstacle, 'deadly'>, [title: string, why: string, next: string]>
+> = {
   encrypted: [
     'This mail is encrypted',
     'Threadbox has no key to read it with.',

@@ -26,7 +26,9 @@ export type Notice =
   | { kind: 'empty-mail'; repositoryName: string }
   | { kind: 'unsure'; understood: string; doubt: Doubt | 'broken-characters'; repositoryName: string }
   | { kind: 'no-patch' }
-  | { kind: 'unreadable'; obstacle: Obstacle }
+  | { kind: 'unreadable'; obstacle: Exclude<Obstacle, 'deadly'> }
+  /** Threadbox has stopped each time that it read the mail. */
+  | { kind: 'deadly'; messageNumber: number }
   | { kind: 'mail-too-large'; sizeBytes: number; limitBytes: number }
   | { kind: 'command-too-large'; limitBytes: number }
   | { kind: 'timeout-line'; line: string; isTooLong: boolean; mostMs: number }
@@ -53,6 +55,7 @@ export function renderNotice(notice: Notice): RenderedNotice {
 /** All others say that nothing was run, and why. */
 const MAIL_KINDS: Partial<Record<Notice['kind'], MailKind>> = {
   fault: 'error',
+  deadly: 'error',
   paused: 'notice',
   delayed: 'notice',
 };
@@ -207,6 +210,15 @@ const TELLERS: Tellers<Notice> = {
         `Nothing was run. It is not your doing: whoever runs this Threadbox finds more in its log, under message ${notice.messageNumber}.`,
       ),
       words('Send your mail again when it is mended.'),
+    ],
+  }),
+  deadly: ({ messageNumber }) => ({
+    title: 'Threadbox stopped each time it read this mail',
+    blocks: [
+      words('Nothing was run. It is not read any more, so that the mails of others can be.'),
+      words(
+        `Send your command again in other words, as a new, plain mail. Or tell whoever runs this Threadbox: it is message ${messageNumber} in its log.`,
+      ),
     ],
   }),
   paused: ({ command, reason, since, now }) => ({

@@ -94,10 +94,10 @@ export async function readMessage(raw: Buffer): Promise<ParsedMessage | { unread
   }
 }
 
-/** The header alone, as of a mail whose body cannot be read in time. */
+/** The header alone, as of a mail that has ended each process which read the whole. */
 export async function readHeader(raw: Buffer): Promise<ParsedMessage | { unreadable: string }> {
   const message = await readMessage(essentialHeaders(raw));
-  return 'unreadable' in message ? message : { ...message, text: '', obstacle: 'too-slow' };
+  return 'unreadable' in message ? message : { ...message, text: '', obstacle: 'deadly' };
 }
 
 function typedLines({ text, html }: MimeContent): string {

@@ -102,20 +102,24 @@ export async function nextReceived(
   return rows;
 }
 
-/** The id of the last of so many of the oldest messages that nobody has handled; 0 where there is none. */
-export async function oldestReceivedUpTo(db: Db, count: number): Promise<number> {
-  const oldest = db('messages').select('id').where({ state: 'received' }).orderBy('id').limit(count);
-  const row = await db.from(oldest.as('oldest')).max<{ id: number | null }>('id as id').first();
+/** The id of the newest message that nobody has handled; 0 where there is none. */
+export async function newestReceived(db: Db): Promise<number> {
+  const row = await db('messages')
+    .where({ state: 'received' })
+    .max<{ id: number | null }>('id as id')
+    .first();
   return row?.id ?? 0;
 }
 
-export async function countAttempt(db: Db, id: number): Promise<void> {
-  await db('messages').where({ id }).increment('attempts', 1);
+export async function countAttempts(db: Db, ids: readonly number[]): Promise<void> {
+  if (ids.length > 0) await db('messages').whereIn('id', ids).increment('attempts', 1);
 }
 
-/** It has come to nothing, which was no fault of the message. Of one that is handled it stands. */
-export async function takeBackAttempt(db: Db, id: number): Promise<void> {
-  await db('messages').where({ id, state: 'received' }).decrement('attempts', 1);
+/** They have come to nothing, which was no fault of the messages. Of those that are handled they stand. */
+export async function takeBackAttempts(db: Db, ids: readonly number[]): Promise<void> {
+  if (ids.length === 0) return;
+  const lessOne = db.raw('greatest(attempts - 1, 0)');
+  await db('messages').whereIn('id', ids).where({ state: 'received' }).update({ attempts: lessOne });
 }
 
 /** What is known of a message once it is parsed. */

@@ -50,6 +50,7 @@ before(async () => {
     log: collectedLog().log,
     checkSender: () =>
       Promise.resolve({ kind: 'verified', how: 'not at all', signatureIds: [], hasLooseCc: false }),
+    noteBounce: () => Promise.reject(new Error('no bounce is meant here')),
     answerControl: () => Promise.reject(new Error('no control word is meant here')),
   };
   const url = 'https://git.example.com/x.git';

@@ -47,6 +47,7 @@ before(async () => {
     log: collectedLog().log,
     checkSender: () =>
       Promise.resolve({ kind: 'verified', how: 'not at all', signatureIds: [], hasLooseCc: false }),
+    noteBounce: () => Promise.reject(new Error('no bounce is meant here')),
     answerControl: ({ threadId }) =>
       cancel({ db, cancellations: new Cancellations() } as LifecycleParts, threadId, false),
   };

@@ -24,7 +24,8 @@ function manual() {
 test('lanes go side by side, each in its order, and what they hold is counted until it is done', async () => {
   const { begun, job, end } = manual();
   const lanes = new Lanes();
-  for (const name of ['a1', 'a2', 'b1', 'a3']) lanes.add(name[0] ?? '', { count: 1, bytes: 10 }, job(name));
+  for (const name of ['a1', 'a2', 'b1', 'a3'])
+    void lanes.add(name[0] ?? '', { count: 1, bytes: 10 }, job(name));
   await turn();
   assert.deepEqual(begun, ['a1', 'b1']);
   let hasRoom = false;
@@ -35,7 +36,7 @@ test('lanes go side by side, each in its order, and what they hold is counted un
   await room;
   assert.deepEqual(begun, ['a1', 'b1', 'a2']);
   assert.equal(lanes.count, 2);
-  lanes.add('b', { count: 1, bytes: 0 }, job('b2'));
+  void lanes.add('b', { count: 1, bytes: 0 }, job('b2'));
   await turn();
   await end('b2');
   await end('a2');
@@ -48,7 +49,8 @@ test('lanes go side by side, each in its order, and what they hold is counted un
 test('after a fault nothing is begun, what runs comes to its end, and then the fault is thrown', async () => {
   const { begun, job, end } = manual();
   const lanes = new Lanes();
-  for (const name of ['a1', 'a2', 'b1', 'b2']) lanes.add(name[0] ?? '', { count: 1, bytes: 1 }, job(name));
+  for (const name of ['a1', 'a2', 'b1', 'b2'])
+    void lanes.add(name[0] ?? '', { count: 1, bytes: 1 }, job(name));
   await turn();
   let isOver = false;
   const ended = lanes.ended().finally(() => (isOver = true));

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Intake } from '../../src/commands/judge.ts';
+import { Suspects } from '../../src/commands/suspects.ts';
 import { parseMessage, readHeader, readMessage } from '../../src/mail/parse.ts';
-import { recordIncoming } from '../../src/store/messages.ts';
+import { nextReceived, recordIncoming } from '../../src/store/messages.ts';
+import { collectedLog } from '../support/collected-log.ts';
 import { emptyTables, intakeOf, loopOf } from '../support/intake-stage.ts';
 import { until } from '../support/until.ts';
 import { startPrivateDatabase, type PrivateDatabase } from '../support/private-database.ts';
@@ -112,7 +114,6 @@ test('a mail that ends every process that reads it is refused after three, its s
   for (let nth = 0; nth < 3; nth += 1) {
     const { promise: isStuck, resolve } = Promise.withResolvers<void>();
     loopOf(intakeOf(db, MANY), {
-      suspects: 10,
       parse: async (raw) => {
         if (!raw.includes('deadly')) return readMessage(raw);
         resolve();
@@ -123,21 +124,139 @@ test('a mail that ends every process that reads it is refused after three, its s
     processes.push(await outcomes());
   }
   assert.deepEqual(processes, [
-    'command null 1, null null 1, null null 0',
-    'command null 1, null null 2, null null 0',
-    'command null 1, null null 3, null null 0',
+    // Read together, they are all to blame; alone from then on.
+    'null null 1, null null 1, null null 1',
+    'command null 2, null null 2, null null 1',
+    'command null 2, null null 3, null null 1',
   ]);
   const { promise: done, resolve } = Promise.withResolvers<void>();
   const loop = loopOf(intakeOf(db, MANY), {
-    suspects: 10,
     parse: (raw, part) => (part === 'header' ? readHeader(raw) : readMessage(raw)),
     onCaughtUp: async () => resolve(),
   });
   await done;
   await loop.close();
-  assert.equal(await outcomes(), 'command null 1, answered unreadable 4, command null 1');
+  assert.equal(await outcomes(), 'command null 2, answered deadly 4, command null 2');
   const [answer] = await db('messages').where({ direction: 'out' });
-  assert.match((await parseMessage(answer.raw)).text, /This mail could not be read in time/);
+  assert.match(
+    (await parseMessage(answer.raw)).text,
+    /Threadbox stopped each time it read this mail[^]*it is message 2 in its log/,
+  );
+});
+
+test('a wait for the DNS is no attempt: not of a process that ends in it, nor of one that is closed; and is waited for by nobody else', async () => {
+  const { db } = database;
+  await emptyTables(db);
+  const mail = (sender: string): string =>
+    `From: ${sender}@example.com\r\nMessage-ID: <${sender}@example.com>\r\nSubject: [web] topic\r\n\r\necho ${sender}\r\n`;
+  const record = (uid: number, raw: string): Promise<void> =>
+    recordIncoming(
+      db,
+      'box',
+      [{ uid, raw: Buffer.from(raw), sizeBytes: raw.length, receivedAt: new Date(), isTruncated: false }],
+      { uidValidity: 1, lastUid: uid },
+    );
+  await record(1, mail('alice'));
+  await record(2, mail('bob'));
+  // Tried before, so it is tried alone.
+  await db('messages').where({ uid: 1 }).update({ attempts: 1 });
+  const stored = async (): Promise<string> =>
+    (await db('messages').where({ direction: 'in' }).orderBy('uid'))
+      .map(({ outcome, attempts }) => outcome ?? attempts)
+      .join(', ');
+  const dns = () => {
+    const { promise: answer, resolve } = Promise.withResolvers<void>();
+    const later = { kind: 'later', reason: 'no answer from the DNS' } as const;
+    const intake: Intake = {
+      ...intakeOf(db, MANY),
+      checkSender: async (asked) =>
+        asked.raw.includes('alice') ? answer.then(() => later) : intakeOf(db, MANY).checkSender(asked),
+    };
+    return { intake, resolve };
+  };
+
+  const first = dns();
+  const long = loopOf(first.intake, { survivedAfterMs: 600_000 });
+  await until(async () => (await stored()) === '2, 0');
+  const closed = long.close();
+  await until(async () => (await stored()) === '1, 0');
+  first.resolve();
+  await closed;
+
+  const counts: string[] = [];
+  const onQuery = ({ sql }: { sql: string }): void => {
+    if (/set "attempts" = "attempts" \+/.test(sql)) counts.push(sql);
+  };
+  db.on('query', onQuery);
+  const second = dns();
+  let passes = 0;
+  const loop = loopOf(second.intake, { survivedAfterMs: 10, onCaughtUp: async () => void (passes += 1) });
+  await until(async () => (await stored()) === '1, command');
+  assert.equal(counts.length, 2);
+  second.resolve();
+  await until(() => passes > 0);
+  // Who has been read and is put off is suspect no more, nor is what has come since.
+  await record(3, mail('carol'));
+  loop.wake();
+  await until(() => passes > 1);
+  await loop.close();
+  db.removeListener('query', onQuery);
+  assert.equal(await stored(), '1, command, command');
+  assert.equal(counts.length, 2);
+});
+
+test('what this process has counted is not taken for the end of another, nor counted again', async () => {
+  const { db } = database;
+  await emptyTables(db);
+  const raw = Buffer.from('Subject: hello\r\n\r\n');
+  const mail = { raw, sizeBytes: raw.length, receivedAt: new Date(), isTruncated: false };
+  await recordIncoming(
+    db,
+    'box',
+    [1, 2, 3].map((uid) => ({ uid, ...mail })),
+    { uidValidity: 1, lastUid: 3 },
+  );
+  await db('messages').where({ uid: 2 }).update({ attempts: 2 });
+  const left = () => nextReceived(db, 0, { count: 10, bytes: 1_000 });
+  const attempts = (messages: readonly { attempts: number }[]) => messages.map((one) => one.attempts);
+  const suspects = new Suspects(db);
+  assert.equal(suspects.firstTogether(await left()).length, 3, 'nobody has said that they were left');
+  await suspects.find();
+  const together = async () => suspects.firstTogether(await left()).map(({ id }) => id);
+  assert.deepEqual(await together(), [1]);
+  assert.deepEqual(attempts(await suspects.count(await left())), [0, 2, 0]);
+  assert.deepEqual(attempts(await suspects.count(await left())), [0, 2, 0]);
+  assert.deepEqual(attempts(await left()), [1, 3, 1]);
+  assert.deepEqual(await together(), [1]);
+  await suspects.survivedAll();
+  await suspects.survived(await left());
+  assert.deepEqual(attempts(await left()), [0, 2, 0]);
+  suspects.areTried();
+  assert.equal((await together()).length, 3);
+});
+
+test('what keeps mails from being taken together keeps none from being taken', async () => {
+  const { db } = database;
+  await emptyTables(db);
+  const batch = [1, 2, 3].map((uid) => {
+    const raw = Buffer.from(
+      `From: alice@example.com\r\nMessage-ID: <${uid}@example.com>\r\nSubject: [web] ${uid}\r\n\r\necho ${uid}\r\n`,
+    );
+    return { uid, raw, sizeBytes: raw.length, receivedAt: new Date(), isTruncated: false };
+  });
+  await recordIncoming(db, 'box', batch, { uidValidity: 1, lastUid: 3 });
+  const { log, lines } = collectedLog();
+  const { promise: caughtUp, resolve } = Promise.withResolvers<void>();
+  const loop = loopOf(intakeOf(db, MANY, log), {
+    takeRun: () => Promise.reject(Object.assign(new Error('canceling statement'), { code: '57014' })),
+    onCaughtUp: async () => resolve(),
+  });
+  await caughtUp;
+  await loop.close();
+  const outcomes = await db('messages').where({ direction: 'in' }).orderBy('uid').pluck('outcome');
+  assert.deepEqual(outcomes, ['command', 'command', 'command']);
+  const told = lines.filter(({ level }) => level >= 40).map(({ msg, messages }) => [msg, messages]);
+  assert.deepEqual(told, [['mails are taken one by one', [1, 2, 3]]]);
 });
 
 test('what another process has stored is found without a word from it: mails, and commands', async () => {

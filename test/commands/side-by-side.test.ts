@@ -88,6 +88,8 @@ async function takeAll(intake: Intake, isSideBySide: boolean): Promise<Hands> {
     },
     mayShare: async (mails, inHand) => isSideBySide && intake.hourlyCaps.hasRoomFor(mails, inHand),
     onCaughtUp: async () => resolve(),
+    // What is handled keeps the count of its reading, however long a busy machine takes for it.
+    survivedAfterMs: 600_000,
   });
   await caughtUp;
   await loop.close();
@@ -178,7 +180,8 @@ test(`${MAILS} mixed mails judged side by side come to what they come to one by 
   assert.deepEqual(alone.hands, { lanes: 1, inRuns: 0 });
   assert.equal(together.hands.lanes, SENDERS + 1);
   t.diagnostic(`${together.hands.inRuns} in runs`);
-  assert.ok(together.hands.inRuns > 0);
+  // Few of such mails are independent of those before them. One pair alone would be two.
+  assert.ok(together.hands.inRuns >= 6);
   const reasons = new Map<string, number>();
   for (const { outcome, reason } of alone.rows['messages'] as { outcome: string; reason: string | null }[]) {
     const key = `${outcome}: ${reason}`;

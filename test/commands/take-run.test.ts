@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Judged } from '../../src/commands/judge.ts';
+import { judge, type Intake, type Judged } from '../../src/commands/judge.ts';
 import { untilDependent } from '../../src/commands/take-run.ts';
+import { readMessage } from '../../src/mail/parse.ts';
+import type { ReceivedMessage } from '../../src/store/messages.ts';
 
 // Which mails of one sender can be stored together: those that cannot depend on one another.
 
@@ -69,6 +71,33 @@ for (const [what, ones, expected] of [
     assert.equal(together(ones), expected);
   });
 }
+
+test('a bounce is noted in its turn and only then dropped as one, so it goes together with none', async () => {
+  const of = async (raw: string): Promise<{ judged: Judged; noted: string[] }> => {
+    const noted: string[] = [];
+    const intake = {
+      config: { allowedLists: [], botAddress: 'bot@example.com', botAliases: [] },
+      noteBounce: async (bounce: Buffer) => void noted.push(bounce.toString()),
+    } as unknown as Intake;
+    const received = { id: 7, raw: Buffer.from(raw) } as ReceivedMessage;
+    return { judged: await judge(intake, { received, message: await readMessage(received.raw) }), noted };
+  };
+  const bounce =
+    'Return-Path: <>\r\nFrom: mailer-daemon@example.com\r\nSubject: Undelivered mail\r\n\r\n550 no such user\r\n';
+  const { judged, noted } = await of(bounce);
+  assert.ok(judged.kind === 'else');
+  assert.deepEqual(noted, []);
+  assert.equal(await judged.act(), null);
+  assert.deepEqual(noted, [bounce]);
+  const then = await judged.otherwise?.();
+  assert.ok(then?.kind === 'plain');
+  assert.equal(then.toStore.settled.outcome, 'dropped');
+
+  const vacation = await of(
+    'Return-Path: <>\r\nFrom: a@example.com\r\nSubject: away\r\n\r\nuntil Monday\r\n',
+  );
+  assert.equal(vacation.judged.kind, 'plain');
+});
 
 test('no more go together than the caps have room for, in each thread', () => {
   assert.equal(together([{ thread: 'a' }, { thread: 'a' }, { thread: 'a' }], { a: 2 }), 2);

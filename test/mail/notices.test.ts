@@ -111,6 +111,12 @@ const notices: [notice: Notice, ...says: RegExp[]][] = [
     /a line that says # again is enough/,
     /for an hour no other mail tells you so/,
   ],
+  [
+    { kind: 'deadly', messageNumber: 42 },
+    /^Threadbox stopped each time it read this mail\n\nNothing was run\./,
+    /again in other words, as a new, plain mail/,
+    /whoever runs this Threadbox: it is message 42 in its log/,
+  ],
   [{ kind: 'fault', messageNumber: 42 }, /^A fault of Threadbox/, /Nothing was run/, /under message 42/],
   [
     { kind: 'paused', command: './deploy.sh', reason: 'we move', since: new Date(0), now: new Date(60_000) },

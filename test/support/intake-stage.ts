@@ -35,6 +35,7 @@ export function intakeOf(db: Db, caps: Caps, log = collectedLog().log): Intake {
     log,
     checkSender: () =>
       Promise.resolve({ kind: 'verified', how: 'not at all', signatureIds: [], hasLooseCc: false }),
+    noteBounce: () => Promise.reject(new Error('no bounce is meant here')),
     answerControl: ({ threadId }) =>
       cancel({ db, cancellations: new Cancellations() } as LifecycleParts, threadId, false),
   };
@@ -44,10 +45,9 @@ export function loopOf(intake: Intake, more: Partial<IntakeParts>): IntakeLoop {
   return new IntakeLoop({
     db: intake.db,
     parse: readMessage,
-    suspects: 0,
     take: (mail) => takeMessage(intake, mail),
     takeRun: (mails) => takeRun(intake, mails),
-    giveUp: (received, fault) => giveUpMessage(intake, received, fault),
+    giveUp: (mail, fault) => giveUpMessage(intake, mail, fault),
     mayShare: (mails, inHand) => intake.hourlyCaps.hasRoomFor(mails, inHand),
     onTaken: () => undefined,
     onCaughtUp: async () => undefined,
