@@ -63,7 +63,8 @@ export class SquidProxy implements AllowProxy {
     await rename(`${config}.new`, config);
     if (this.#kept) this.#server?.reload();
     else await this.#start(this.#place);
-    await this.#untilServing(lists, mark);
+    const last = lists.at(-1);
+    if (last) await this.#untilServing(last, mark);
   }
 
   async refusedSince(client: string, sinceMs: number, { gateway }: ServedList): Promise<Refused[]> {
@@ -142,18 +143,16 @@ export class SquidProxy implements AllowProxy {
     if (this.#isClosed) await this.#kept.close();
   }
 
-  async #untilServing(lists: readonly ServedList[], mark: string): Promise<void> {
+  async #untilServing({ gateway }: ServedList, mark: string): Promise<void> {
     const deadlineAt = performance.now() + SERVES_WITHIN_MS;
-    for (const { gateway } of lists) {
-      for (;;) {
-        const said = await this.#probe(gateway, probeHost('which')).catch((error: Error) => error);
-        if (said === mark) break;
-        if (performance.now() > deadlineAt || this.#isClosed) {
-          const cause = said instanceof Error ? said : new Error(`it is still ${said ?? 'another'}`);
-          throw new Error(`the proxy does not serve ${gateway}: ${cause.message}`, { cause });
-        }
-        await pause(ASK_AGAIN_MS);
+    for (;;) {
+      const said = await this.#probe(gateway, probeHost('which')).catch((error: Error) => error);
+      if (said === mark) return;
+      if (performance.now() > deadlineAt || this.#isClosed) {
+        const cause = said instanceof Error ? said : new Error(`it is still ${said ?? 'another'}`);
+        throw new Error(`the proxy does not serve ${gateway}: ${cause.message}`, { cause });
       }
+      await pause(ASK_AGAIN_MS);
     }
   }
 
