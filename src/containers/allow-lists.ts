@@ -89,9 +89,13 @@ export class AllowLists {
     const resume = async (): Promise<void> => {
       await this.#inTurn(() => this.#tidy());
       if (this.#parts.guard) await this.#inTurn(() => this.#close());
+      const faults: unknown[] = [];
       for (const repository of await this.#parts.repositories()) {
-        if (repository.hasContainer) await this.ensure(repository);
+        if (repository.hasContainer)
+          await this.ensure(repository).catch((error: unknown) => faults.push(error));
       }
+      // What fails holds up no other.
+      if (faults.length > 0) throw faults[0];
     };
     // What fails was told where it failed.
     const onFailure = (error: Error): void => this.#parts.log.debug({ err: error }, 'allow-lists wait');
