@@ -281,8 +281,8 @@ function startAllowLists(
 ): AllowLists {
   const { containerDns: nameservers, containerMayReach: mayReach, dataDir } = config;
   const proxy = new SquidProxy({ dir: resolve(dataDir, 'proxy'), nameservers, mayReach, log });
-  const allowLists = new AllowLists({ ...on, proxy, log });
-  allowLists.begin(() => repositoriesWithList(db));
+  const allowLists = new AllowLists({ ...on, proxy, repositories: () => repositoriesWithList(db), log });
+  allowLists.begin();
   closers.add('the proxy', () => allowLists.close());
   return allowLists;
 }

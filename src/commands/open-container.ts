@@ -1,9 +1,7 @@
 import { existsSync } from 'node:fs';
-import type { AllowLists } from '../containers/allow-lists.ts';
 import type { Docker } from '../containers/client.ts';
 import { ensureContainer, type Container } from '../containers/container.ts';
 import { limitsFor } from '../containers/limits.ts';
-import type { NetworkGuard } from '../containers/network-guard.ts';
 import { ensureMirror, mirrorPathOf } from '../containers/mirror.ts';
 import { restoreWorkspace } from '../containers/restore.ts';
 import { runnersOf } from '../containers/runner.ts';
@@ -20,11 +18,18 @@ import { expiredNote, restoredNote } from '../mail/lifecycle-notices.ts';
 import type { Command } from '../store/commands.ts';
 import type { Db } from '../store/database.ts';
 import { shownUrl, type Repository } from '../store/repositories.ts';
-import { leaveOtherNetwork } from './other-network.ts';
+import { leaveOtherNetwork, rulesFor, type NetworkParts } from './other-network.ts';
 import type { SecretsOf } from './repository-secrets.ts';
 import { markExpired, savesToClean } from '../store/expiring-saves.ts';
 import { currentSave, reviveSave, takeExpiredNews, type SavedState } from '../store/saved-states.ts';
-import { activeSession, openSession, reopenSession, setNotes, type Session } from '../store/sessions.ts';
+import {
+  activeSession,
+  openSession,
+  recordNetwork,
+  reopenSession,
+  setNotes,
+  type Session,
+} from '../store/sessions.ts';
 import type { SharedState } from '../store/shared-state.ts';
 
 /**
@@ -33,17 +38,14 @@ import type { SharedState } from '../store/shared-state.ts';
  */
 export type ImageReady = (found?: { isMissing?: boolean }) => Promise<void>;
 
-export type ContainerParts = {
+export type ContainerParts = NetworkParts & {
   db: Db;
   docker: Docker;
   events: LifecycleEvents;
   sharedState: SharedState;
   imageReady: ImageReady;
   secretsOf: SecretsOf;
-  /** null: the operator does without. */
-  guard: Pick<NetworkGuard, 'ensure' | 'expectInPlace'> | null;
   workspaceLimit: WorkspaceLimit;
-  allowLists: Pick<AllowLists, 'ensure' | 'refusedSince'>;
   installation: string;
   mirrorsDir: string;
   savesDir: string;
@@ -99,6 +101,8 @@ export async function openContainer(
   // Awaited below; what fails before that is told first.
   fetching.catch(() => undefined);
   await clearTheWay(parts, owner.threadId);
+  // Before the container goes: without the proxy none would come in its place.
+  await parts.allowLists.ensure(repository, { looks: true });
   const moved = await leaveOtherNetwork(parts, owner.threadId, repository);
   // The container mounts the mirror's directory: only one that is there can be brought up to date beside it.
   if (!existsSync(mirrorPathOf(mirrorsDir, repository.id))) await fetching;
@@ -237,10 +241,7 @@ export async function containerOf(
     isForWork,
     runtime: parts.config.containerRuntime,
   };
-  const guarded = async (): Promise<void> => {
-    if (repository.network !== 'none') await parts.guard?.ensure();
-    await parts.allowLists.ensure(repository, { looks: true });
-  };
+  const guarded = rulesFor(parts, repository.id);
   try {
     return await ensureContainer(parts.docker, spec, guarded);
   } catch (error) {
@@ -260,7 +261,8 @@ export async function sessionOf(
   const known = await activeSession(db, threadId);
   const isKnown = known?.containerId === container.id;
   if (isKnown && (known.state === 'active' || (await reopenSession(db, known.id, now())))) {
-    return { ...known, state: 'active' };
+    if (known.network !== container.network) await recordNetwork(db, known.id, container.network);
+    return { ...known, state: 'active', network: container.network };
   }
   const session = await openSession(
     db,

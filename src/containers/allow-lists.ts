@@ -4,7 +4,12 @@ import type { Log } from '../log.ts';
 import { allowedHosts, type Network } from '../network-choice.ts';
 import { watchPart, type PartState } from '../part-state.ts';
 import { retryForEver } from '../retry.ts';
-import { ensureListedNetwork, ensureNetwork } from './container-network.ts';
+import {
+  ensureListedNetwork,
+  ensureNetwork,
+  listedNetworks,
+  removeListedNetwork,
+} from './container-network.ts';
 import { addressOf } from './container.ts';
 import { ContainersError } from './errors.ts';
 import { isBridgeHere } from './guard-host.ts';
@@ -28,7 +33,8 @@ export type AllowProxy = {
   /** Settles on a port to listen at, before it does. */
   port: () => Promise<number>;
   /**
-   * Serves these lists and no others from now on.
+   * Serves these lists and no others from now on; that it does is seen by the last of them. What another's network has come to
+   * holds up nobody else.
    *
    * @param from the address that it goes out from
    * @throws when it cannot be started, with what to do; when it does not serve them in time
@@ -46,6 +52,8 @@ export type AllowListParts = {
   /** null: the operator does without. */
   guard: Pick<NetworkGuard, 'closeListed' | 'expectInPlace'> | null;
   proxy: AllowProxy;
+  /** Those that have a list. */
+  repositories: () => Promise<readonly (Listed & { hasContainer: boolean })[]>;
   log: Log;
 };
 
@@ -60,6 +68,7 @@ export class AllowLists {
   readonly #part: PartState;
   readonly #closing = new AbortController();
   readonly #served = new Map<number, ServedList>();
+  #hasClosed = false;
   #changing: Promise<unknown> = Promise.resolve();
   #resuming: Promise<void> = Promise.resolve();
 
@@ -71,11 +80,22 @@ export class AllowLists {
     });
   }
 
-  /** Serves those that have containers: what runs in one when the bot is started goes on reaching its hosts. */
-  begin(inUse: () => Promise<readonly Listed[]>): void {
+  /**
+   * Closes all the networks there are, and serves the lists that have containers: what runs in one when the bot is started goes
+   * on reaching its hosts.
+   */
+  begin(): void {
     const { signal } = this.#closing;
     const resume = async (): Promise<void> => {
-      for (const repository of await inUse()) await this.ensure(repository);
+      await this.#inTurn(() => this.#tidy());
+      if (this.#parts.guard) await this.#inTurn(() => this.#close());
+      const faults: unknown[] = [];
+      for (const repository of await this.#parts.repositories()) {
+        if (repository.hasContainer)
+          await this.ensure(repository).catch((error: unknown) => faults.push(error));
+      }
+      // What fails holds up no other.
+      if (faults.length > 0) throw faults[0];
     };
     // What fails was told where it failed.
     const onFailure = (error: Error): void => this.#parts.log.debug({ err: error }, 'allow-lists wait');
@@ -96,11 +116,25 @@ export class AllowLists {
     if (hosts === null) return null;
     const { guard, proxy } = this.#parts;
     if (!guard) throw notPossible('CONTAINER_NETWORK_GUARD is off, and without it they are not kept');
-    const known = this.#served.get(id);
-    const isSame = known !== undefined && known.hosts.join() === hosts.join() && proxy.isServing();
-    const list = isSame && !looks ? known : await this.#inTurn(() => this.#serve(id, hosts));
+    const known = looks ? null : this.#asServed(id, hosts);
+    const list = known ?? (await this.#inTurn(() => this.#serve(id, hosts)));
     await guard.expectInPlace();
     return `http://${list.gateway}:${await proxy.port()}`;
+  }
+
+  /**
+   * To be awaited before a container on that repository's network is started, whatever list it has by now: nothing is
+   * opened, so no proxy is needed.
+   *
+   * @throws {ContainersError} NETWORK_GUARD; as the engine fails
+   */
+  async ensureRules(repositoryId: number): Promise<void> {
+    const { docker, instance, guard } = this.#parts;
+    if (!guard) return;
+    await this.#inTurn(async () => {
+      await ensureListedNetwork(docker, instance, repositoryId);
+      await this.#close();
+    });
   }
 
   /** What a container's commands were refused since a moment of `performance.now()`. */
@@ -124,28 +158,66 @@ export class AllowLists {
     return turn;
   }
 
-  async #serve(id: number, hosts: readonly string[]): Promise<ServedList> {
+  /**
+   * Has the rules of all listed networks there are put in place, and forgets those lists whose network has gone. A container may
+   * stand on one whose repository has another network by now.
+   *
+   * @returns the address that the proxy goes out from
+   */
+  async #close(): Promise<string> {
     const { docker, instance, guard, proxy } = this.#parts;
+    const there = await listedNetworks(docker, instance);
+    for (const { repositoryId: id, gateway } of this.#served.values()) {
+      if (!there.some((one) => one.repositoryId === id && one.gateway === gateway)) this.#served.delete(id);
+    }
+    const { gateway: from } = await ensureNetwork(docker, instance);
+    if (!guard || (there.length === 0 && !this.#hasClosed)) return from;
+    this.#hasClosed = true;
+    const port = await proxy.port();
+    const bridges = there.map(({ repositoryId, gateway }) => ({
+      bridge: listedBridgeName(instance, repositoryId),
+      proxy: `${gateway}:${port}`,
+    }));
+    await guard.closeListed(bridges, from);
+    return from;
+  }
+
+  /** There is only room for some thirty networks in an engine. */
+  async #tidy(): Promise<void> {
+    const { docker, instance, repositories } = this.#parts;
+    const there = await listedNetworks(docker, instance);
+    if (there.length === 0) return;
+    const listed = new Set((await repositories()).map(({ id }) => id));
+    for (const { repositoryId } of there) {
+      if (!listed.has(repositoryId)) await removeListedNetwork(docker, instance, repositoryId);
+    }
+  }
+
+  #asServed(id: number, hosts: readonly string[]): ServedList | null {
+    const known = this.#served.get(id);
+    return known && known.hosts.join() === hosts.join() && this.#parts.proxy.isServing() ? known : null;
+  }
+
+  async #serve(id: number, hosts: readonly string[]): Promise<ServedList> {
+    const { docker, instance, proxy, log } = this.#parts;
     this.#closing.signal.throwIfAborted();
     try {
+      if (!this.#asServed(id, hosts)) {
+        await this.#tidy().catch((error: unknown) =>
+          log.warn({ err: error }, 'networks without a list stay'),
+        );
+      }
       const { subnet, gateway } = await ensureListedNetwork(docker, instance, id);
-      const { gateway: from } = await ensureNetwork(docker, instance);
       const routes = await readFile('/proc/self/net/route', 'utf8');
       if (gateway === '' || !isBridgeHere(routes, listedBridgeName(instance, id), subnet)) {
         throw notPossible('the Docker Engine is not on the machine of this bot, or either is in a container');
       }
-      const known = this.#served.get(id);
-      const isKnown = known?.gateway === gateway && known.hosts.join() === hosts.join();
-      if (isKnown && proxy.isServing()) return known;
+      // First what closes, then what opens.
+      const from = await this.#close();
+      const known = this.#asServed(id, hosts);
+      if (known) return known;
       const list = { repositoryId: id, hosts, gateway };
       const lists = [...[...this.#served.values()].filter((one) => one.repositoryId !== id), list];
-      const port = await proxy.port();
-      // First what closes, then what opens.
-      const bridges = lists.map((one) => ({
-        bridge: listedBridgeName(instance, one.repositoryId),
-        proxy: `${one.gateway}:${port}`,
-      }));
-      await guard?.closeListed(bridges, from);
       await proxy.serve(lists, from);
       this.#served.set(id, list);
       this.#part.isUp();

@@ -1,5 +1,5 @@
 import type Docker from 'dockerode';
-import { engineError } from './errors.ts';
+import { engineError, statusOf } from './errors.ts';
 import { bridgeName, listedBridgeName, listedNetworkName, networkName } from './names.ts';
 
 /** A network, as the engine has made it. */
@@ -53,6 +53,50 @@ export async function ensureListedNetwork(
       'com.docker.network.bridge.name': listedBridgeName(instance, repositoryId),
     },
   });
+}
+
+/** The network of a repository, as the engine has it. */
+export type ListedNetwork = MadeNetwork & { repositoryId: number };
+
+/**
+ * The networks that {@link ensureListedNetwork} has made and that are still there, by repository.
+ *
+ * @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`
+ */
+export async function listedNetworks(docker: Docker, instance: string): Promise<ListedNetwork[]> {
+  const filters = JSON.stringify({ label: [`threadbox.instance=${instance}`, 'threadbox.repository'] });
+  try {
+    return (await docker.listNetworks({ filters }))
+      .map(({ IPAM, Labels }) => ({
+        ...madeAs(IPAM),
+        repositoryId: Number(Labels?.['threadbox.repository']),
+      }))
+      .toSorted((one, other) => one.repositoryId - other.repositoryId);
+  } catch (error) {
+    throw engineError(error, 'list the networks');
+  }
+}
+
+/**
+ * Removes the network of a repository, if no container is on it, be it one that does not run.
+ *
+ * @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`
+ */
+export async function removeListedNetwork(
+  docker: Docker,
+  instance: string,
+  repositoryId: number,
+): Promise<void> {
+  const name = listedNetworkName(instance, repositoryId);
+  try {
+    const filters = JSON.stringify({ network: [name] });
+    if ((await docker.listContainers({ all: true, filters })).length > 0) return;
+    await docker.getNetwork(name).remove();
+  } catch (error) {
+    // 403: a container was quicker.
+    if (statusOf(error) !== 404 && statusOf(error) !== 403)
+      throw engineError(error, `remove the network ${name}`);
+  }
 }
 
 async function ensure(docker: Docker, options: Docker.NetworkCreateOptions): Promise<MadeNetwork> {

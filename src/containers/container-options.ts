@@ -106,10 +106,14 @@ function networkModeOf({ network = 'internet', instance, repositoryId }: Contain
   return kind === 'internet' ? networkName(instance) : listedNetworkName(instance, repositoryId);
 }
 
-/** Which kind of network a container was made for. */
-export function networkKindOf(networkMode: string | undefined, instance: string): NetworkKind {
+/** Which kind of network a container was made for; null: one that is not ours, so nothing is known of where it leads. */
+export function networkKindOf(
+  networkMode: string | undefined,
+  { instance, repositoryId }: Pick<ContainerSpec, 'instance' | 'repositoryId'>,
+): NetworkKind | null {
   if (networkMode === 'none') return 'none';
-  return networkMode === networkName(instance) ? 'internet' : 'allow';
+  if (networkMode === networkName(instance)) return 'internet';
+  return networkMode === listedNetworkName(instance, repositoryId) ? 'allow' : null;
 }
 
 /**

@@ -21,7 +21,8 @@ export type Container = {
   id: string;
   name: string;
   volumeName: string;
-  network: NetworkKind;
+  /** null: one that is not ours. */
+  network: NetworkKind | null;
   /** Made just now; its volume may be older. */
   wasCreated: boolean;
   /** It was there and ran; so what is not in its workspace never was. */
@@ -30,29 +31,29 @@ export type Container = {
 
 /**
  * Makes sure that the thread's container runs: used as it is, started or made. A workspace volume that is there is kept
- * in any case. One that does not run, and whose commands are to be somebody else's now, is made anew.
+ * in any case. One that does not run, and whose commands are to be somebody else's now, is made anew; so is one on a network
+ * that is not ours.
  *
- * @param beforeStart awaited before one is started; not of one that runs
+ * @param beforeStart awaited before one is started, with the network that it is on: a container keeps the one it was made with,
+ *   whatever is wanted now. Not of one that runs
  * @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`, `IMAGE_MISSING`, `WORKSPACE`; `WORKSPACE_LOST` with
  *   `spec.isForWork`; what `beforeStart` throws
  */
 export async function ensureContainer(
   docker: Docker,
   spec: ContainerSpec,
-  beforeStart: () => Promise<void> = () => Promise.resolve(),
+  beforeStart: (network: NetworkKind) => Promise<void> = () => Promise.resolve(),
 ): Promise<Container> {
   const name = containerName(spec.instance, spec.threadId);
   const volume = volumeName(spec.instance, spec.threadId);
   const found = await inspect(docker, name);
-  const network = found
-    ? networkKindOf(found.HostConfig.NetworkMode, spec.instance)
-    : kindOf(spec.network ?? 'internet');
+  const newNetwork = kindOf(spec.network ?? 'internet');
+  const network = found ? networkKindOf(found.HostConfig.NetworkMode, spec) : newNetwork;
   const known = { name, volumeName: volume, network, wasCreated: false };
   if (found) rememberUser(docker, found.Id, isRootContainer(found.Config.Labels));
   if (found?.State.Running === true && !found.State.Paused) {
     return { ...known, id: found.Id, wasRunning: true };
   }
-  await beforeStart();
   const wanted = {
     name: volume,
     labels: labelsOf(spec),
@@ -60,20 +61,25 @@ export async function ensureContainer(
     mayBeEmpty: !spec.isForWork,
   };
   const isPaused = found?.State.Paused === true;
-  const isOther = found !== null && isRootContainer(found.Config.Labels) !== (spec.isRoot ?? false);
+  const isOther =
+    found !== null && (network === null || isRootContainer(found.Config.Labels) !== (spec.isRoot ?? false));
+  const firstNetwork = isOther && !isPaused ? newNetwork : network;
+  // What goes on in a paused one was begun before.
+  if (firstNetwork !== null) await beforeStart(firstNetwork);
   // What a paused one has mounted is ready.
   const isReady = isPaused || (await readyVolume(docker, wanted));
   if (found && isReady && isOther && !isPaused) await removeContainer(docker, found.Id);
   else if (found && isReady && (await restart(docker, found))) {
     return { ...known, id: found.Id, wasRunning: found.State.Paused };
   }
+  if (firstNetwork !== newNetwork) await beforeStart(newNetwork);
   if (!isReady) {
     // A volume keeps the place of its disk, and a container its volume.
     await removeContainer(docker, found?.Id ?? '');
     await renewVolume(docker, wanted);
   }
   const id = await create(docker, spec, name);
-  const made = { wasCreated: true, wasRunning: false, network: kindOf(spec.network ?? 'internet') };
+  const made = { wasCreated: true, wasRunning: false, network: newNetwork };
   return { ...known, ...made, id };
 }
 
@@ -151,6 +157,19 @@ async function createOnNetwork(docker: Docker, spec: ContainerSpec, name: string
     if (!words.includes('bind source path does not exist') || !words.includes(CA_BUNDLE)) throw error;
     return docker.createContainer(containerOptions(spec, name, false));
   }
+}
+
+/**
+ * The container of a thread as the engine has it, running or not, and which kind of network it is on.
+ *
+ * @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`
+ */
+export async function findContainer(
+  docker: Docker,
+  of: Pick<ContainerSpec, 'instance' | 'threadId' | 'repositoryId'>,
+): Promise<{ id: string; network: NetworkKind | null } | null> {
+  const found = await inspect(docker, containerName(of.instance, of.threadId));
+  return found && { id: found.Id, network: networkKindOf(found.HostConfig.NetworkMode, of) };
 }
 
 /**

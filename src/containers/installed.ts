@@ -1,4 +1,6 @@
 import type Docker from 'dockerode';
+import type { NetworkKind } from '../network-choice.ts';
+import { networkKindOf } from './container-options.ts';
 import { engineError } from './errors.ts';
 import { containerName, volumeName } from './names.ts';
 
@@ -7,6 +9,8 @@ export type Installed = {
   threadId: string;
   /** null: only the volume is there. */
   containerId: string | null;
+  /** What its container is on; null: there is none, or on one that is not ours. */
+  network: NetworkKind | null;
   containerName: string;
   volumeName: string;
   hasVolume: boolean;
@@ -28,6 +32,7 @@ export async function listInstalled(docker: Docker, instance: string, only?: str
     const known = found.get(threadId) ?? {
       threadId,
       containerId: null,
+      network: null,
       containerName: containerName(instance, threadId),
       volumeName: volumeName(instance, threadId),
       hasVolume: false,
@@ -35,9 +40,12 @@ export async function listInstalled(docker: Docker, instance: string, only?: str
     found.set(threadId, known);
     return known;
   };
-  for (const { Id, Labels } of containers) {
+  for (const { Id, Labels, HostConfig } of containers) {
     const threadId = Labels['threadbox.thread'];
-    if (threadId !== undefined) of(threadId).containerId = Id;
+    const repositoryId = Labels['threadbox.repository'] ?? '';
+    if (threadId === undefined) continue;
+    const network = networkKindOf(HostConfig.NetworkMode, { instance, repositoryId });
+    Object.assign(of(threadId), { containerId: Id, network });
   }
   for (const { Labels } of volumes ?? []) {
     const threadId = Labels?.['threadbox.thread'];

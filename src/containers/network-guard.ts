@@ -1,12 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import type Docker from 'dockerode';
 import type { Log } from '../log.ts';
 import { watchPart, type PartState } from '../part-state.ts';
 import { ensureNetwork } from './container-network.ts';
 import { ContainersError } from './errors.ts';
 import { helperHost, isBridgeHere, ownHost, type GuardHost, type Tables } from './guard-host.ts';
-import { guardChange, guardRemoval, type Guarded, type ListedBridge } from './guard-rules.ts';
+import { guardChange, guardRemoval, type Family, type Guarded, type ListedBridge } from './guard-rules.ts';
 import { bridgeName } from './names.ts';
 
 export type GuardSettings = {
@@ -50,6 +51,8 @@ export class NetworkGuard {
   #fault: ContainersError | null = null;
   /** What is closed besides the bridge of the installation, and where the proxy of these goes out from. */
   #listed: { bridges: readonly ListedBridge[]; proxyFrom: string | null } = { bridges: [], proxyFrom: null };
+  /** Bridges that were closed and are there no more: their rules go as well. */
+  readonly #gone = new Set<string>();
   #hasNewRules = false;
   #watching: Promise<void> = Promise.resolve();
 
@@ -88,14 +91,17 @@ export class NetworkGuard {
 
   /**
    * Closes further bridges, but for the proxy of allow-lists, and what that reaches itself. It goes in the place of what was
-   * said before.
+   * said before; said once more, it costs no more than `ensure`.
    *
    * @param proxyFrom the address that the proxy goes out from
    * @throws as `ensure`
    */
   async closeListed(bridges: readonly ListedBridge[], proxyFrom: string): Promise<void> {
+    if (isDeepStrictEqual(this.#listed, { bridges, proxyFrom })) return this.ensure();
     // A look that is under way does not know of it.
-    await this.#looking?.catch(() => undefined);
+    while (this.#looking) await this.#looking.catch(() => undefined);
+    for (const { bridge } of this.#listed.bridges) this.#gone.add(bridge);
+    for (const { bridge } of bridges) this.#gone.delete(bridge);
     this.#listed = { bridges, proxyFrom };
     this.#hasNewRules = true;
     this.#lookedAt = Number.NEGATIVE_INFINITY;
@@ -177,14 +183,13 @@ export class NetworkGuard {
     const all: Guarded[] = [{ bridge: bridgeName(instance), nameservers, open, proxyFrom }, ...bridges];
     for (let tries = 1; ; tries += 1) {
       const found = await host.look();
-      const change: Tables = {
-        ipv4: all.map((guarded) => guardChange(guarded, 'ipv4', found.ipv4) ?? '').join(''),
-        // Nothing is listed on a host without IPv6.
-        ipv6:
-          found.ipv6 === ''
-            ? ''
-            : all.map((guarded) => guardChange(guarded, 'ipv6', found.ipv6) ?? '').join(''),
-      };
+      const changeOf = (family: Family): string =>
+        [
+          ...all.map((guarded) => guardChange(guarded, family, found[family])),
+          ...[...this.#gone].map((bridge) => guardRemoval(bridge, found[family])),
+        ].join('');
+      // Nothing is listed on a host without IPv6.
+      const change: Tables = { ipv4: changeOf('ipv4'), ipv6: found.ipv6 === '' ? '' : changeOf('ipv6') };
       if (change.ipv4 === '' && change.ipv6 === '' && found.seesBridges) return tries > 1;
       if (tries > MOST_TRIES) throw new Error('the rules do not stay in the firewall');
       // Where somebody else was faster, the next look shows what is left to do.

@@ -1,16 +1,19 @@
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { rename, writeFile } from 'node:fs/promises';
 import { get } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import type { AllowProxy, Refused, ServedList } from '../containers/allow-lists.ts';
 import type { Log } from '../log.ts';
+import { SYSTEM_PATH } from '../root.ts';
 import { freePort, PORT_TAKEN, recall, remember } from './access.ts';
 import { keepRunning, type Kept } from './keep-running.ts';
 import { Refusals } from './refusals.ts';
 import { chooseUser, makeOwnDir, makePartDir, type RunAs } from './run-as.ts';
-import { startServer, type Server } from './server-process.ts';
-import { probeHost, readLine, squidConfig, type SquidSettings } from './squid-config.ts';
+import { isInstalled, startServer, type Server } from './server-process.ts';
+import { faultIn, probeHost, readLine, squidConfig, type SquidSettings } from './squid-config.ts';
 import { throwawayCertificate } from './throwaway-certificate.ts';
 
 const NAME = 'the proxy';
@@ -22,6 +25,7 @@ type Place = { runAs: RunAs; lockPath: string; config: string; certificate: stri
 
 /** A configuration is in force a tenth of a second after it was told of. */
 const SERVES_WITHIN_MS = 15_000;
+const CHECK_LIMIT_MS = 10_000;
 const ASK_AGAIN_MS = 20;
 const PROBE_TIMEOUT_MS = 2_000;
 /** What was asked for before is in the log by then. */
@@ -60,10 +64,30 @@ export class SquidProxy implements AllowProxy {
     const port = await this.port();
     const { text, mark } = squidConfig({ lists, port, from, nameservers, mayReach, certificate });
     await writeFile(`${config}.new`, text, { mode: 0o644 });
+    await this.#check(`${config}.new`, this.#place.runAs);
     await rename(`${config}.new`, config);
     if (this.#kept) this.#server?.reload();
     else await this.#start(this.#place);
-    await this.#untilServing(lists, mark);
+    const last = lists.at(-1);
+    if (last) await this.#untilServing(last, mark);
+  }
+
+  /** A configuration that it cannot read would end it, and with it what all other lists have. */
+  async #check(config: string, runAs: RunAs): Promise<void> {
+    // Of that `startServer` tells.
+    if (!isInstalled(PROXY_PACKAGE.program)) return;
+    const [setpriv, ...options] = runAs.command('SIGKILL') as [string, ...string[]];
+    const args = [...options, 'squid', '-k', 'parse', '-f', config];
+    const limits = { timeout: CHECK_LIMIT_MS, killSignal: 'SIGKILL' as const, maxBuffer: 8 << 20 };
+    const env = { PATH: SYSTEM_PATH, LC_ALL: 'C', TZ: 'UTC' };
+    try {
+      await promisify(execFile)(setpriv, args, { ...limits, cwd: '/', env });
+    } catch (error) {
+      const { stderr = '', message } = error as Error & { stderr?: string };
+      throw new Error(`the proxy does not take its configuration: ${faultIn(stderr) ?? message}`, {
+        cause: error,
+      });
+    }
   }
 
   async refusedSince(client: string, sinceMs: number, { gateway }: ServedList): Promise<Refused[]> {
@@ -142,18 +166,16 @@ export class SquidProxy implements AllowProxy {
     if (this.#isClosed) await this.#kept.close();
   }
 
-  async #untilServing(lists: readonly ServedList[], mark: string): Promise<void> {
+  async #untilServing({ gateway }: ServedList, mark: string): Promise<void> {
     const deadlineAt = performance.now() + SERVES_WITHIN_MS;
-    for (const { gateway } of lists) {
-      for (;;) {
-        const said = await this.#probe(gateway, probeHost('which')).catch((error: Error) => error);
-        if (said === mark) break;
-        if (performance.now() > deadlineAt || this.#isClosed) {
-          const cause = said instanceof Error ? said : new Error(`it is still ${said ?? 'another'}`);
-          throw new Error(`the proxy does not serve ${gateway}: ${cause.message}`, { cause });
-        }
-        await pause(ASK_AGAIN_MS);
+    for (;;) {
+      const said = await this.#probe(gateway, probeHost('which')).catch((error: Error) => error);
+      if (said === mark) return;
+      if (performance.now() > deadlineAt || this.#isClosed) {
+        const cause = said instanceof Error ? said : new Error(`it is still ${said ?? 'another'}`);
+        throw new Error(`the proxy does not serve ${gateway}: ${cause.message}`, { cause });
       }
+      await pause(ASK_AGAIN_MS);
     }
   }
 

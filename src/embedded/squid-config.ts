@@ -46,8 +46,11 @@ function squidLines({ lists, port, from, nameservers, mayReach, certificate }: S
     ...lists.flatMap(({ repositoryId, hosts, gateway }) => [
       `http_port ${gateway}:${port} name=list${repositoryId} ${tls}`,
       `acl list${repositoryId} myportname list${repositoryId}`,
-      `acl asked${repositoryId} dstdom_regex -n -i ${hosts.map(hostPattern).join(' ')}`,
-      `acl named${repositoryId} ssl::server_name_regex -i ${hosts.map(hostPattern).join(' ')}`,
+      // A line for each: what is longer than 8 KB, Squid cuts off.
+      ...hosts.flatMap((host) => [
+        `acl asked${repositoryId} dstdom_regex -n -i ${hostPattern(host)}`,
+        `acl named${repositoryId} ssl::server_name_regex -i ${hostPattern(host)}`,
+      ]),
     ]),
     'acl http port 80',
     'acl https port 443',
@@ -111,6 +114,11 @@ function hostPattern(host: string): string {
   const isBelow = host.startsWith('*.');
   const name = (isBelow ? host.slice('*.'.length) : host).replaceAll('.', String.raw`\.`);
   return `^${isBelow ? String.raw`[a-z0-9_-][a-z0-9_.-]*\.` : ''}${name}$`;
+}
+
+/** What is wrong with a configuration, as `squid -k parse` says it; null where it does not. */
+export function faultIn(said: string): string | null {
+  return /FATAL: (?:Bungled \S+ )?(.{1,200})/.exec(said)?.[1] ?? null;
 }
 
 /** A host that is asked for to see whether the proxy answers, and which lines came before. */

@@ -32,7 +32,7 @@ export async function adoptStrays(parts: LifecycleParts): Promise<void> {
 
 async function adopt(parts: LifecycleParts, found: Installed): Promise<void> {
   const { db, config, log, now } = parts;
-  const { threadId, containerId, containerName, volumeName } = found;
+  const { threadId, containerId, containerName, volumeName, network } = found;
   const thread = await threadById(db, threadId);
   if (!thread) {
     log.warn({ container: containerName, thread: threadId }, 'a container of a thread that is not known');
@@ -48,7 +48,15 @@ async function adopt(parts: LifecycleParts, found: Installed): Promise<void> {
   if (containerId === null && (await isKept(parts, volumeName, saved))) return;
   log.warn({ thread: threadId, container: containerName }, 'a container that no session has is taken up');
   const { userId, repositoryId } = thread;
-  const of = { containerName, volumeName, image: config.containerImage, threadId, userId, repositoryId };
+  const of = {
+    containerName,
+    volumeName,
+    image: config.containerImage,
+    threadId,
+    userId,
+    repositoryId,
+    network,
+  };
   await db.transaction(async (transaction) => {
     if (saved) await reviveSave(transaction, saved.id);
     const { id } = await openSession(

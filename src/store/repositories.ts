@@ -83,12 +83,14 @@ export async function listRepositoriesForEach(db: Db, addresses: readonly string
   return asked.map((address) => rows.filter(({ deniedTo }) => !deniedTo.includes(address)));
 }
 
-/** Those whose containers reach some hosts by name, and that have a container. */
-export async function repositoriesWithList(db: Db): Promise<Repository[]> {
-  return db('repositories')
-    .select<Repository[]>(columns)
-    .where('network', 'like', 'allow:%')
-    .whereIn('id', db('container_sessions').select('repository_id').where({ is_active: true }));
+/** Those whose containers reach some hosts by name, and whether they have a container. */
+export async function repositoriesWithList(
+  db: Db,
+): Promise<(Pick<Repository, 'id' | 'network'> & { hasContainer: boolean })[]> {
+  const hasContainer = db.raw(
+    'exists (select from container_sessions where repository_id = repositories.id and is_active) as "hasContainer"',
+  );
+  return db('repositories').select('id', 'network', hasContainer).where('network', 'like', 'allow:%');
 }
 
 /** By id, in use or removed: its threads go on having it. */

@@ -12,7 +12,7 @@ export type Session = {
   state: SessionState;
   /** False: a command changed something that is not saved yet. */
   isSaved: boolean;
-  /** What its container is on; null: it was made before that was recorded. */
+  /** What its container is on; null: that is not known, as of one that was made before it was recorded. */
   network: NetworkKind | null;
   /** While `removing`: its volume goes with it. */
   dropsVolume: boolean;
@@ -38,7 +38,7 @@ export async function openSession(
     threadId: string;
     userId: number;
     repositoryId: number;
-    network?: NetworkKind;
+    network?: NetworkKind | null;
   },
   { endReason, now }: { endReason: string; now: Date },
 ): Promise<Session> {
@@ -81,6 +81,11 @@ export async function reopenSession(db: Db, id: number, now: Date): Promise<bool
     .whereIn('state', statesBefore('active'))
     .update({ ...change, last_activity_at: now, check_at: now });
   return changed > 0;
+}
+
+/** What its container is on, as the engine has it. */
+export async function recordNetwork(db: Db, id: number, network: NetworkKind | null): Promise<void> {
+  await db('container_sessions').where({ id }).update({ network });
 }
 
 /** What the next answer has to say besides, all of it. */

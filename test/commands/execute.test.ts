@@ -37,7 +37,7 @@ before(async () => {
   await addRepository(db, { name: 'app', url, branch: null, threadBy: null });
   await ensureThread(db, { id: THREAD, userId: user.id, repositoryId: 1, label: '' });
   const container = { containerId: 'a'.repeat(64), containerName: 'c', volumeName: 'v', image: 'i' };
-  const of = { threadId: THREAD, userId: user.id, repositoryId: 1 };
+  const of = { threadId: THREAD, userId: user.id, repositoryId: 1, network: 'internet' as const };
   const now = new Date();
   const session = await openSession(db, { ...container, ...of }, { endReason: 'lost', now });
   const later = new Date(now.getTime() + 60_000);
@@ -53,7 +53,11 @@ before(async () => {
     signal: new AbortController().signal,
     log: collectedLog().log,
     mayStart: () => Promise.resolve(),
-    allowLists: { ensure: () => Promise.resolve(null), refusedSince: () => Promise.resolve([]) },
+    allowLists: {
+      ensure: () => Promise.resolve(null),
+      ensureRules: () => Promise.resolve(),
+      refusedSince: () => Promise.resolve([]),
+    },
   } as unknown as ExecuteParts;
 });
 after(async () => {
@@ -120,4 +124,20 @@ test('network rules that went while it was held back hold it back, too', async (
   } as NonNullable<ExecuteParts['guard']>;
   await assert.rejects(run(newTries(), pause, guard), /the rules have gone/);
   assert.equal((await commandById(database.db, commandId)).attempt, 0);
+});
+
+test('the container of before stays while the proxy of a list that came later does not serve', async () => {
+  const repository = await repositoryById(database.db, 1);
+  const listed = { ...repository, network: 'allow:example.com' as const };
+  const waits = {
+    ...parts,
+    guard: null,
+    mirrorsDir: '/nonexistent',
+    allowLists: { ...parts.allowLists, ensure: () => Promise.reject(new Error('no proxy')) },
+  };
+  let requests = 0;
+  engine.on('request', () => (requests += 1));
+  const command = await commandById(database.db, commandId);
+  await assert.rejects(execute(waits, command, listed, newTries()), /no proxy/);
+  assert.equal(requests, 0);
 });

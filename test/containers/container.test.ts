@@ -5,7 +5,7 @@ import { connectDocker, type Docker } from '../../src/containers/client.ts';
 import { ensureContainer } from '../../src/containers/container.ts';
 import { volumeName } from '../../src/containers/names.ts';
 import { removeInstallation } from '../../src/containers/remove-installation.ts';
-import { docker, dockerCli, dockerHost, LIMITS, startRig, text } from './rig.ts';
+import { docker, dockerCli, dockerHost, image, LIMITS, startRig, text } from './rig.ts';
 
 const spec = {
   instance: `test-${randomBytes(5).toString('hex')}`,
@@ -106,6 +106,28 @@ describe('the container of a thread', () => {
     await dockerCli('stop', '-t', '0', rig.container.id);
     await dockerCli('network', 'rm', `threadbox-${rig.instance}`);
     assert.equal((await rig.ensure()).wasCreated, true);
+  });
+
+  it('before a start it is said which network it is on; one on a network that is not ours is made anew', async (t) => {
+    const instance = `test-${randomBytes(5).toString('hex')}`;
+    t.after(() => removeInstallation(docker, instance));
+    const asked: string[] = [];
+    const ensure = (network: 'internet' | 'none') =>
+      ensureContainer(docker, { ...spec, instance, image, network }, (kind) => {
+        asked.push(kind);
+        return Promise.resolve();
+      });
+    const first = await ensure('none');
+    await docker.getContainer(first.id).stop({ t: 0 });
+    const again = await ensure('internet');
+    assert.deepEqual([again.id, again.network], [first.id, 'none']);
+    await docker.getContainer(first.id).remove({ force: true });
+    const Labels = { 'threadbox.instance': instance };
+    const HostConfig = { NetworkMode: 'bridge' };
+    await docker.createContainer({ name: first.name, Image: image, Labels, HostConfig });
+    const made = await ensure('internet');
+    assert.deepEqual([made.wasCreated, made.network], [true, 'internet']);
+    assert.deepEqual(asked, ['none', 'none', 'internet']);
   });
 
   it("is made without the bot's authorities where the engine's host does not have them", async (t) => {

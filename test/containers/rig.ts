@@ -17,7 +17,7 @@ import { prepareWorkspace } from '../../src/containers/workspace.ts';
 import type { WorkspaceRoom } from '../../src/containers/workspace-volume.ts';
 
 export const dockerHost = process.env['DOCKER_HOST'] ?? 'unix:///var/run/docker.sock';
-const image = process.env['CONTAINER_IMAGE'] ?? 'threadbox-workspace:1';
+export const image = process.env['CONTAINER_IMAGE'] ?? 'threadbox-workspace:1';
 export const docker = connectDocker(dockerHost);
 export const silent = pino({ level: 'silent' });
 export const never = new AbortController().signal;

@@ -75,6 +75,15 @@ describe('the configuration of the proxy', () => {
     assert.match(text, /^acl open1 dst 10\.8\.0\.0\/16\nacl open1port port 443$/m);
   });
 
+  it('has a line for each host: Squid cuts off what is longer than 8 KB', () => {
+    const hosts = Array.from({ length: 100 }, (_, index) => `*.h${index}.${'x'.repeat(200)}.com`);
+    const { text } = squidConfig({ ...settings, lists: [{ repositoryId: 5, hosts, gateway: '::' }] });
+    for (const acl of ['asked5', 'named5']) {
+      assert.equal(text.split('\n').filter((line) => line.startsWith(`acl ${acl} `)).length, 100);
+    }
+    assert.ok(text.split('\n').every((line) => line.length < 1_000));
+  });
+
   it('has another mark when anything else has changed', () => {
     assert.match(text, new RegExp(`^visible_hostname ${mark}$`, 'm'));
     assert.equal(squidConfig(settings).mark, mark);

@@ -43,7 +43,11 @@ before(async () => {
     secretsOf: () => Promise.resolve(NO_SECRETS),
     guard: null,
     workspaceLimit: { way: 'off', imagesDir: '', log },
-    allowLists: { ensure: () => Promise.resolve(null), refusedSince: () => Promise.resolve([]) },
+    allowLists: {
+      ensure: () => Promise.resolve(null),
+      ensureRules: () => Promise.resolve(),
+      refusedSince: () => Promise.resolve([]),
+    },
     sharedState,
     log,
     now: stage.now,

@@ -45,6 +45,7 @@ type SessionRow = {
   state: string;
   is_active: boolean;
   is_saved: boolean;
+  network: string | null;
   save_failures: number;
   end_reason: string | null;
   last_activity_at: Date;

@@ -66,7 +66,8 @@ test('a container without a session is taken up without a restart, and its saved
     .update({ expires_at: expiresAt, volume_name: session.volume_name });
   stage.forward(61);
   await stage.sweep();
-  assert.equal((await stage.session(threadOf('running')))?.is_active, true);
+  const taken = await stage.session(threadOf('running'));
+  assert.deepEqual([taken?.is_active, taken?.network], [true, 'internet']);
   const saved = await db('saved_states')
     .where({ thread_id: threadOf('running') })
     .first();

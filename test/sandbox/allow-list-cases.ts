@@ -5,7 +5,7 @@ import { connect, createServer, type AddressInfo } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { networkName } from '../../src/containers/names.ts';
+import { listedBridgeName, networkName } from '../../src/containers/names.ts';
 import { addRepository, listRepositories, setRepository } from '../../src/store/repositories.ts';
 import type { Stage } from '../lifecycle/stage.ts';
 import { engine } from '../support/engine.ts';
@@ -158,7 +158,14 @@ export function allowListCases(of: () => { stage: Stage; certificate: string }):
     const { stage } = of();
     const subject = '[listed] Work';
     const script = 'curl -sS --max-time 6 http://shop.web.example/';
-    await setRepository(stage.bot.app.db, 'listed', { network: 'allow:cdn.web.example' });
+    const { db, installation } = stage.bot.app;
+    const [{ id: second }] = await db('repositories').where({ name: 'second' }).select('id');
+    const isListed = async (): Promise<boolean> =>
+      (await run('iptables', ['-w', '5', '-S'])).stdout.includes(listedBridgeName(installation, second));
+    assert.ok(await isListed());
+    await setRepository(db, 'second', { network: 'internet' });
+    await stage.ask('true', { subject: '[second] Work' });
+    await setRepository(db, 'listed', { network: 'allow:cdn.web.example' });
     const before = await stage.session(LISTED);
     const { text } = await stage.ask(`cat mine; ${script}`, { subject });
     assert.match(text, /^mine$/m);
@@ -167,6 +174,7 @@ export function allowListCases(of: () => { stage: Stage; certificate: string }):
       /reach cdn\.web\.example, .* refused: shop\.web\.example:80\./,
     );
     assert.equal((await stage.session(LISTED))?.container_id, before?.container_id);
+    assert.equal(await isListed(), false, 'what no list has any more is gone');
 
     const proxies = async (): Promise<string[]> => {
       const { stdout } = await run('pgrep', [

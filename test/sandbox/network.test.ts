@@ -155,6 +155,36 @@ test('a repository without a network: its containers have none, and commands run
   assert.equal(await reach(FAR.public, 80), 'far\n');
 });
 
+test('the network of a repository counts for what the database knows nothing of, too', async () => {
+  const { db } = stage.bot.app;
+  const networks = async () =>
+    (await stage.ask('ls /sys/class/net', { subject: '[sample#other] Work' })).text;
+  const sessions = () => db('container_sessions').where({ thread_id: OTHER, is_active: true });
+  const saved = () => until(async () => (await stage.session(OTHER))?.is_saved);
+  const wasMadeAnew = /network of sample was changed, so your container was made anew/;
+  // As before that was recorded.
+  await sessions().update({ network: null });
+  const closed = await networks();
+  ranWith(closed, 'lo');
+  assert.match(closed, wasMadeAnew);
+  assert.equal((await stage.session(OTHER))?.network, 'none');
+
+  // As after a crash right after it was made.
+  await saved();
+  await sessions().update({ is_active: false, state: 'ended' });
+  await setRepository(db, 'sample', { network: 'internet' });
+  const open = await networks();
+  assert.match(open, /^eth0$/m);
+  assert.match(open, wasMadeAnew);
+
+  await saved();
+  const { container_id: same } = (await stage.session(OTHER)) ?? {};
+  await sessions().update({ network: null });
+  assert.doesNotMatch(await networks(), wasMadeAnew);
+  const { container_id, network } = (await stage.session(OTHER)) ?? {};
+  assert.deepEqual([container_id, network], [same, 'internet']);
+});
+
 allowListCases(() => ({ stage, certificate }));
 
 test('the log says which way it is done; and of it all nothing is left in the firewall', async () => {
