@@ -80,7 +80,15 @@ export async function startSeparateBot(
     const postmaster = Number(pidFile.split('\n')[0]);
     const backends = await readFile(`/proc/${postmaster}/task/${postmaster}/children`, 'utf8');
     process.kill(bot.pid, 'SIGKILL');
-    for (const pid of [postmaster, ...backends.trim().split(' ').map(Number)]) process.kill(pid, 'SIGKILL');
+    process.kill(postmaster, 'SIGKILL');
+    for (const pid of backends.trim().split(' ').map(Number)) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch (error) {
+        // It has ended meanwhile, with its connection or its postmaster.
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+      }
+    }
     await bot.ended;
   }
   function database(): Db {
