@@ -5,7 +5,7 @@ import { takeMessage } from '../../src/commands/take-message.ts';
 import { takeRun } from '../../src/commands/take-run.ts';
 import { parseMessage } from '../../src/mail/parse.ts';
 import { endCommand } from '../../src/store/commands.ts';
-import { recordIncoming } from '../../src/store/messages.ts';
+import { nextReceived, recordIncoming } from '../../src/store/messages.ts';
 import { collectedLog } from '../support/collected-log.ts';
 import { emptyTables, intakeOf, loopOf } from '../support/intake-stage.ts';
 import { startPrivateDatabase, type PrivateDatabase } from '../support/private-database.ts';
@@ -172,6 +172,33 @@ async function allRows(): Promise<Record<string, unknown[]>> {
     told: await db('told_notices').select('address', 'kind').orderBy(['address', 'kind']),
   };
 }
+
+test('a mail of a run that another process has handled is left to it, and the others are taken', async () => {
+  const { db } = database;
+  await emptyTables(db);
+  const receivedAt = new Date();
+  const batch = [1, 2, 3].map((uid) => {
+    const raw = Buffer.from(
+      `From: alice@example.com\r\nMessage-ID: <${uid}@example.com>\r\nSubject: [web] ${uid}\r\n\r\necho ${uid}\r\n`,
+    );
+    return { uid, raw, sizeBytes: raw.length, receivedAt, isTruncated: false };
+  });
+  await recordIncoming(db, 'box', batch, { uidValidity: 1, lastUid: 3 });
+  const left = await nextReceived(db, 0, { count: 10, bytes: 10_000 });
+  const run = await Promise.all(
+    left.map(async (received) => ({ received, message: await parseMessage(received.raw) })),
+  );
+  await db('messages').where({ uid: 2 }).update({ state: 'handled', outcome: 'dropped' });
+  const { log, lines } = collectedLog();
+  const taken = await takeRun(intakeOf(db, CAPS, log), run);
+  assert.deepEqual(
+    taken.map((one) => one?.kind ?? null),
+    ['command', null, 'command'],
+  );
+  const warnings = lines.filter(({ level }) => level === 40).map(({ msg, message }) => [msg, message]);
+  assert.deepEqual(warnings, [['another process has handled a message', left[1]?.id]]);
+  assert.deepEqual(await db('commands').orderBy('id').pluck('script'), ['echo 1\n', 'echo 3\n']);
+});
 
 test(`${MAILS} mixed mails judged side by side come to what they come to one by one, row by row`, async (t) => {
   const alone = await outcomes(false);

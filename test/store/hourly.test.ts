@@ -121,6 +121,27 @@ test('what was counted a moment ago is trusted for as many mails as there is roo
   assert.equal(await at(90), 'perSender', 'one that was put off has a lower id');
 });
 
+test('how much room there is from a mail on is counted once, as long as that is enough for those that are asked for', async () => {
+  const { db } = database;
+  const hourly = new HourlyCaps(db, { ...MANY, perSender: 10 });
+  let counts = 0;
+  const onQuery = ({ sql }: { sql: string }): unknown => /with taken as/.test(sql) && (counts += 1);
+  db.on('query', onQuery);
+  const room = async (messageId: number, enough: number) => [
+    await hourly.roomFrom({ ...john, messageId }, enough),
+    counts,
+  ];
+  assert.deepEqual(await room(100, 3), [10, 1]);
+  await mails(2, {});
+  assert.deepEqual(await room(102, 8), [8, 1], 'those between them may all have been taken');
+  assert.deepEqual(await room(102, 9), [8, 2]);
+  assert.deepEqual(await room(90, 3), [8, 3], 'one that was put off has a lower id');
+  await mails(9, {});
+  assert.deepEqual(await room(101, 3), [0, 4]);
+  assert.deepEqual(await room(102, 3), [0, 5], 'what is reached is counted anew');
+  db.removeListener('query', onQuery);
+});
+
 test('mails are judged side by side only as far as the cap on all has room for every one of them', async () => {
   const { db } = database;
   const hourly = new HourlyCaps(db, { ...MANY, overall: 10 });

@@ -14,6 +14,8 @@ export type ScriptedSmtp = {
   connections: () => number;
   /** For the mails that come next, in order; after that all are taken. */
   behave: (...next: Behaviour[]) => void;
+  /** Mails of more bytes are refused with 552, whenever they come; null for none. */
+  refuseLarger: (bytes: number | null) => void;
   /** Mails to that address are refused, before their text. */
   refuseRecipient: (address: string) => void;
   refuseLogins: (isRefusing: boolean) => void;
@@ -27,6 +29,7 @@ export async function startScriptedSmtp(port = 0): Promise<ScriptedSmtp> {
   const taken: ScriptedSmtp['taken'] = [];
   const script: Behaviour[] = [];
   const refused = new Set<string>();
+  let largestBytes = Number.POSITIVE_INFINITY;
   let connections = 0;
   let isRefusingLogins = false;
   const smtp = new SMTPServer({
@@ -53,8 +56,11 @@ export async function startScriptedSmtp(port = 0): Promise<ScriptedSmtp> {
         // A client that dies in the middle of its mail has sent none.
         const source = await text(stream).catch(() => null);
         if (source === null || behaviour === 'hang') return;
+        const isTooLarge = Buffer.byteLength(source) > largestBytes;
         if (behaviour === 'drop') {
           for (const connection of smtp.connections) connection._socket.destroy();
+        } else if (isTooLarge) {
+          callback(Object.assign(new Error('scripted: too large'), { responseCode: 552 }));
         } else if (behaviour === 'take') {
           taken.push({ to: session.envelope.rcptTo.map(({ address }) => address), source });
           callback(null, 'taken');
@@ -74,6 +80,9 @@ export async function startScriptedSmtp(port = 0): Promise<ScriptedSmtp> {
     taken,
     connections: () => connections,
     behave: (...next) => void script.push(...next),
+    refuseLarger: (bytes) => {
+      largestBytes = bytes ?? Number.POSITIVE_INFINITY;
+    },
     refuseRecipient: (address) => void refused.add(address),
     refuseLogins: (isRefusing) => {
       isRefusingLogins = isRefusing;
