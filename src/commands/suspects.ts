@@ -8,7 +8,7 @@ import { countAttempts, newestReceived, takeBackAttempts, type ReceivedMessage }
 const SURVIVED_AFTER_MS = 1_000;
 
 /**
- * The messages that a process has left: reading one of them may have ended it. That they are tried is stored before, and
+ * Suspects are the messages that an earlier process has left: reading one of them may be what ended it. That they are tried is stored before, and
  * taken back once this process has lived through it. After a process that ended they are known by that, and tried alone, so
  * that the others among them do not share the blame of the one.
  */
