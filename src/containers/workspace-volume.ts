@@ -130,9 +130,14 @@ export async function isLimited(docker: Docker, name: string): Promise<boolean> 
   return limited.get(docker)?.get(name) ?? false;
 }
 
-/** Whether a volume has a disk of its own. @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED` */
-export async function isOnDisk(docker: Docker, name: string): Promise<boolean> {
-  return typeof (await diskOf(docker, name)) === 'string';
+/**
+ * Whether a workspace lies on a disk of its own, with its volume or still without.
+ *
+ * @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`
+ */
+export async function isOnDisk(docker: Docker, name: string, limit: WorkspaceLimit): Promise<boolean> {
+  const link = await diskOf(docker, name);
+  return link === undefined ? seesDisk(linkOf(limit.imagesDir, name)) : link !== null;
 }
 
 function rememberLimit(docker: Docker, name: string, options: Record<string, string> | null): void {

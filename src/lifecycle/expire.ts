@@ -134,7 +134,7 @@ async function dropVolume(parts: LifecycleParts, threadId: string): Promise<bool
   const { db, docker, config, log } = parts;
   const [still] = await savesWithVolumes(db, { threadId, limit: 1 });
   if (!still?.volumeName) return false;
-  const isImage = await isOnDisk(docker, still.volumeName);
+  const isImage = await isOnDisk(docker, still.volumeName, parts.workspaceLimit);
   if (!isShortOfRoom(isImage, await freeBytes(parts), config.workspaceMinFreeBytes)) return false;
   await removeVolume(docker, still.volumeName, parts.workspaceLimit);
   await forgetVolume(db, still.id);

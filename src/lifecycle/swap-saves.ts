@@ -1,6 +1,7 @@
 import { openContainer } from '../commands/open-container.ts';
-import { hasVolume, removeContainer, removeVolume } from '../containers/container.ts';
+import { removeContainer, removeVolume } from '../containers/container.ts';
 import { containerName, volumeName } from '../containers/names.ts';
+import { hasWorkspace } from '../containers/workspace-volume.ts';
 import type { LifecycleNotice } from '../mail/lifecycle-notices.ts';
 import { hasAskedBefore, noteAsked, planSwap, type Command, type SwapPlan } from '../store/commands.ts';
 import type { Repository } from '../store/repositories.ts';
@@ -103,11 +104,12 @@ async function saveAll(
 
 /** What its last save had no room for, where its container has gone and its volume is the only place that has it. */
 async function leftInVolume(
-  { db, docker, installation }: LifecycleParts,
+  { db, docker, installation, workspaceLimit }: LifecycleParts,
   threadId: string,
 ): Promise<readonly string[]> {
   const leftOut = (await currentSave(db, threadId))?.leftOut ?? [];
-  const isThere = leftOut.length > 0 && (await hasVolume(docker, volumeName(installation, threadId)));
+  const isThere =
+    leftOut.length > 0 && (await hasWorkspace(docker, volumeName(installation, threadId), workspaceLimit));
   return isThere ? leftOut : [];
 }
 
