@@ -1,5 +1,6 @@
-// Finds and removes what a run of the tests has left behind: processes, whatever their parents are by now, and things
-// on the engine. What others do at the same time, on this machine or on the same engine, is left alone.
+// Finds and removes what a run of the tests has left behind: processes, whatever their parents are by now, things on the
+// engine, and loop devices. What others do at the same time, on this machine or on the same engine, is left alone.
+import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -120,4 +121,21 @@ export async function watchEngine(docker, dir) {
     }
     return left;
   };
+}
+
+/**
+ * Detaches the loop devices whose files are in `dir`. Their containers must have gone: one that is still mounted stays until
+ * it is not.
+ *
+ * @param {string} dir the temporary directory of the run
+ * @returns {string[]} a line for each
+ */
+export function detachLoops(dir) {
+  const { stdout } = spawnSync('losetup', ['--list', '--noheadings', '--output', 'NAME,BACK-FILE'], {
+    encoding: 'utf8',
+  });
+  // No losetup, no loop devices of ours.
+  const devices = (stdout ?? '').split('\n').filter((line) => line.includes(`${dir}/`));
+  for (const line of devices) spawnSync('losetup', ['--detach', line.split(/\s/)[0] ?? '']);
+  return devices.map((line) => `loop device ${line.replaceAll(/\s+/g, ' ')}`);
 }

@@ -9,7 +9,7 @@ import { ensureImage } from '../src/containers/image.ts';
 import { defaultEngineDir, ensureEngine } from '../src/embedded/engine.ts';
 import { startPostgres } from '../src/embedded/postgres.ts';
 import { createLog } from '../src/log.ts';
-import { endLeftovers, makeTemporaryDir, runMark, watchEngine } from './leftovers.mjs';
+import { detachLoops, endLeftovers, makeTemporaryDir, runMark, watchEngine } from './leftovers.mjs';
 
 const stopping = new AbortController();
 for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
@@ -63,7 +63,7 @@ async function run(dockerHost) {
     child.on('error', reject);
     child.on('exit', resolve);
   });
-  const leftovers = [...(await endLeftovers(dir)), ...(await removeFromEngine())];
+  const leftovers = [...(await endLeftovers(dir)), ...(await removeFromEngine()), ...detachLoops(dir)];
   // Not into anything that is still mounted there.
   const { status } = spawnSync('rm', ['-rf', '--one-file-system', dir], { stdio: 'inherit' });
   if (status !== 0) leftovers.push(`directory ${dir}`);
