@@ -105,7 +105,7 @@ test('mails that arrive while PostgreSQL is stopped, and what ran meanwhile, are
   const sent = [];
   for (const index of [1, 2, 3])
     sent.push(await stage.send(ALICE, '[sample#db] n', `echo ${index} | tee -a /workspace/order`));
-  await until(() => told(/^mail cannot be recorded/) > 0);
+  await until(() => told(/^PostgreSQL does not answer/) > 0);
   await inContainer(container, 'touch /workspace/go');
   await stage.postgres.start();
   ranWith(await onlyAnswer(running), 'begins\nends');

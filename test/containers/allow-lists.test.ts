@@ -27,7 +27,7 @@ function newLists(): AllowLists {
   const guard: AllowListParts['guard'] = {
     expectInPlace: () => Promise.resolve(),
     closeListed: (bridges) => {
-      closed = bridges.map(({ bridge }) => bridge);
+      closed = bridges.map(({ bridge }) => bridge).toSorted();
       return Promise.resolve();
     },
   };
@@ -47,7 +47,8 @@ function newLists(): AllowLists {
   return new AllowLists({ docker, instance, guard, proxy, repositories, log: collectedLog().log });
 }
 
-const bridges = (...ids: number[]): string[] => ids.map((id) => listedBridgeName(instance, id));
+/** The engine lists networks in no order. */
+const bridges = (...ids: number[]): string[] => ids.map((id) => listedBridgeName(instance, id)).toSorted();
 const remove = (id: number) => docker.getNetwork(listedNetworkName(instance, id)).remove();
 const isThere = (id: number): Promise<boolean> =>
   docker

@@ -175,7 +175,7 @@ test('a machine that loses its power while a command runs, a save runs and a rem
   const command = ['cat', '/workspace/runs'];
   const container = await bot.containerOf(threadOf('runs'));
   await until(async () => (await execText(docker, container, { command, env: {} })).stdout === 'run\n');
-  const body = 'head -c 40000000 /dev/urandom > big; sha256sum big > sum; echo saves > work.txt';
+  const body = 'head -c 100000000 /dev/urandom > big; sha256sum big > sum; echo saves > work.txt';
   const saving = await send('saves', body);
   await until(async () => (await incoming()).length > 0);
   await Promise.all([bot.crash(), machine.crash()]);

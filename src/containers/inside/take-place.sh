@@ -53,16 +53,19 @@ end_session() {
   return 1
 }
 
-# What a killed git left would stop the next one.
+# What a killed git left would stop the next one. Of this session's own git processes each only reads the user's
+# repository; one that has ended holds nothing, though it may not have been waited for yet.
 remove_locks() {
-  local proc name
-  local -a locks
+  local proc name own=
+  local -a locks stat=()
   shopt -s nullglob globstar
   locks=("$user_git"/*.lock "$user_git"/refs/**/*.lock)
   shopt -u nullglob globstar
   ((${#locks[@]} > 0)) || return 0
+  ! read_stat "$BASHPID" || own=${stat[3]}
   for proc in /proc/[0-9]*; do
-    [[ ! -O $proc ]] || ! read -r name <"$proc/comm" || [[ $name != git && $name != git-* ]] || return 0
+    [[ -O $proc ]] && read -r name <"$proc/comm" && [[ $name == git || $name == git-* ]] || continue
+    ! read_stat "${proc#/proc/}" || [[ ${stat[0]} == Z || ${stat[3]} == "$own" ]] || return 0
   done
   rm -f -- "${locks[@]}"
 } 2>/dev/null
