@@ -108,23 +108,22 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
   // Also when the bot is stopped while it still waits for a part.
   if (http) closers.add('the API', () => http.close());
   await mkdir(config.dataDir, { recursive: true, mode: 0o711 });
-  const { usesEmbeddedPostgres: postgres, usesEmbeddedRedis: redis, dataDir } = config;
-  const want = { postgres, redis, mail: config.imap === null };
+  const { usesEmbeddedPostgres: postgres, usesEmbeddedRedis: redis, dataDir, imap } = config;
+  const want = { postgres, redis, mail: imap === null };
   const embedded = await startEmbedded({ dataDir, want, log });
   closers.add('the embedded parts', () => embedded.close());
 
   const dockerPart = watchPart('Docker', log);
   const docker = await openEngine(settings, dockerPart, closers);
-  const onProgress = overrides.onImageProgress ?? ((line: string) => log.info({ part: 'image' }, line));
-  const imageReady = prepareImage(docker, config.containerImage, onProgress, log, signal);
+  const imageMade = prepareImage(docker, config.containerImage, progressOf(settings), log, signal);
 
   const databaseUrl = secrets.databaseUrl ?? (embedded.databaseUrl as string);
   const databasePart = watchPart('PostgreSQL', log);
   const { db, installation } = await openStore(databaseUrl, databasePart, signal, closers);
 
   const changed = { wake: (): void => {} };
-  const onChange = (): void => changed.wake();
-  const lock = takeMailboxLock({ databaseUrl, onChange, database: databasePart, log, signal });
+  const lockParts = { databaseUrl, database: databasePart, log, signal };
+  const lock = takeMailboxLock({ ...lockParts, onChange: () => changed.wake() });
   closers.add('the mailbox lock', () => lock.close());
   await lock.held();
 
@@ -146,7 +145,8 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
   });
   closers.add('the outbox', () => outbox.close());
 
-  const workspaceLimit = await openWorkspaceLimit(settings, { docker, installation }, dockerPart);
+  const on = { docker, installation, imageMade };
+  const { workspaceLimit, imageReady } = await openWorkspaceLimit(settings, on, dockerPart);
   const guard = startGuard(settings, { docker, instance: installation, imageReady }, closers);
   const allowLists = startAllowLists(settings, { docker, instance: installation, guard, db }, closers);
   const activity = new Activity(randomBytes(6).toString('hex'));
@@ -182,12 +182,15 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
   };
   const lifecycle = startLifecycle(parts);
   closers.add('the sweep', () => lifecycle.close());
-  const loop = startMailLoop(parts, { account: accounts.imap, lifecycle, closers, overrides, takesMailbox });
-  changed.wake = () => loop.wake();
+  const around = { account: accounts.imap, lifecycle, closers, overrides, takesMailbox };
+  const { wake, listening } = startMailLoop(parts, around);
+  changed.wake = wake;
   if (http) serve(http, { ...parts, book, dataDir }, closers);
-  const { listening } = loop;
   return { mail: embedded.mail ?? null, db, docker, installation, imageReady, listening, lifecycle, http };
 }
+
+const progressOf = ({ overrides, log }: AppSettings): ((line: string) => void) =>
+  overrides?.onImageProgress ?? ((line) => log.info({ part: 'image' }, line));
 
 function serve(
   http: HttpServer,
