@@ -143,6 +143,8 @@ async function startDockerd(engineDir: string, runDir: string, lingerMs: number)
     // Those it would choose by itself are 31, less what the machine's own networks overlap; each list of hosts needs one.
     '--default-address-pool=base=172.16.0.0/12,size=20',
     '--default-address-pool=base=192.168.0.0/16,size=20',
+    // Where the machine is on both of these.
+    '--default-address-pool=base=10.192.0.0/11,size=20',
   ];
   await startKeeper(engineDir, runDir, lingerMs, [dockerd, ...options]);
   const failure = await answering(runDir, START_TIMEOUT_MS);
