@@ -6,6 +6,7 @@ import type { Docker } from '../src/containers/client.ts';
 import { containerOptions } from '../src/containers/container-options.ts';
 import { ensureContainer } from '../src/containers/container.ts';
 import { containerName, volumeName } from '../src/containers/names.ts';
+import { removeVolume } from '../src/containers/workspace-volume.ts';
 import { COMMAND, OUTPUT } from './command.ts';
 
 const run = promisify(execFile);
@@ -93,5 +94,5 @@ async function exec(docker: Docker, containerId: string, workDir: string, script
 /** With its volume. Nothing must come to that thread any more. */
 export async function removeContainer(docker: Docker, instance: string, threadId: string): Promise<void> {
   await docker.getContainer(containerName(instance, threadId)).remove({ force: true });
-  await docker.getVolume(volumeName(instance, threadId)).remove();
+  await removeVolume(docker, volumeName(instance, threadId));
 }
