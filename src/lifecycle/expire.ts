@@ -15,6 +15,7 @@ import { forgetVolume, type SavedState } from '../store/saved-states.ts';
 import { cleanSave } from './clean-save.ts';
 import { isStoreAway, noteFault } from './part-faults.ts';
 import { keptMs, type LifecycleParts } from './parts.ts';
+import { usableThread } from '../store/threads.ts';
 import { tellOwner } from './tell-owner.ts';
 
 const MOST_AT_ONCE = 50;
@@ -89,6 +90,7 @@ async function announce(parts: LifecycleParts, saved: SavedState, aheadMs: numbe
         savedAt: saved.savedAt as Date,
         expiresAt: at,
         filesModified: saved.filesModified,
+        isRepositoryRemoved: (await usableThread(transaction, saved.threadId)) === null,
         now: now(),
       });
     }

@@ -12,6 +12,7 @@ import {
 import { removeStrayDisks } from '../containers/workspace-volume.ts';
 import { isVolumeOfWork } from '../store/expiring-saves.ts';
 import { isRemovalAsked } from '../store/session-ends.ts';
+import { usableThread } from '../store/threads.ts';
 import { adoptStrays } from './adopt.ts';
 import { rebuildContainerStates } from './container-state.ts';
 import { expireSaves, makeDiskRoom } from './expire.ts';
@@ -254,6 +255,7 @@ async function warn(
       unpushedCommits: saved?.work.unpushedCommits ?? 0,
       leftOut: saved?.work.leftOut ?? [],
       keptDays: Math.round(keptMs(parts) / DAY_MS),
+      isRepositoryRemoved: (await usableThread(transaction, threadId)) === null,
       now: at,
     });
     return true;

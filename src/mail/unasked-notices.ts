@@ -20,6 +20,8 @@ export type UnaskedNotice =
       /** What is too large to be saved. */
       leftOut: readonly string[];
       keptDays: number;
+      /** By an admin, since its last command: no mail about it is taken until it is added again. */
+      isRepositoryRemoved: boolean;
       now: Date;
     }
   | {
@@ -30,6 +32,8 @@ export type UnaskedNotice =
       savedAt: Date;
       expiresAt: Date;
       filesModified: number;
+      /** As above. */
+      isRepositoryRemoved: boolean;
       now: Date;
     }
   | {
@@ -64,14 +68,32 @@ export const UNASKED_TELLERS: Tellers<UnaskedNotice> = {
         : work === null
           ? 'Nothing in it is changed, and everything is pushed.'
           : `Your work is saved first: ${work}.`;
+    const name = visibleLine(notice.repositoryName, 80);
+    const title = `Your container goes ${atMoment(goesAt, now)}, in ${plural(minutesRemaining, 'minute')}`;
+    const kept = leftOutBlocks(leftOut, 'the workspace itself, which is kept while there is space for it');
+    if (notice.isRepositoryRemoved) {
+      return {
+        title,
+        blocks: [
+          words(
+            `An admin has removed ${name} from Threadbox, so nothing can run in it, nor can it be kept. ${saved}`,
+          ),
+          ...kept,
+          words(
+            `It stays for ${plural(keptDays, 'day')}. If ${name} is added again within that time, your next command goes on from there; an admin can also get the work out for you.`,
+          ),
+          fine(`Thread ${visibleLine(notice.threadId)}`),
+        ],
+      };
+    }
     return {
-      title: `Your container goes ${atMoment(goesAt, now)}, in ${plural(minutesRemaining, 'minute')}`,
+      title,
       blocks: [
-        words(`Nothing has run in ${visibleLine(notice.repositoryName, 80)} for a while. ${saved}`),
+        words(`Nothing has run in ${name} for a while. ${saved}`),
         words('To keep the container, reply with this one word:'),
         reply('extend'),
         words('For two hours: extend 2h'),
-        ...leftOutBlocks(leftOut, 'the workspace itself, which is kept while there is space for it'),
+        ...kept,
         words(
           `Or do nothing. ${leftOut.length === 0 ? 'Nothing is lost: your' : 'Your'} next command, within ${plural(keptDays, 'day')}, finds ${leftOut.length === 0 ? 'all your files' : 'the rest'} again. Programs that still run in the background are ended.`,
         ),
@@ -79,14 +101,26 @@ export const UNASKED_TELLERS: Tellers<UnaskedNotice> = {
       ],
     };
   },
-  expiring: ({ repositoryName, isAside, savedAt, expiresAt, filesModified, now }) => {
+  expiring: ({ repositoryName, isAside, savedAt, expiresAt, filesModified, isRepositoryRemoved, now }) => {
     const work = workInWords(filesModified, 0);
+    const name = visibleLine(repositoryName, 80);
+    const title = `${isAside ? 'The work you put aside' : 'Your saved work'} in ${name} expires ${atMoment(expiresAt, now)}`;
+    const whatItIs = `It is of ${momentInWords(savedAt, now)}${work === null ? '' : `: ${work}`}.`;
+    if (isRepositoryRemoved) {
+      return {
+        title,
+        blocks: [
+          words(`${whatItIs} An admin has removed ${name} from Threadbox, so it cannot be kept by a reply.`),
+          words(
+            'If you still need it, ask an admin before then to add the repository again, or to get the work out.',
+          ),
+        ],
+      };
+    }
     return {
-      title: `${isAside ? 'The work you put aside' : 'Your saved work'} in ${visibleLine(repositoryName, 80)} expires ${atMoment(expiresAt, now)}`,
+      title,
       blocks: [
-        words(
-          `It is of ${momentInWords(savedAt, now)}${work === null ? '' : `: ${work}`}. To keep it for longer, reply with this one word:`,
-        ),
+        words(`${whatItIs} To keep it for longer, reply with this one word:`),
         reply('keep'),
         ...(isAside
           ? [

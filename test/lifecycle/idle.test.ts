@@ -8,7 +8,7 @@ import { sendToBot } from '../../src/cli/write-to-bot.ts';
 import { storePathOf } from '../../src/containers/saves-store.ts';
 import { connectEmbedded } from '../../src/embedded/embedded.ts';
 import type { ParsedMessage } from '../../src/mail/parse.ts';
-import { setRepository } from '../../src/store/repositories.ts';
+import { addRepository, removeRepository, setRepository } from '../../src/store/repositories.ts';
 import { registerUser, setUser } from '../../src/store/users.ts';
 import { ALICE } from '../support/app.ts';
 import { ranWith } from '../support/ran-with.ts';
@@ -268,4 +268,28 @@ test("a user's and a repository's own timeout are in force from the next sweep, 
   await stage.sweep();
   assert.equal((await stage.session(threadOf('short')))?.is_active, false);
   await setUser(db, ALICE, { idleTimeoutMs: null });
+});
+
+test('a repository that was removed meanwhile: its owner is told what becomes of the work, which is there when it is added again', async () => {
+  const { db } = stage.bot.app;
+  const at = { subject: '[sample#out] Work' };
+  await stage.ask('echo work > work.txt', at);
+  await removeRepository(db, 'sample');
+  stage.forward(41);
+  await stage.sweep();
+  const warning = await stage.mailLike(
+    /^Your container goes [^]*removed sample from Threadbox[^]*It stays for 7 days\.[^]*#out$/m,
+  );
+  assert.match(warning.text, /Your work is saved first: 1 file changed\./);
+  assert.doesNotMatch(warning.text, /extend/);
+  stage.forward(6);
+  await stage.sweep();
+  assert.equal((await stage.session(threadOf('out')))?.is_active, false);
+  stage.forward(6 * 24 * 60);
+  await stage.sweep();
+  await stage.mailLike(
+    /^Your saved work in sample expires [^]*removed sample from Threadbox, so it cannot be kept/,
+  );
+  await addRepository(db, { name: 'sample', url: stage.bot.upstream.url, branch: null, threadBy: null });
+  ranWith((await stage.ask('cat work.txt', at)).text, 'work');
 });

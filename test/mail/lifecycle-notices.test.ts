@@ -38,6 +38,17 @@ const wordings: [notice: LifecycleNotice, ...says: RegExp[]][] = [
     /Too large for the saved state, and so only in the workspace itself[^]*dump\.sql \(700 MB\)[^]*finds the rest again/,
   ],
   [
+    { ...samples['idle-warning'], isRepositoryRemoved: true },
+    /^Your container goes at 14:32 UTC, in 5 minutes\n/,
+    /^An admin has removed my-react-app from Threadbox, so nothing can run in it, nor can it be kept\. Your work is saved first: 3 files/m,
+    /^It stays for 7 days\. If my-react-app is added again within that time, your next command goes on from there; an admin can also get/m,
+  ],
+  [
+    { ...samples.expiring, isRepositoryRemoved: true },
+    /It is of .*: 3 files changed\. An admin has removed my-react-app from Threadbox, so it cannot be kept by a reply\.\n/,
+    /ask an admin before then to add the repository again, or to get the work out\.\n/,
+  ],
+  [
     samples.lost,
     /^The container and the workspace of my-react-app were gone\n/,
     /Your work of .* is saved, and comes back with your next command; what happened after that is gone\./,

@@ -21,6 +21,7 @@ export const samples = {
     filesModified: 3,
     unpushedCommits: 2,
     keptDays: 7,
+    isRepositoryRemoved: false,
     now,
   },
   expiring: {
@@ -30,6 +31,7 @@ export const samples = {
     savedAt: new Date('2026-11-17T14:32:00Z'),
     expiresAt: new Date('2026-11-24T14:32:00Z'),
     filesModified: 3,
+    isRepositoryRemoved: false,
     now,
   },
   'save-failed': {
