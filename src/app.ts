@@ -78,6 +78,8 @@ export type App = {
 
 /** A private engine outlives the bot this long, so that a quick restart finds its running commands. */
 const ENGINE_LINGER_MS = 120_000;
+/** Shorter than a query may take: what is tried again after that finds nothing locked. */
+const IDLE_IN_TRANSACTION_MS = 60_000;
 /** Service managers give a program ten seconds or more. */
 const CLOSE_DEADLINE_MS = 8_000;
 
@@ -243,7 +245,7 @@ async function openStore(
   signal: AbortSignal,
   closers: Closers,
 ): Promise<{ db: Db; installation: string }> {
-  const db = openDatabase(databaseUrl);
+  const db = openDatabase(databaseUrl, { idleInTransactionMs: IDLE_IN_TRANSACTION_MS });
   closers.add('PostgreSQL', () => db.destroy());
   const installation = await retryForEver(
     async () => {

@@ -1,6 +1,7 @@
 import { pino, type Logger, type LoggerOptions } from 'pino';
 import type { LogLevel } from './config.ts';
 import { plainJson } from './harmless-json.ts';
+import { openLogOutput } from './log-output.ts';
 import { maskedLine } from './secrets/log-masks.ts';
 
 export type Log = Logger;
@@ -10,7 +11,7 @@ export type Log = Logger;
  * terminal would obey is made visible: an error may say what a repository or a server has said.
  */
 export function createLog(level: LogLevel): Log {
-  if (!process.stdout.isTTY) return pino(logOptions(level));
+  if (!process.stdout.isTTY) return pino(logOptions(level), openLogOutput(process.stdout.fd));
   const transport = { target: 'pino-pretty', options: { ignore: 'pid,hostname' } };
   return pino({ ...logOptions(level), transport });
 }

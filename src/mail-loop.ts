@@ -8,6 +8,7 @@ import { giveUpMessage, takeMessage } from './commands/take-message.ts';
 import { takeRun } from './commands/take-run.ts';
 import { tellOwedNotices } from './commands/tell-owed.ts';
 import { untilResumed } from './commands/until-resumed.ts';
+import { tellOfNoPlace } from './commands/wait-for-place.ts';
 import type { Config } from './config.ts';
 import type { Lifecycle } from './lifecycle/lifecycle.ts';
 import type { LifecycleParts } from './lifecycle/parts.ts';
@@ -41,7 +42,7 @@ export type MailLoopOverrides = {
 };
 
 export type MailLoopParts = LifecycleParts &
-  Omit<CommandParts, 'runControl' | 'tellControlFailure' | 'mayStart'> & {
+  Omit<CommandParts, 'runControl' | 'tellControlFailure' | 'mayStart' | 'delay'> & {
     config: Config;
     lock: MailboxLock;
     noteBounce: Outgoing['noteBounce'];
@@ -221,6 +222,7 @@ function queueInto(parts: MailLoopParts, lifecycle: Lifecycle): QueueCommand {
     known.add(commandId);
     const of = { commandId, threadId };
     activity.tell('command:queued', of);
+    const delay = { isTold: false };
     let lookedAtMs = Number.NEGATIVE_INFINITY;
     const mayStart = async (holds: readonly CommandState[]): Promise<void> => {
       await lock.held();
@@ -234,7 +236,7 @@ function queueInto(parts: MailLoopParts, lifecycle: Lifecycle): QueueCommand {
     const run = async () => {
       try {
         await mayStart(['queued']);
-        return await runCommand({ ...running, mayStart: mayBegin }, commandId);
+        return await runCommand({ ...running, mayStart: mayBegin, delay }, commandId);
       } finally {
         known.delete(commandId);
         activity.tell('command:ended', of);
@@ -246,7 +248,10 @@ function queueInto(parts: MailLoopParts, lifecycle: Lifecycle): QueueCommand {
       await mayStart(['queued']);
       await job.prepare?.();
     };
-    queues.add(threadId, { ...job, prepare }, (error) => {
+    const whileWaiting = () => tellOfNoPlace(parts, commandId, delay);
+    queues.add(threadId, { ...job, prepare, whileWaiting }, (error) => {
+      // The next look of the intake finds it.
+      known.delete(commandId);
       if (!signal.aborted) log.error({ err: error, command: commandId }, 'a command was left unfinished');
     });
   };

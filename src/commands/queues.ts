@@ -5,6 +5,8 @@ import PQueue from 'p-queue';
 export type QueuedJob = {
   /** Before it takes one of the places that all threads share: what it waits for there holds up no other thread. */
   prepare?: () => Promise<void>;
+  /** It waits for one of those places from now on. @returns what is called when it has one, or never will */
+  whileWaiting?: () => () => void;
   run: () => Promise<void>;
   /** When its place is free for others again. */
   finish?: () => Promise<void>;
@@ -26,12 +28,25 @@ export class ThreadQueues {
   }
 
   /** Puts a command at the end of its thread's queue. What it throws goes to `onFault`. */
-  add(threadId: string, { prepare, run, finish }: QueuedJob, onFault: (error: unknown) => void): void {
+  add(threadId: string, of: QueuedJob, onFault: (error: unknown) => void): void {
     if (this.#isClosed) return;
+    const { prepare, whileWaiting, run, finish } = of;
     const job = async (): Promise<void> => {
       try {
         await prepare?.();
-        await this.#all.add(run);
+        let waitsNoMore = whileWaiting?.();
+        const endWait = (): void => {
+          waitsNoMore?.();
+          waitsNoMore = undefined;
+        };
+        try {
+          await this.#all.add(() => {
+            endWait();
+            return run();
+          });
+        } finally {
+          endWait();
+        }
       } finally {
         if (!this.#isClosed) await finish?.();
       }

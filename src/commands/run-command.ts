@@ -2,7 +2,7 @@ import type { Config } from '../config.ts';
 import { ContainersError } from '../containers/errors.ts';
 import type { PartState } from '../part-state.ts';
 import { retryForEver } from '../retry.ts';
-import { commandById, CommandTaken, type Command } from '../store/commands.ts';
+import { commandById, CommandTaken, endCommand, type Command } from '../store/commands.ts';
 import { isDatabaseAway, isDatabaseBusy } from '../store/database.ts';
 import { readPause } from '../store/pause.ts';
 import { repositoryById, type Repository } from '../store/repositories.ts';
@@ -16,6 +16,7 @@ import {
   tellResult,
   type TellParts,
 } from './tell-sender.ts';
+import { DELAY_TOLD_AFTER_MS, type DelayTold } from './wait-for-place.ts';
 import { watchLong, type WatchParts } from './watch-long.ts';
 
 export type CommandParts = ExecuteParts &
@@ -28,14 +29,14 @@ export type CommandParts = ExecuteParts &
     tellControlFailure: (command: Command, error: Error) => Promise<void>;
     /** What waits for a part says so here: once, for however many commands. */
     states: { docker: PartState; database: PartState };
+    /** What its sender knows of the time before its turn had come. */
+    delay: DelayTold;
     /** Tests alone set this. */
     delayToldAfterMs?: number | undefined;
   };
 
 /** A fault that nobody foresaw may pass: with the pauses between them, these tries last for eight seconds. */
 const MOST_FAULTS = 6;
-/** Whoever still waits so long after the command's turn has come is told why. */
-const DELAY_TOLD_AFTER_MS = 60_000;
 
 /**
  * The story of one command: its container is made sure of, it runs there, and its answer is stored together with its
@@ -52,8 +53,9 @@ export async function runCommand(parts: CommandParts, commandId: number): Promis
   const tries: Tries = { notBegun: null, givenUp: null, hasBegun: false };
   let executed: Executed | null = null;
   let faults = 0;
+  let untold = 0;
   let waitsFor = 'its container and the repository in it are still being prepared';
-  let isTold = false;
+  const { delay } = parts;
   let watching: ReturnType<typeof watchLong> | null = null;
   const telling = setInterval(() => void tellWaiting(), parts.delayToldAfterMs ?? DELAY_TOLD_AFTER_MS);
 
@@ -75,24 +77,38 @@ export async function runCommand(parts: CommandParts, commandId: number): Promis
       const { ending, exitCode, durationMs } = executed.result;
       log.info({ thread: command.threadId, ending, exitCode, durationMs }, 'command ended');
     } catch (error) {
-      if (parts.signal.aborted || isPassing(error) || error instanceof CommandTaken) throw error;
+      if (isTriedAgain(error)) throw error;
       if (!isForTheSender(error) && (faults += 1) < MOST_FAULTS) throw error;
       log.error({ err: error }, 'the command cannot be run or answered');
-      if (command.control) await parts.tellControlFailure(command, error as Error);
-      else await tellFailure(parts, command, repository, error as Error, { executed, tries });
+      await tellFault(command, repository, error as Error);
+    }
+  }
+
+  const isTriedAgain = (error: unknown): boolean =>
+    parts.signal.aborted || isPassing(error) || error instanceof CommandTaken;
+
+  /** What cannot be told either is left at last: it would hold its thread and its place for ever. */
+  async function tellFault(command: Command, repository: Repository, fault: Error): Promise<void> {
+    try {
+      if (command.control) await parts.tellControlFailure(command, fault);
+      else await tellFailure(parts, command, repository, fault, { executed, tries });
+    } catch (error) {
+      if (isTriedAgain(error) || (untold += 1) < MOST_FAULTS) throw error;
+      await endUntold(parts, commandId, error as Error);
     }
   }
 
   async function tellWaiting(): Promise<void> {
-    if (isTold || tries.hasBegun || parts.signal.aborted) return;
-    isTold = true;
+    if (delay.isTold || tries.hasBegun || parts.signal.aborted) return;
+    delay.isTold = true;
     try {
       const command: Command = await commandById(parts.db, commandId);
       const isOpen = command.control === null && (command.state === 'queued' || command.state === 'running');
       // One that was taken up after a restart may be running all the while; and of a pause its sender knows.
-      isTold = isOpen && !mayHaveBegun(command.attempt, tries) && (await readPause(parts.db)) === null;
-      if (isTold) await tellDelay(parts, command, waitsFor);
+      delay.isTold = isOpen && !mayHaveBegun(command.attempt, tries) && (await readPause(parts.db)) === null;
+      if (delay.isTold) await tellDelay(parts, command, waitsFor);
     } catch (error) {
+      delay.isTold = false;
       log.warn({ err: error }, 'the sender could not be told of a delay');
     }
   }
@@ -117,6 +133,17 @@ export async function runCommand(parts: CommandParts, commandId: number): Promis
     parts.cancellations.forget(commandId);
   }
   return { hasNewWork: (executed as Executed | null)?.result.isUnsaved ?? false };
+}
+
+/** Its sender sees it in the next `status` alone. */
+async function endUntold({ db, log }: CommandParts, id: number, error: Error): Promise<void> {
+  const { attempt } = await commandById(db, id);
+  log.error(
+    { err: error, command: id },
+    'how a command has ended cannot be told to its sender; it is left untold',
+  );
+  const words = `its answer could not be stored: ${error.message.replaceAll('\0', '').slice(0, 1_000)}`;
+  await endCommand(db, id, { state: attempt > 0 ? 'interrupted' : 'failed', error: words });
 }
 
 const isDockerAway = (error: unknown): boolean =>

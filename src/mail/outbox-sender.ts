@@ -3,6 +3,7 @@ import type { Log } from '../log.ts';
 import { watchPart } from '../part-state.ts';
 import { PATIENT, pauseMs, retryForEver, type Pauses } from '../retry.ts';
 import type { Refusal } from './refusal.ts';
+import { countBreaks, TWO_DAYS_MS } from './breaks.ts';
 import { MOST_CONNECTIONS, SendError, type MailTransport } from './transport.ts';
 
 /** A rendered mail that waits to be sent. `attempts`: how often it was tried; `ageMs`: since it was stored. */
@@ -37,7 +38,6 @@ export type OutboxSender = {
   close(): Promise<void>;
 };
 
-const TWO_DAYS_MS = 172_800_000;
 const MAIL_PAUSES: Pauses = { firstMs: 5000, longestMs: 1_800_000 };
 const SERVER_PAUSES: Pauses = { firstMs: 500, longestMs: 60_000 };
 /** Servers lock out who tries a wrong password too often. */
@@ -60,8 +60,9 @@ export function retryAfterMs(attempts: number, ageMs: number, random = Math.rand
 
 /**
  * Sends what lies in the outbox, a few at once, for as long as it runs. While the server is away one mail at a time
- * tries, for ever, and none is given up for it. A mail is sent at least once: when the end of a sending could not be
- * recorded before the program died, it goes out again with the same Message-ID.
+ * tries, for ever, and none is given up for it; but one that it breaks off at while others get through is, after two days.
+ * A mail is sent at least once: when the end of a sending could not be recorded before the program died, it goes out again
+ * with the same Message-ID.
  */
 export function startOutboxSender(parts: OutboxParts): OutboxSender {
   const { log } = parts;
@@ -140,16 +141,16 @@ async function sendOne(
   let record: () => Promise<void>;
   try {
     await transport.send(mail);
-    server.answered();
+    server.answered(mail.id);
     record = () => parts.sent(mail.id);
   } catch (thrown) {
     if (signal.aborted) return;
     const error =
       thrown instanceof SendError ? thrown : new SendError(String(thrown), 'server', false, thrown);
     const { message } = error;
-    if (error.fault === 'mail') server.answered();
-    else server.failed(error);
-    const afterMs = nextTryMs(error, mail);
+    if (error.fault === 'mail') server.answered(mail.id);
+    else server.failed(error, mail.id);
+    const afterMs = server.isItselfToBlame(mail) ? null : nextTryMs(error, mail);
     if (afterMs === null) {
       const { statusCode, isTooLarge } = error;
       record = () => parts.failed(mail, { error: message, statusCode, isTooLarge });
@@ -186,18 +187,22 @@ function watchServer(log: Log, onServer: OutboxParts['onServer'] = () => {}) {
   let failures = 0;
   let pausedUntilMs = 0;
   let isLockedOut = false;
+  const breaks = countBreaks();
   const pauseLeftMs = () => Math.max(0, pausedUntilMs - performance.now());
   return {
     pauseLeftMs,
     isDown: () => failures > 0,
-    answered() {
+    isItselfToBlame: ({ id, ageMs }: OutboxMail) => breaks.isItselfToBlame(id, ageMs),
+    answered(id: number) {
+      breaks.answered(id);
       failures = 0;
       pausedUntilMs = 0;
       isLockedOut = false;
       part.isUp();
       onServer(null);
     },
-    failed(error: SendError) {
+    failed(error: SendError, id: number) {
+      breaks.brokeOff(id);
       if (error.fault === 'login' && !isLockedOut)
         log.error({ reason: error.message }, 'no answer can be sent');
       isLockedOut = error.fault === 'login';

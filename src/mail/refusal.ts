@@ -13,6 +13,26 @@ const FULL = /quota|mailbox (?:is )?full|\bover limit\b|insufficient (?:system )
 /** What the driver says when the server has announced a smaller limit (RFC 1870). */
 const ANNOUNCED = /message size larger than allowed/i;
 
+/** Gmail's limit of a day; Microsoft 365 where it slows down a sender. */
+const ABOUT_ACCOUNT: ReadonlySet<string> = new Set([
+  '5.4.5',
+  '5.2.251',
+  '5.2.252',
+  '5.2.253',
+  '5.2.254',
+  '5.2.255',
+]);
+const ACCOUNT_FULL =
+  /\bSTOREDRV\.Submission\b.*QuotaExceeded|\b(?:sending|submission|message) (?:limit|quota|rate)\b.* exceeded/i;
+
+/**
+ * Some refuse for good what is about our account and not about the mail: as many mails as it may send in a day, or a mailbox of
+ * ours that is full. The same mail goes through when that has passed.
+ */
+export function isAboutAccount(said: string): boolean {
+  return ABOUT_ACCOUNT.has(ENHANCED.exec(said)?.[1] ?? '') || ACCOUNT_FULL.test(said);
+}
+
 /** What a server's last word on a mail comes to. @param replyCode of SMTP, where there was one */
 export function refusalOf(said: string, replyCode: number | null): Omit<Refusal, 'error'> {
   const enhanced = ENHANCED.exec(said)?.[1] ?? null;

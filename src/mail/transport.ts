@@ -1,8 +1,9 @@
+import { Duplex } from 'node:stream';
 import { callbackify } from 'node:util';
 import { createTransport } from 'nodemailer';
 import type { MailServer } from '../config.ts';
 import type { Credential } from './oauth.ts';
-import { refusalOf } from './refusal.ts';
+import { isAboutAccount, refusalOf } from './refusal.ts';
 
 type RawMail = { raw: Buffer; from: string; to: readonly string[] };
 
@@ -48,12 +49,22 @@ export class SendError extends Error {
 export type TransportLimits = {
   /** Connecting, TLS and the greeting, each. */
   connectTimeoutMs: number;
-  /** One mail, from the first byte to the server's last word. */
+  /** All that comes before the text of a mail, and each block of it (RFC 5321, 4.5.3.2.5: three minutes). */
   sendTimeoutMs: number;
+  /**
+   * The server's word on a whole mail (4.5.3.2.6: ten minutes). One that is only slow would get the mail once more, and bring
+   * it twice.
+   */
+  lastWordTimeoutMs: number;
 };
 
 export const MOST_CONNECTIONS = 3;
-const LIMITS: TransportLimits = { connectTimeoutMs: 20_000, sendTimeoutMs: 180_000 };
+const LIMITS: TransportLimits = {
+  connectTimeoutMs: 20_000,
+  sendTimeoutMs: 180_000,
+  lastWordTimeoutMs: 600_000,
+};
+const BLOCK_BYTES = 64 * 1024;
 /** Just below what servers allow at least (RFC 5321, 4.5.3.2.7: five minutes). */
 const IDLE_TIMEOUT_MS = 280_000;
 
@@ -65,15 +76,26 @@ export function connectSmtp(
 ): MailTransport {
   const where = `${server.host}:${server.port}`;
   const pool = createPool(server, password, limits);
+  const patiences = new WeakMap<AbortSignal, Patience>();
+  pool.use('stream', ({ data, message }, done) => {
+    const patience = data.signal && patiences.get(data.signal);
+    if (patience)
+      message.transform(() => Duplex.from((text: AsyncIterable<Buffer>) => patience.follow(text)));
+    done();
+  });
   return {
     async send({ raw, from, to }) {
-      const signal = AbortSignal.timeout(limits.sendTimeoutMs);
+      const patience = createPatience(limits);
+      const { signal } = patience;
+      patiences.set(signal, patience);
       try {
         // With its size, a server that has announced a limit is not given what it would refuse (RFC 1870).
         const envelope = { from, to: [...to], size: raw.length };
         await pool.sendMail({ envelope, raw, signal });
       } catch (error) {
-        throw sendError(error as SmtpFailure, where, limits);
+        throw sendError(error as SmtpFailure, where, patience.limitMs());
+      } finally {
+        patience.end();
       }
     },
     // oxlint-disable-next-line typescript/require-await -- a closer is awaited, whatever it closes
@@ -97,7 +119,7 @@ export async function tryLogin(
   try {
     await pool.verify();
   } catch (error) {
-    throw sendError(error as SmtpFailure, `${server.host}:${server.port}`, limits);
+    throw sendError(error as SmtpFailure, `${server.host}:${server.port}`, limits.sendTimeoutMs);
   } finally {
     pool.close({ force: true });
   }
@@ -137,24 +159,78 @@ function createPool(
   return pool;
 }
 
-type SmtpFailure = Error & { code?: string; response?: string; responseCode?: number };
+type Patience = ReturnType<typeof createPatience>;
+
+/** Gives up where nothing goes on: however long a large mail takes over a slow line. */
+function createPatience({ sendTimeoutMs, lastWordTimeoutMs }: TransportLimits) {
+  const givingUp = new AbortController();
+  let limitMs = sendTimeoutMs;
+  const wait = (): NodeJS.Timeout => setTimeout(() => givingUp.abort(), limitMs);
+  let timer = wait();
+  let hasEnded = false;
+  const goOn = (): void => {
+    clearTimeout(timer);
+    if (!hasEnded) timer = wait();
+  };
+  return {
+    signal: givingUp.signal,
+    /** What was waited for last may take so long. */
+    limitMs: () => limitMs,
+    /** Hands on the text of the mail, in blocks, each when the connection takes it. */
+    async *follow(text: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+      for await (const part of text) {
+        for (let at = 0; at < part.length; at += BLOCK_BYTES) {
+          goOn();
+          yield part.subarray(at, at + BLOCK_BYTES);
+        }
+      }
+      limitMs = lastWordTimeoutMs;
+      goOn();
+    },
+    end() {
+      hasEnded = true;
+      clearTimeout(timer);
+    },
+  };
+}
+
+type SmtpFailure = Error & {
+  code?: string;
+  /** What it was before the driver gave it one of its own. */
+  originalCode?: string;
+  response?: string;
+  responseCode?: number;
+};
 
 /** RFC 4954, 6 and RFC 3207, 4: replies that are about us and our connection, not about the mail. */
 const LOGIN_REPLIES = new Set([530, 534, 535, 538]);
 /** Service shutting down, and a bad sequence: another connection may do. */
 const SERVER_REPLIES = new Set([421, 503]);
+/** RFC 3463, 3.4: its disk is full, or it takes no mail at all for now. What it says of this mail, it says of each. */
+const SERVER_UNWELL = /^4\d\d[ -]4\.3\.[12]\b/;
 
-function sendError(error: SmtpFailure, where: string, limits: TransportLimits): SendError {
+function sendError(error: SmtpFailure, where: string, limitMs: number): SendError {
   const { code, responseCode } = error;
   const said = error.response?.replace(/\s+/g, ' ').slice(0, 500) ?? error.message;
   if (code === 'EAUTH' || code === 'ENOAUTH' || LOGIN_REPLIES.has(responseCode ?? 0)) {
-    return new SendError(`the SMTP server ${where} does not let us in: ${said}`, 'login', false, error);
+    const fault = isPassing(error, said) ? 'server' : 'login';
+    return new SendError(`the SMTP server ${where} does not let us in: ${said}`, fault, false, error);
   }
   const isAboutMail = code === 'EENVELOPE' || code === 'EMESSAGE';
-  if (isAboutMail && !SERVER_REPLIES.has(responseCode ?? 0)) {
-    const isPermanent = responseCode === undefined || responseCode >= 500;
+  if (isAboutMail && !SERVER_REPLIES.has(responseCode ?? 0) && !SERVER_UNWELL.test(said)) {
+    const isFinal = responseCode === undefined || responseCode >= 500;
+    const isPermanent = isFinal && !isAboutAccount(said);
     return new SendError(`the SMTP server ${where} refused the mail: ${said}`, 'mail', isPermanent, error);
   }
-  const why = code === 'EABORT' ? `no end after ${limits.sendTimeoutMs / 1000} s` : said;
+  const why = code === 'EABORT' ? `no end after ${limitMs / 1000} s` : said;
   return new SendError(`the SMTP server ${where} could not be used: ${why}`, 'server', false, error);
+}
+
+/**
+ * The password may be right: who checks it is away (RFC 4954, 4.7: 454), or who gives access tokens. Not where the server says
+ * that we come too often.
+ */
+function isPassing({ responseCode = 0, originalCode }: SmtpFailure, said: string): boolean {
+  if (originalCode === 'OAUTH_UNAVAILABLE') return true;
+  return responseCode >= 400 && responseCode < 500 && !/\btoo many\b/i.test(said);
 }

@@ -107,7 +107,9 @@ const openCommands = (db: Db) =>
 
 /** Queued and running, in the order of their arrival. */
 export async function listOpenCommands(db: Db): Promise<Command[]> {
-  return openCommands(db).whereIn('commands.state', ['queued', 'running']).orderBy('commands.id');
+  return openCommands(db)
+    .whereIn('commands.state', ['queued', 'running'])
+    .orderByRaw(`commands.state = 'queued', commands.id`);
 }
 
 export async function findCommand(db: Db, id: number): Promise<Command | null> {

@@ -10,8 +10,13 @@ export type Db = Knex;
 // Row ids and byte counts stay far below 2^53; as strings (the driver's default) they would compare wrongly.
 types.setTypeParser(types.builtins.INT8, Number);
 
-/** Lazily connected: nothing is sent before the first query. Close with `db.destroy()`. */
-export function openDatabase(databaseUrl: string, { poolSize = 10 } = {}): Db {
+/**
+ * Lazily connected: nothing is sent before the first query. Close with `db.destroy()`.
+ *
+ * @param idleInTransactionMs after so long without a word the server gives up a transaction, and what it has locked: where
+ *   the network or this machine has gone, it would wait for hours. 0: never
+ */
+export function openDatabase(databaseUrl: string, { poolSize = 10, idleInTransactionMs = 0 } = {}): Db {
   return knex({
     client: 'pg',
     connection: {
@@ -22,6 +27,7 @@ export function openDatabase(databaseUrl: string, { poolSize = 10 } = {}): Db {
       // A frozen server must become an error that is retried, not a bot that waits for ever.
       statement_timeout: 60_000,
       query_timeout: 65_000,
+      idle_in_transaction_session_timeout: idleInTransactionMs,
     } as Knex.PgConnectionConfig,
     pool: { min: 0, max: poolSize },
     acquireConnectionTimeout: 10_000,
@@ -44,6 +50,8 @@ const MIGRATION_LOCK = 7_482_331;
  */
 export async function migrate(db: Db): Promise<void> {
   await db.transaction(async (transaction) => {
+    // It only holds the lock, while migrations take their time on other connections.
+    await transaction.raw('set local idle_in_transaction_session_timeout = 0');
     await transaction.raw('select pg_advisory_xact_lock(?)', [MIGRATION_LOCK]);
     await refuseNewer(db);
     // knex's own lock row outlives a killed process; ours does not, and while we hold it nobody else migrates.
@@ -115,7 +123,6 @@ const AWAY =
   /connection (terminated|ended|closed)|encountered a connection error|query read timeout|timeout expired|timeout exceeded when/i;
 
 /**
-/**
  * The server is there and answers; but somebody has held for too long what the statement needs, or it took too long.
  * Waiting may help; the statement alone may be to blame.
  */
@@ -130,8 +137,9 @@ export function isDatabaseBusy(error: unknown): boolean {
  */
 export function isDatabaseAway(error: unknown): boolean {
   const { code, name, message, syscall } = error as Partial<NodeJS.ErrnoException>;
-  // Class 08 is connections, 53 resources, 57P the operator's doing (Appendix A of PostgreSQL's manual).
-  if (typeof code === 'string' && /^(08|53|57P|ECONN|ETIMEDOUT|EPIPE|ENOTFOUND|EAI_AGAIN)/.test(code))
+  // Class 08 is connections, 53 resources, 57P the operator's doing, 25P03 a transaction that was given up as nobody has
+  // spoken in it (Appendix A of PostgreSQL's manual).
+  if (typeof code === 'string' && /^(08|53|57P|25P03|ECONN|ETIMEDOUT|EPIPE|ENOTFOUND|EAI_AGAIN)/.test(code))
     return true;
   // What the server itself says of a statement; the driver's message quotes that, whatever words are in it.
   if (typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code)) return false;

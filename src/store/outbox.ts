@@ -58,7 +58,10 @@ export async function queueAnswer(
     .into(db.raw('outbox (message_id, envelope_from, envelope_to)'));
 }
 
-/** What is due now, the oldest first. */
+/**
+ * What is due now, the oldest first. No pause is as long as an hour: what is further ahead was stored while the clock was
+ * wrong, as was what waits for its first try.
+ */
 export async function dueMails(db: Db, limit: number): Promise<OutboxMail[]> {
   return db('outbox')
     .join('messages', 'messages.id', 'outbox.message_id')
@@ -73,7 +76,9 @@ export async function dueMails(db: Db, limit: number): Promise<OutboxMail[]> {
       db.raw('(extract(epoch from now() - outbox.created_at) * 1000)::bigint as "ageMs"'),
     )
     .where('outbox.state', 'waiting')
-    .where('outbox.next_attempt_at', '<=', db.fn.now())
+    .whereRaw(
+      `(outbox.next_attempt_at <= now() or outbox.attempts = 0 or outbox.next_attempt_at > now() + interval '1 hour')`,
+    )
     .orderBy(['outbox.next_attempt_at', 'outbox.id'])
     .limit(limit);
 }

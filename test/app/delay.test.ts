@@ -5,11 +5,30 @@ import type { Overrides } from '../../src/app.ts';
 import { sendToBot } from '../../src/cli/write-to-bot.ts';
 import { awaitAnswer } from '../../src/mail/inbox/await-answer.ts';
 import { parseMessage } from '../../src/mail/parse.ts';
-import { ALICE, startTestApp, type TestApp } from '../support/app.ts';
+import { ALICE, BOB, startTestApp, type TestApp } from '../support/app.ts';
 import { engine, inContainer } from '../support/engine.ts';
 import { until } from '../support/until.ts';
 
 const DELAY_MS = 300;
+
+/** Goes on when there is a file `go`. */
+const GO_ON = 'echo begins; while [ ! -e go ]; do sleep 0.05; done; echo $((6*7)) is the answer';
+
+async function containerOf(bot: TestApp, address: string): Promise<string> {
+  const session = await until(() =>
+    bot.app
+      .db('container_sessions')
+      .where({ is_active: true })
+      .where('thread_id', 'like', `${address}-%`)
+      .first(),
+  );
+  return session.container_id as string;
+}
+
+async function isInLoop(container: string): Promise<boolean> {
+  const { Processes: processes } = await engine.getContainer(container).top();
+  return processes.some((words: string[]) => words.join(' ').includes('sleep 0.05'));
+}
 
 async function answersTo(bot: TestApp, messageId: string): Promise<string[]> {
   const rows = await bot.app
@@ -32,13 +51,14 @@ async function startBot(t: TestContext, env: Record<string, string>, overrides: 
   return bot;
 }
 
-test('an image removed while the bot runs is waited for; the sender is told once, and then gets the answer', async (t) => {
+test('who waits for an image that was removed, or for others whose commands run, is told once, and then gets the answer', async (t) => {
   const repo = `threadbox-test-${randomUUID()}`;
   const image = `${repo}:1`;
   const tag = () => engine.getImage(process.env['CONTAINER_IMAGE'] ?? '').tag({ repo, tag: '1' });
   await tag();
   t.after(() => engine.getImage(image).remove());
-  const bot = await startBot(t, { CONTAINER_IMAGE: image }, { delayToldAfterMs: DELAY_MS });
+  const env = { CONTAINER_IMAGE: image, COMMAND_CONCURRENCY: '1' };
+  const bot = await startBot(t, env, { delayToldAfterMs: DELAY_MS });
   await bot.app.imageReady();
   await engine.getImage(image).remove();
 
@@ -52,25 +72,37 @@ test('an image removed while the bot runs is waited for; the sender is told once
   assert.match(delay ?? '', /^Your command is waiting[^]*has not been started yet/);
   assert.match(answer ?? '', /^Exit code 0/);
   assert.deepEqual(more, []);
+
+  const long = { to: bot.botAddress, subject: '[sample] Long', body: GO_ON };
+  const running = await sendToBot(bot.userAt(BOB), long);
+  const container = await containerOf(bot, BOB);
+  await until(() => isInLoop(container));
+  const next = await sendToBot(bot.userAt(ALICE), { ...mail, subject: '[sample] Next' });
+  await until(async () => (await answersTo(bot, next)).length === 1);
+  await inContainer(container, 'touch /workspace/sample/go');
+  assert.match(await answerText(bot, next), /^Exit code 0[^]*\n42 is the answer\n/);
+  const [waiting, ...answers] = await answersTo(bot, next);
+  assert.match(
+    waiting ?? '',
+    /^Your command is waiting[^]*another command is running, and one runs at a time here/,
+  );
+  assert.equal(answers.length, 1);
+  assert.match((await answersTo(bot, running)).at(-1) ?? '', /^Exit code 0/);
 });
 
 test('a command that runs on over a restart of the bot is never said to wait', async (t) => {
   const overrides: Overrides = {};
   const bot = await startBot(t, {}, overrides);
-  const body = 'echo begins; while [ ! -e go ]; do sleep 0.05; done; echo $((6*7)) is the answer';
-  const sent = await sendToBot(bot.userAt(ALICE), { to: bot.botAddress, subject: '[sample#go] Run', body });
-  const session = await until(() => bot.app.db('container_sessions').where({ is_active: true }).first());
-  await until(async () => (await bot.app.db('commands').where({ state: 'running' })).length === 1);
-  const container = engine.getContainer(session.container_id as string);
-  await until(async () =>
-    (await container.top()).Processes.some((words: string[]) => words.join(' ').includes('sleep 0.05')),
-  );
+  const mail = { to: bot.botAddress, subject: '[sample#go] Run', body: GO_ON };
+  const sent = await sendToBot(bot.userAt(ALICE), mail);
+  const container = await containerOf(bot, ALICE);
+  await until(() => isInLoop(container));
   overrides.delayToldAfterMs = DELAY_MS;
   await bot.restart();
   // Longer than the delay that is told.
   const restartedAt = performance.now();
   await until(() => performance.now() - restartedAt > 3 * DELAY_MS);
-  await inContainer(container.id, 'touch /workspace/sample/go');
+  await inContainer(container, 'touch /workspace/sample/go');
   assert.match(await answerText(bot, sent), /^Exit code 0[^]*begins\n42 is the answer\n/);
   assert.equal((await answersTo(bot, sent)).length, 1);
 });

@@ -162,8 +162,8 @@ test('what Postfix sends back is recorded and told; what is too large for it com
   assert.match(refused.last_error as string, /larger than allowed 250000/);
 });
 
-test('a Postfix that is frozen while answers go out is waited for; each comes once, under the Message-ID it had before', async (t) => {
-  const smtpLimits = { connectTimeoutMs: 1_500, sendTimeoutMs: 1_500 };
+test('a Postfix that is full, killed, or frozen while answers go out is waited for; each comes once, under the Message-ID it had before', async (t) => {
+  const smtpLimits = { connectTimeoutMs: 1_500, sendTimeoutMs: 1_500, lastWordTimeoutMs: 1_500 };
   const { app, lines } = await startBot({ scheme: 'imap', options: SKIP }, SKIP, {
     overrides: { smtpLimits },
   });
@@ -191,16 +191,32 @@ test('a Postfix that is frozen while answers go out is waited for; each comes on
       .select<{ id: string }[]>({ id: 'answer.message_id' });
     return rows.map(({ id }) => id);
   };
+  /** One of the answers from that one on. */
+  const triedInVain = async (first: number): Promise<unknown> =>
+    app
+      .db('outbox')
+      .join('messages', 'messages.id', 'outbox.message_id')
+      .whereIn('messages.message_id', (await stored()).slice(first))
+      .where({ 'outbox.state': 'waiting' })
+      .where('outbox.attempts', '>', 0)
+      .first();
+  const downFor = (words: RegExp) => () => words.test(String(whyDown(lines, 'SMTP')));
+  await postfix.setFull(true);
   await send(0);
+  await until(downFor(/4\.3\.1 Insufficient system storage/));
+  await postfix.setFull(false);
+  // With what it has taken, and with what it is about to.
+  await postfix.stop('KILL');
   await send(1);
-  await until(async () => (await stored()).length > 0);
+  await until(async () => (await stored()).length > 1);
+  await postfix.start();
   // What is on its way may be anywhere; the others meet a server that takes connections and says nothing.
   await postfix.signal('STOP');
   try {
     await send(2);
     await send(3);
-    await until(() => whyDown(lines, 'SMTP'));
     await until(async () => (await stored()).length === sent.length);
+    await until(() => triedInVain(2));
   } finally {
     await postfix.signal('CONT');
   }

@@ -64,6 +64,39 @@ test('no more jobs run at once than the limit for all threads', async () => {
   assert.equal(most, 2);
 });
 
+test('a job hears when it begins to wait for a place, and when it has one or never will', async () => {
+  const queues = new ThreadQueues(1);
+  const events: string[] = [];
+  const gate = Promise.withResolvers<void>();
+  const job = (name: string, run: () => Promise<void>) => ({
+    whileWaiting: () => {
+      events.push(`${name} waits`);
+      return () => void events.push(`${name} waits no more`);
+    },
+    run: async () => {
+      events.push(`${name} runs`);
+      await run();
+    },
+  });
+  const faults: unknown[] = [];
+  queues.add(
+    'a',
+    job('a', () => gate.promise),
+    noFault,
+  );
+  queues.add(
+    'b',
+    job('b', () => Promise.reject(new Error('no'))),
+    (error) => faults.push(error),
+  );
+  await until(() => events.includes('b waits'));
+  assert.deepEqual(events, ['a waits', 'a waits no more', 'a runs', 'b waits']);
+  gate.resolve();
+  await queues.onIdle();
+  assert.deepEqual(events.slice(4), ['b waits no more', 'b runs']);
+  assert.equal(faults.length, 1);
+});
+
 test('a job that fails is told, and the next one runs', async () => {
   const queues = new ThreadQueues(1);
   const faults: unknown[] = [];

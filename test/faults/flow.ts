@@ -38,11 +38,13 @@ const addressOf = (number: number): string => `user${number % SENDERS}@example.c
 /** Mails of a few senders, each with a command that leaves its number in its workspace. */
 export function startFlow(stage: ProcessStage, random: () => number): Flow {
   const sent: string[] = [];
-  const answers = (id: string): string[] =>
-    stage.smtp
-      .taken()
-      .map(({ source }) => source)
-      .filter((source) => source.includes(`In-Reply-To: ${id}`) && /^X-Threadbox: answer\r?$/m.test(source));
+  const users = Array.from({ length: SENDERS }, (_, number) => addressOf(number));
+  /** Of each mail that was sent, all that was answered. */
+  async function answers(): Promise<string[][]> {
+    const received = await stage.received(users);
+    const all = received.filter((source) => /^X-Threadbox: answer\r?$/m.test(source));
+    return sent.map((id) => all.filter((source) => source.includes(`In-Reply-To: ${id}`)));
+  }
   const messageId = (source: string): string => /^Message-ID: (.*?)\r?$/im.exec(source)?.[1] ?? '';
 
   async function ranIn(address: string): Promise<number[]> {
@@ -75,7 +77,7 @@ export function startFlow(stage: ProcessStage, random: () => number): Flow {
       }, 60_000);
     },
     async answered(timeoutMs) {
-      await until(() => sent.every((id) => answers(id).length > 0), timeoutMs);
+      await until(async () => (await answers()).every((copies) => copies.length > 0), timeoutMs);
       await until(async () => !(await stage.db('outbox').where({ state: 'waiting' }).first()), timeoutMs);
     },
     filed: async (timeoutMs) =>
@@ -84,9 +86,9 @@ export function startFlow(stage: ProcessStage, random: () => number): Flow {
         timeoutMs,
       )),
     async tally() {
-      const ran = await Promise.all(Array.from({ length: SENDERS }, (_, number) => ranIn(addressOf(number))));
+      const ran = await Promise.all(users.map(ranIn));
       const all = ran.flat();
-      const got = sent.map(answers);
+      const got = await answers();
       const ids = got.map((copies) => new Set(copies.map(messageId)));
       const { Processed = [] } = await stage.dovecot.listed(BOT);
       const subjects = Processed.map(({ subject }) => subject);

@@ -1,16 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { setTimeout as pause } from 'node:timers/promises';
 import { volumeName } from '../../src/containers/names.ts';
 import { engine } from '../support/engine.ts';
 import { startProcessStage, type ProcessStage } from '../support/process-stage.ts';
-import { FAULTLESS, isLong, randomOf, seed, startFlow } from './flow.ts';
-
-type Incident = {
-  what: string;
-  begin: (stage: ProcessStage) => unknown;
-  end: (stage: ProcessStage) => unknown;
-};
+import { isLong, randomOf, seed } from './flow.ts';
+import { longestMs, passThrough, type Incident } from './incidents.ts';
 
 const nothing = (): void => {};
 
@@ -48,48 +42,23 @@ const SLOW_INCIDENTS: readonly Incident[] = [
     begin: ({ wires }) => wires.smtp.hold(),
     end: ({ wires }) => wires.smtp.release(),
   },
+  {
+    what: 'PostgreSQL black-holed',
+    begin: ({ wires }) => wires.postgres.hold(),
+    end: ({ wires }) => wires.postgres.release(),
+  },
 ];
 
 const incidents = isLong ? [...INCIDENTS, ...SLOW_INCIDENTS] : INCIDENTS;
 const rounds = isLong ? 2 : 1;
-/** A frozen server is to be frozen for longer than we wait for its answer. */
-const longestMs = isLong ? 25_000 : 1_500;
 
 test('parts that are killed, frozen, cut off and restarted while mail flows cost no mail and run none twice', async (t) => {
   t.diagnostic(`FAULT_SEED=${seed}`);
   const random = randomOf(seed);
   const stage = await startProcessStage({ hasRedis: true });
   t.after(() => stage.close());
-  const flow = startFlow(stage, random);
   await stage.spawn('bot').ready();
-  let mails = 0;
-  const send = async (): Promise<void> => {
-    mails += 1;
-    await flow.send();
-  };
-  for (let round = 0; round < rounds; round += 1) {
-    for (const { what, begin, end } of incidents) {
-      await send();
-      await pause(random() * 700);
-      await begin(stage);
-      // What arrives in the middle of it waits at the mail server in front.
-      const arriving = send();
-      await pause((what.endsWith('cut') ? 0.1 : 0.5 + random() / 2) * longestMs);
-      await end(stage);
-      await arriving;
-      const startedAt = performance.now();
-      await flow.answered(400_000);
-      t.diagnostic(
-        `${what}: all answered ${Math.round((performance.now() - startedAt) / 100) / 10} s after its end`,
-      );
-    }
-  }
-  await flow.filed(120_000);
-  const tally = await flow.tally();
-  t.diagnostic(JSON.stringify({ incidents: rounds * incidents.length, ...tally }));
-  const { sentTwice, ...rest } = tally;
-  assert.deepEqual(rest, { mailsIn: mails, commandsStarted: mails, answersOut: mails, ...FAULTLESS });
-  assert.ok(sentTwice <= rounds * incidents.length);
+  await passThrough(t, stage, random, { incidents, rounds, longestMs });
   await fullDisk(stage);
 });
 

@@ -139,8 +139,11 @@ test('an SMTP server lets us in with a token, and gets a new one when it does no
   takes.only = 'token-2';
   await send(tokens);
   assert.deepEqual(seen, ['token-1', 'token-1', 'token-2']);
-  server.answerWith({ status: 400, body: { error: 'invalid_grant' } });
   takes.only = 'none';
+  server.answerWith({ status: 503, body: { error: 'temporarily_unavailable' } });
+  // That passes: it is asked again soon.
+  await assert.rejects(send(tokens), { fault: 'server', message: /the token server .* could not be used/ });
+  server.answerWith({ status: 400, body: { error: 'invalid_grant' } });
   await assert.rejects(send(tokens), {
     code: 'SEND',
     fault: 'login',

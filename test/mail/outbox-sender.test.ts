@@ -53,7 +53,11 @@ function createOutbox() {
 function startSender(context: TestContext, smtp: ScriptedSmtp, outbox: ReturnType<typeof createOutbox>) {
   const sender = startOutboxSender({
     ...outbox,
-    transport: connectSmtp(smtp.server, SMTP_PASSWORD, { connectTimeoutMs: 1000, sendTimeoutMs: 1000 }),
+    transport: connectSmtp(smtp.server, SMTP_PASSWORD, {
+      connectTimeoutMs: 1000,
+      sendTimeoutMs: 1000,
+      lastWordTimeoutMs: 1000,
+    }),
     log: createLog('silent'),
   });
   context.after(() => sender.close());
@@ -130,7 +134,7 @@ test('a server that was away gets everything once it is back', async (context) =
 
 test('a refused login gives no mail up', async (context) => {
   const { smtp, outbox, sender } = await start(context);
-  smtp.refuseLogins(true);
+  smtp.refuseLogins(535);
   const id = outbox.add('kept', { ageMs: Date.now() });
   sender.wake();
   await until(() => outbox.rows.get(id)?.error);

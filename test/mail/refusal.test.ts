@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { refusalOf } from '../../src/mail/refusal.ts';
+import { isAboutAccount, refusalOf } from '../../src/mail/refusal.ts';
 import { wantsSentCopies } from '../../src/mail/sent-copies-wanted.ts';
 
 const table: [said: string, replyCode: number | null, statusCode: string | null, isTooLarge: boolean][] = [
@@ -20,6 +20,27 @@ for (const [said, replyCode, statusCode, isTooLarge] of table) {
   test(`"${said}" is ${isTooLarge ? 'about the size' : 'not about the size'}`, () =>
     assert.deepEqual(refusalOf(said, replyCode), { statusCode, isTooLarge }));
 }
+
+test('what is about our account and not about the mail is told apart', () => {
+  const said: [words: string, isAboutAccount: boolean][] = [
+    [
+      '550 5.4.5 Daily user sending limit exceeded. For more information visit https://support.google.com',
+      true,
+    ],
+    ['550-5.4.5 Daily sending quota exceeded', true],
+    ['550 5.2.252 Sender throttled due to continuous send as denied errors.', true],
+    [
+      '554 5.2.2 mailbox full; STOREDRV.Submission.Exception:QuotaExceededException.MapiExceptionQuotaExceeded',
+      true,
+    ],
+    ['550 Message rate limit of this account exceeded', true],
+    ['552 5.2.2 mailbox full', false],
+    ['552 5.3.4 Message size exceeds fixed limit', false],
+    ['550 5.1.1 no such user', false],
+    ['554 5.7.1 Access denied', false],
+  ];
+  for (const [words, expected] of said) assert.equal(isAboutAccount(words), expected, words);
+});
 
 test('copies of sent mails are made where the provider makes none, unless it is said otherwise', () => {
   const wanted: [setting: 'auto' | 'on' | 'off', host: string | null, wanted: boolean][] = [

@@ -5,7 +5,7 @@ import { test, type TestContext } from 'node:test';
 import { connectSmtp, SendError, type TransportLimits } from '../../src/mail/transport.ts';
 import { SMTP_PASSWORD, startScriptedSmtp } from '../support/scripted-smtp.ts';
 
-const QUICK: TransportLimits = { connectTimeoutMs: 1000, sendTimeoutMs: 1000 };
+const QUICK: TransportLimits = { connectTimeoutMs: 1000, sendTimeoutMs: 1000, lastWordTimeoutMs: 1000 };
 const mail = (subject = 'Hello') => ({
   raw: Buffer.from(`From: bot@example.com\nTo: john@example.com\nSubject: ${subject}\n\n.dots\n..and more\n`),
   from: 'bot@example.com',
@@ -68,6 +68,52 @@ test('a connection that is cut, a server that shuts down and one that falls sile
   assert.equal(smtp.taken.length, 1);
 });
 
+test('a server that takes its time over a whole mail is waited for, and gets it once', async (context) => {
+  const { smtp } = await start(context);
+  const limits = { connectTimeoutMs: 1000, sendTimeoutMs: 300, lastWordTimeoutMs: 20_000 };
+  const transport = connectSmtp(smtp.server, SMTP_PASSWORD, limits);
+  context.after(() => transport.close());
+  smtp.behave({ takeAfterMs: 700 });
+  await transport.send(mail());
+  assert.equal(smtp.taken.length, 1);
+});
+
+test('a large mail goes out in blocks, and no line of it suffers', async (context) => {
+  const { smtp, transport } = await start(context);
+  // Lines of many lengths, so that blocks end anywhere in them, before dots and between CR and LF.
+  const lines = Array.from(
+    { length: 20_000 },
+    (_, index) => `${'.'.repeat(index % 3)}${'x'.repeat(index % 37)}`,
+  );
+  const head = 'Subject: Large\r\n\r\n';
+  for (const lineEnd of ['\n', '\r\n']) {
+    const raw = Buffer.from(`${head}${lines.join(lineEnd)}${lineEnd}`);
+    await transport.send({ ...mail(), raw });
+    assert.equal(smtp.taken.at(-1)?.source, `${head}${lines.join('\r\n')}\r\n`);
+  }
+});
+
+test('a server whose disk is full is unwell for all mails; one that cannot check a login now is asked again soon', async (context) => {
+  const { smtp, transport } = await start(context);
+  smtp.behave('full');
+  const full = await failure(transport.send(mail()));
+  assert.deepEqual([full.fault, full.isPermanent, full.statusCode], ['server', false, '4.3.1']);
+
+  const table: [code: number, words: string, fault: string][] = [
+    [454, '4.7.0 Temporary authentication failure', 'server'],
+    [454, '4.7.0 Too many login attempts, please try again later', 'login'],
+    [535, '5.7.8 Error: authentication failed', 'login'],
+  ];
+  for (const [code, words, fault] of table) {
+    smtp.refuseLogins(code, words);
+    const other = connectSmtp(smtp.server, SMTP_PASSWORD, QUICK);
+    context.after(() => other.close());
+    const error = await failure(other.send(mail()));
+    assert.deepEqual([error.fault, error.isPermanent], [fault, false], words);
+    assert.match(error.message, /does not let us in: \d{3} [45]\.7\.\d /);
+  }
+});
+
 test('a refused login is told apart', async (context) => {
   const { smtp } = await start(context);
   const wrong = connectSmtp(smtp.server, 'wrong', QUICK);
@@ -93,7 +139,7 @@ test('a port where nobody speaks SMTP fails in time', async (context) => {
   const transport = connectSmtp(
     { host: '127.0.0.1', port, user: 'bot', tls: 'offered', verifyCertificate: true },
     SMTP_PASSWORD,
-    { connectTimeoutMs: 200, sendTimeoutMs: 5000 },
+    { connectTimeoutMs: 200, sendTimeoutMs: 5000, lastWordTimeoutMs: 5000 },
   );
   context.after(async () => {
     await transport.close();

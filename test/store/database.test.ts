@@ -11,6 +11,8 @@ import {
 } from '../../src/store/database.ts';
 import { shownUrl } from '../../src/store/repositories.ts';
 import { startPrivateDatabase, type PrivateDatabase } from '../support/private-database.ts';
+import { startTcpProxy } from '../support/tcp-proxy.ts';
+import { until } from '../support/until.ts';
 
 let database: PrivateDatabase;
 let db: Db;
@@ -52,6 +54,36 @@ test('a server that is away is told from a wrong query', async () => {
     (error: unknown) => error,
   );
   assert.equal(isDatabaseAway(wrong), false);
+});
+
+test('what a transaction has locked whose connection is dead is free again soon', async (t) => {
+  const url = new URL(database.url);
+  const wire = await startTcpProxy(Number(url.port));
+  t.after(() => wire.close());
+  url.port = String(wire.port);
+  const cutOff = openDatabase(url.href, { poolSize: 1, idleInTransactionMs: 300 });
+  t.after(() => cutOff.destroy());
+  const isFree = async (): Promise<boolean> =>
+    db
+      .transaction((transaction) => transaction.raw('lock table installation nowait'))
+      .then(
+        () => true,
+        () => false,
+      );
+  const lost = cutOff.transaction(async (transaction) => {
+    await transaction.raw('lock table installation');
+    wire.hold();
+    assert.equal(await isFree(), false);
+    await until(isFree);
+    wire.cut();
+    await transaction.raw('select 1');
+  });
+  const error: unknown = await lost.then(
+    () => null,
+    (thrown: unknown) => thrown,
+  );
+  assert.equal(isDatabaseAway(error), true, String(error));
+  assert.equal(isDatabaseAway(Object.assign(new Error('given up'), { code: '25P03' })), true);
 });
 
 test('a server on which something takes too long is busy, and tried again; it is not called away', async () => {

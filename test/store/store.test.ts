@@ -170,6 +170,14 @@ test('an answer is due until it is sent, and later when it was put off', async (
   await markSent(db, first.id, { makesCopy: false });
   await markForRetry(db, second.id, 'busy', 60_000);
   assert.deepEqual(await dueMails(db, 10), []);
+  // Stored while the clock was ahead of the time: no pause is that long.
+  await markForRetry(db, second.id, 'busy', 7_200_000);
+  assert.equal((await dueMails(db, 10)).length, 1);
+  const ahead = db.raw("now() + interval '30 minutes'");
+  await db('outbox').where({ id: second.id }).update({ attempts: 0, next_attempt_at: ahead });
+  assert.equal((await dueMails(db, 10)).length, 1);
+  await db('outbox').where({ id: second.id }).update({ attempts: 1 });
+  assert.deepEqual(await dueMails(db, 10), []);
   await markForRetry(db, second.id, 'busy', -1);
   // Its age is its own, whenever it is due.
   const hourMs = 3_600_000;

@@ -102,7 +102,10 @@ export async function startFaultStage({
       secrets,
       log,
       signal: new AbortController().signal,
-      overrides: { smtpLimits: { connectTimeoutMs: 2_000, sendTimeoutMs: 3_000 }, ...overrides },
+      overrides: {
+        smtpLimits: { connectTimeoutMs: 2_000, sendTimeoutMs: 3_000, lastWordTimeoutMs: 3_000 },
+        ...overrides,
+      },
     });
     closers.push(() => removeInstallation(engine, app.installation));
     closers.push(() => app.close());

@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, copyFile, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -14,6 +14,10 @@ export type Postfix = {
   port: number;
   /** To all of its processes. */
   signal: (signal: 'STOP' | 'CONT') => Promise<void>;
+  stop: (signal?: 'TERM' | 'KILL') => Promise<void>;
+  start: () => Promise<void>;
+  /** Its queue has no room for another mail, or has it again. Without a disk of its own it only thinks so. */
+  setFull: (isFull: boolean) => Promise<void>;
   close: () => Promise<void>;
 };
 
@@ -26,11 +30,16 @@ const MASTER = '/usr/lib/postfix/sbin/master';
 /**
  * A private Postfix on a loopback port: it takes mail only after STARTTLS and a login that Dovecot has checked, and
  * brings it to Dovecot. Nothing leaves the machine. It starts as root only: others need sudo without a password.
+ *
+ * @param diskMb size of a disk of its own for its queue; null: none
  */
 export async function startPostfix(
   dovecot: Dovecot,
   domains: readonly string[],
-  { largestMailBytes = 10_240_000 } = {},
+  {
+    largestMailBytes = 10_240_000,
+    diskMb = null,
+  }: { largestMailBytes?: number; diskMb?: number | null } = {},
 ): Promise<Postfix> {
   const dir = await mkdtemp(join(tmpdir(), 'threadbox-postfix-'));
   const [etc, spool, data] = ['etc', 'spool', 'data'].map((name) => join(dir, name)) as [
@@ -59,30 +68,50 @@ export async function startPostfix(
     const [file = '', ...args] = [...asRoot, ...words];
     await run(file, args);
   };
-  const close = async (): Promise<void> => {
+  let master: ChildProcess | null = null;
+  async function start(): Promise<void> {
+    const words = ['setpriv', '--pdeathsig', 'TERM', MASTER, '-d', '-c', etc];
+    const [file = '', ...args] = [...asRoot, ...words];
+    const child = spawn(file, args, { stdio: 'ignore', detached: true });
+    master = child;
+    await until(() => {
+      if (child.exitCode !== null)
+        throw new Error(`Postfix ended with ${child.exitCode}; see ${dir}/postfix.log`);
+      return answers(port);
+    });
+  }
+  const signalAll = (signal: string): Promise<void> =>
+    command('kill', `-${signal}`, '--', String(-(master?.pid as number)));
+  async function stop(signal = 'TERM'): Promise<void> {
+    if (!master || master.exitCode !== null || master.signalCode !== null) return;
+    const exit = once(master, 'exit');
+    await signalAll(signal);
+    await exit;
+  }
+  async function close(): Promise<void> {
+    await stop();
+    if (diskMb !== null) await command('umount', '--lazy', spool);
     await command('rm', '-rf', dir);
-  };
+  }
+  const filler = join(spool, 'filler');
+  async function setFull(isFull: boolean): Promise<void> {
+    if (diskMb === null) {
+      await command('postconf', '-c', etc, '-e', `queue_minfree = ${isFull ? 10 ** 15 : 0}`);
+      await command('postfix', '-c', etc, 'reload');
+    } else if (isFull) {
+      // It ends when there is no room left.
+      await command('dd', 'if=/dev/zero', `of=${filler}`, 'bs=4k').catch(() => {});
+    } else {
+      await command('rm', filler);
+    }
+  }
   try {
+    if (diskMb !== null) await command('mount', '-t', 'tmpfs', '-o', `size=${diskMb}m`, 'tmpfs', spool);
     await command('chown', '-R', 'root:root', etc, spool);
     await command('chown', 'postfix', data);
     await command('postfix', '-c', etc, 'check');
-    const [file, ...args] = [...asRoot, 'setpriv', '--pdeathsig', 'TERM', MASTER, '-d', '-c', etc];
-    const master = spawn(file, args, { stdio: 'ignore', detached: true });
-    const exit = once(master, 'exit');
-    await until(() => {
-      if (master.exitCode !== null)
-        throw new Error(`Postfix ended with ${master.exitCode}; see ${dir}/postfix.log`);
-      return answers(port);
-    });
-    return {
-      port,
-      signal: (signal) => command('kill', `-${signal}`, '--', String(-(master.pid as number))),
-      async close() {
-        await command('kill', '-TERM', '--', String(-(master.pid as number)));
-        await exit;
-        await close();
-      },
-    };
+    await start();
+    return { port, signal: signalAll, stop, start, setFull, close };
   } catch (error) {
     await close();
     throw error;
@@ -115,6 +144,10 @@ inet_protocols = ipv4
 alias_maps =
 alias_database =
 in_flow_delay = 0
+# What Dovecot does not take at once is brought again soon.
+minimal_backoff_time = 2s
+maximal_backoff_time = 5s
+queue_run_delay = 2s
 message_size_limit = ${largestMailBytes}
 mailbox_size_limit = 0
 virtual_mailbox_limit = 0

@@ -1,11 +1,15 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { setTimeout as pause } from 'node:timers/promises';
 import { SMTPServer } from 'smtp-server';
 import type { MailServer } from '../../src/config.ts';
 
-/** What the server does with the next mail: takes it, refuses it with a reply code, cuts the connection, or is silent. */
-type Behaviour = 'take' | 'drop' | 'hang' | number;
+/**
+ * What the server does with the next mail: takes it (after a while), refuses it with a reply code, or as its disk is full, cuts
+ * the connection, or is silent.
+ */
+type Behaviour = 'take' | 'drop' | 'hang' | 'full' | number | { takeAfterMs: number };
 
 export type ScriptedSmtp = {
   server: MailServer;
@@ -18,7 +22,8 @@ export type ScriptedSmtp = {
   refuseLarger: (bytes: number | null) => void;
   /** Mails to that address are refused, before their text. */
   refuseRecipient: (address: string) => void;
-  refuseLogins: (isRefusing: boolean) => void;
+  /** @param replyCode null: they are let in again */
+  refuseLogins: (replyCode: number | null, words?: string) => void;
   close: () => Promise<void>;
 };
 
@@ -31,7 +36,7 @@ export async function startScriptedSmtp(port = 0): Promise<ScriptedSmtp> {
   const refused = new Set<string>();
   let largestBytes = Number.POSITIVE_INFINITY;
   let connections = 0;
-  let isRefusingLogins = false;
+  let loginRefusal: Error | null = null;
   const smtp = new SMTPServer({
     disabledCommands: ['STARTTLS'],
     authMethods: ['PLAIN'],
@@ -43,8 +48,8 @@ export async function startScriptedSmtp(port = 0): Promise<ScriptedSmtp> {
       callback();
     },
     onAuth({ username, password }, _session, callback) {
-      const isRight = username === 'bot' && password === SMTP_PASSWORD && !isRefusingLogins;
-      callback(isRight ? null : new Error('Invalid credentials'), { user: username });
+      const isRight = username === 'bot' && password === SMTP_PASSWORD;
+      callback(loginRefusal ?? (isRight ? null : new Error('Invalid credentials')), { user: username });
     },
     onRcptTo({ address }, _session, callback) {
       const error = Object.assign(new Error(`5.1.1 no ${address} here`), { responseCode: 550 });
@@ -61,9 +66,13 @@ export async function startScriptedSmtp(port = 0): Promise<ScriptedSmtp> {
           for (const connection of smtp.connections) connection._socket.destroy();
         } else if (isTooLarge) {
           callback(Object.assign(new Error('scripted: too large'), { responseCode: 552 }));
-        } else if (behaviour === 'take') {
+        } else if (behaviour === 'take' || typeof behaviour === 'object') {
+          if (behaviour !== 'take') await pause(behaviour.takeAfterMs);
           taken.push({ to: session.envelope.rcptTo.map(({ address }) => address), source });
           callback(null, 'taken');
+        } else if (behaviour === 'full') {
+          const error = new Error('4.3.1 Insufficient system storage');
+          callback(Object.assign(error, { responseCode: 452 }));
         } else {
           callback(Object.assign(new Error(`scripted ${behaviour}`), { responseCode: behaviour }));
         }
@@ -84,8 +93,8 @@ export async function startScriptedSmtp(port = 0): Promise<ScriptedSmtp> {
       largestBytes = bytes ?? Number.POSITIVE_INFINITY;
     },
     refuseRecipient: (address) => void refused.add(address),
-    refuseLogins: (isRefusing) => {
-      isRefusingLogins = isRefusing;
+    refuseLogins: (replyCode, words = 'Invalid credentials') => {
+      loginRefusal = replyCode === null ? null : Object.assign(new Error(words), { responseCode: replyCode });
     },
     close: () => new Promise((resolve) => smtp.close(() => resolve())),
   };

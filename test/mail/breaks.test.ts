@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { countBreaks } from '../../src/mail/breaks.ts';
+
+const OLD_MS = 172_800_000;
+const BAD = 1;
+const GOOD = 2;
+
+test('a mail that the server breaks off at while others get through is given up after two days, and no other', () => {
+  const alone = countBreaks();
+  for (let tries = 0; tries < 21; tries += 1) {
+    assert.equal(alone.isItselfToBlame(BAD, OLD_MS), false);
+    alone.brokeOff(BAD);
+    alone.answered(GOOD);
+  }
+  assert.equal(alone.isItselfToBlame(BAD, OLD_MS), true);
+  assert.equal(alone.isItselfToBlame(BAD, OLD_MS - 1), false, 'it has time yet');
+  assert.equal(alone.isItselfToBlame(GOOD, OLD_MS), false);
+
+  const away = countBreaks();
+  away.answered(GOOD);
+  for (let tries = 0; tries < 1000; tries += 1) away.brokeOff(BAD);
+  assert.equal(away.isItselfToBlame(BAD, OLD_MS), false, 'nobody got through: it is the server that is away');
+
+  const refused = countBreaks();
+  for (let tries = 0; tries < 100; tries += 1) {
+    refused.brokeOff(BAD);
+    refused.answered(GOOD);
+    if (tries % 10 === 9) refused.answered(BAD);
+  }
+  assert.equal(refused.isItselfToBlame(BAD, OLD_MS), false, 'the server has a word on it now and then');
+});
