@@ -47,12 +47,16 @@ export function readTyped(text: string): Typed {
   const marker = lines.findLastIndex((line, at) => blocks[at] === null && MARKER.test(line));
   const quote = findQuote(lines, blocks, marker);
   if (quote === null) {
-    return marker === -1 ? judge(lines, blocks) : { text: '', doubt: 'no-beginning' };
+    if (marker !== -1) return { text: '', doubt: 'no-beginning' };
+    return hasQuotedWords(lines, blocks) ? amidQuotes(lines, blocks) : judge(lines, blocks);
   }
   const above = judge(lines.slice(0, quote.start), blocks, true);
   if (above.text !== '') {
     const isSure = above.doubt !== null || isFenced(lines.slice(0, quote.start), blocks);
-    return isSure ? above : { ...above, doubt: doubtBelow(lines, blocks, quote, marker) };
+    if (isSure) return above;
+    if (quote.isPrefixed && !quote.isAttribution && ANNOUNCES.test(above.text))
+      return { ...above, doubt: 'open-quote' };
+    return { ...above, doubt: doubtBelow(lines, blocks, quote, marker) };
   }
   if (quote.isPrefixed) {
     const { typed, isBetween } = unquoted(lines, blocks, quote.bodyStart);
@@ -62,6 +66,22 @@ export function readTyped(text: string): Typed {
   return marker > quote.start ? readTyped(lines.slice(marker + 1).join('\n')) : { text: '', doubt: null };
 }
 
+/** The end of a text that seems to announce what is quoted below it, in a language that is not known here. */
+const ANNOUNCES = /\p{Nd}[^\n]*[:：]\p{Cf}*$/u;
+
+/** A redirection is followed by one word. */
+const QUOTED_WORDS = /^> \S+\s+\S/;
+
+/** Quoted lines of which nothing says that they are: whoever answers between them may have cut the rest away. */
+function hasQuotedWords(lines: readonly string[], blocks: readonly Block[]): boolean {
+  return lines.some((line, at) => blocks[at] === null && QUOTED_WORDS.test(line));
+}
+
+function amidQuotes(lines: readonly string[], blocks: readonly Block[]): Typed {
+  const { typed } = unquoted(lines, blocks, 0);
+  return { text: judge(typed, shellBlocks(typed), true).text, doubt: 'between-quoted-lines' };
+}
+
 type Quote = { start: number; bodyStart: number; isPrefixed: boolean; isAttribution: boolean };
 
 function findQuote(lines: readonly string[], blocks: readonly Block[], marker: number): Quote | null {
@@ -69,8 +89,9 @@ function findQuote(lines: readonly string[], blocks: readonly Block[], marker: n
   for (const [at, line] of lines.entries()) {
     if (blocks[at] !== null || line.trim() === '') continue;
     if (at === markedStart) return { start: at, bodyStart: at, isPrefixed: true, isAttribution: false };
-    const end = attributionEnd(lines, at, marker > at);
-    const isHead = end === null && (isDivider(lines, at) || isHeaderBlock(lines, at));
+    const isOurs = marker > at;
+    const end = attributionEnd(lines, at, isOurs);
+    const isHead = end === null && (isDivider(lines, at, isOurs) || isHeaderBlock(lines, at, isOurs));
     if (end === null && !isHead) continue;
     const from = end ?? at + 1;
     const quoted = firstQuoted(lines, from, end === null ? MOST_LINES_BEFORE : 1);

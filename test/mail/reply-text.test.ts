@@ -155,6 +155,11 @@ check('it is asked', {
     typed: 'npm test\nls',
     doubt: 'between-quoted-lines',
   },
+  'where quoted lines are left, and nothing that says whose they are': {
+    mail: '> Exit code 0 after 1.2 s\ngit log\n> all tests passed\npwd\n',
+    typed: 'git log\npwd',
+    doubt: 'between-quoted-lines',
+  },
   'where text stands above the quote and below it': {
     mail: `npm ci\n\n${ATTRIBUTION}\n${quoted}\n\nnpm test\n`,
     typed: 'npm ci',
@@ -212,6 +217,7 @@ check('it is not asked', {
     mail: `\`\`\`\nls\n\`\`\`\n\n${ATTRIBUTION}\n${quoted}\n\nThis mail is confidential.\n`,
     typed: 'ls',
   },
+  'where such lines stand in a fenced block': { mail: '```\n> a b\nls\n```\n', typed: '> a b\nls' },
   'where what looks like a here-document is none': {
     mail: `echo "a << b" '<< c' $((x << n)) # << d\ncat <<< e\n\n${ATTRIBUTION}\n${quoted}\n`,
     typed: `echo "a << b" '<< c' $((x << n)) # << d\ncat <<< e`,
