@@ -57,8 +57,7 @@ const OPENING = /^(?:\d|(?:On|At|Am|Le|El|Il|Em|A|Às|No|Op|Den|Dne|Dnia|W|Vào|
 const WRAPPED_FROM = 40;
 /** Claws Mail and Sylpheed give the date a line of its own. */
 const DATE_LINE = /\d{4}\D+\d{1,2}[:.]\d{2}/;
-/** Zoho and Notes put dashes around it. */
-const ANNOUNCES = /[:：]$|^-{2,}.*-{2,}$/;
+const COLON = /[:：]$/;
 /** Whom all our mails are from, but where somebody has them in an address book under another name. */
 const OUR_NAME = /\bthreadbox\b/i;
 
@@ -77,12 +76,15 @@ export function attributionEnd(lines: readonly string[], at: number, isOurs: boo
       .map((part) => visible(part))
       .join(' ');
     // In a script it would be a comment.
-    if (line.startsWith('#') || !ANNOUNCES.test(line)) continue;
+    if (line.startsWith('#') || !(COLON.test(line) || isBetweenDashes(line))) continue;
     const next = lines.slice(end, end + 5).find((later) => later.trim() !== '');
     if (isAttribution(line, { isOurs, isQuoteNext: next?.startsWith('>') ?? false })) return end;
   }
   return null;
 }
+
+/** As Zoho and Notes put them around it. */
+const isBetweenDashes = (line: string) => line.startsWith('--') && line.endsWith('--');
 
 function isAttribution(
   line: string,
@@ -91,7 +93,7 @@ function isAttribution(
   const hasVerb = WROTE.test(line);
   const hasNumber = /\p{Nd}/u.test(line);
   const hasSource = hasNumber && ADDRESS.test(line);
-  if (line.startsWith('--') && hasVerb && ADDRESS.test(line)) return true;
+  if (isBetweenDashes(line) && hasVerb && ADDRESS.test(line)) return true;
   if (isQuoteNext) return hasVerb || hasSource || (hasNumber && OUR_NAME.test(line));
   return (hasVerb && hasNumber && (isOurs || hasSource)) || (isOurs && hasSource);
 }
@@ -106,10 +108,15 @@ function mayBeWrapped(lines: readonly string[], at: number, length: number): boo
 
 const unquoted = (line: string) => line.replace(/^(?:>\s?)+/, '');
 /** Scripts that are written from right to left bring marks along that nobody sees. */
-const visible = (line: string) =>
-  unquoted(line)
-    .replaceAll(/\p{Cf}/gu, '')
-    .trim();
+function visible(line: string): string {
+  if (line.length > LONGEST_SIGN) return '';
+  const text = unquoted(line).trim();
+  return ASCII.test(text) ? text : text.replaceAll(/\p{Cf}/gu, '').trim();
+}
+// oxlint-disable-next-line no-control-regex -- most lines have no other characters, and that is found out quickly
+const ASCII = /^[\0-\x7f]*$/;
+/** What is longer is none, and would be much work. */
+const LONGEST_SIGN = 1000;
 
 const FROM =
   'From|Von|De|Da|Van|Från|Fra|Lähettäjä|Od|От|От кого|Від|Gönderen|Kimden|Από|Feladó|De la|发件人|寄件者|差出人|보낸 사람';
@@ -135,6 +142,7 @@ const LABELLED = /^\*{0,2}\p{L}[\p{L}\p{M}\p{Zs}.'’-]{0,30}\*{0,2}\s?[:：]\*{
  */
 export function isHeaderBlock(lines: readonly string[], at: number, isOurs: boolean): boolean {
   if (isOutlooksBlock(lines, at)) return true;
+  if (LABELLED.test(visible(lines[at - 1] ?? ''))) return false;
   const run: string[] = [];
   for (let line = visible(lines[at] ?? ''); LABELLED.test(line) && run.length < HEADER_BLOCK_LINES;) {
     run.push(line);

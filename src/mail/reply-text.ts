@@ -54,7 +54,8 @@ export function readTyped(text: string): Typed {
   if (above.text !== '') {
     const isSure = above.doubt !== null || isFenced(lines.slice(0, quote.start), blocks);
     if (isSure) return above;
-    if (quote.isPrefixed && !quote.isAttribution && ANNOUNCES.test(above.text))
+    const lastLine = above.text.slice(above.text.lastIndexOf('\n') + 1);
+    if (quote.isPrefixed && !quote.isAttribution && ANNOUNCES.test(lastLine.slice(-200)))
       return { ...above, doubt: 'open-quote' };
     return { ...above, doubt: doubtBelow(lines, blocks, quote, marker) };
   }
@@ -67,7 +68,7 @@ export function readTyped(text: string): Typed {
 }
 
 /** The end of a text that seems to announce what is quoted below it, in a language that is not known here. */
-const ANNOUNCES = /\p{Nd}[^\n]*[:：]\p{Cf}*$/u;
+const ANNOUNCES = /\p{Nd}.*[:：]\p{Cf}*$/u;
 
 /** A redirection is followed by one word. */
 const QUOTED_WORDS = /^> \S+\s+\S/;
