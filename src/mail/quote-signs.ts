@@ -93,7 +93,7 @@ function isAttribution(
   const hasVerb = WROTE.test(line);
   const hasNumber = /\p{Nd}/u.test(line);
   const hasSource = hasNumber && ADDRESS.test(line);
-  if (isBetweenDashes(line) && hasVerb && ADDRESS.test(line)) return true;
+  if ((isOurs || isBetweenDashes(line)) && hasVerb && ADDRESS.test(line)) return true;
   if (isQuoteNext) return hasVerb || hasSource || (hasNumber && OUR_NAME.test(line));
   return (hasVerb && hasNumber && (isOurs || hasSource)) || (isOurs && hasSource);
 }

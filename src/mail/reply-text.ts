@@ -42,7 +42,7 @@ export type Typed = { text: string; doubt: Doubt | null };
  * leaves nothing rather than our own answer as a command. A fenced block that stands alone is taken as it is.
  */
 export function readTyped(text: string): Typed {
-  const lines = text.replace(/\r\n?/g, '\n').split('\n');
+  const lines = withTabsAsSigns(text.replace(/\r\n?/g, '\n').split('\n'));
   const blocks = shellBlocks(lines);
   const marker = lines.findLastIndex((line, at) => blocks[at] === null && MARKER.test(line));
   const quote = findQuote(lines, blocks, marker);
@@ -81,6 +81,16 @@ function hasQuotedWords(lines: readonly string[], blocks: readonly Block[]): boo
 function amidQuotes(lines: readonly string[], blocks: readonly Block[]): Typed {
   const { typed } = unquoted(lines, blocks, 0);
   return { text: judge(typed, shellBlocks(typed), true).text, doubt: 'between-quoted-lines' };
+}
+
+/** s-nail puts a tab before what it quotes: where it did so to our marker, it says the same as `>`. */
+function withTabsAsSigns(lines: string[]): string[] {
+  const marker = lines.findLastIndex((line) => line.startsWith('\t') && MARKER.test(line));
+  const start =
+    marker === -1 ? -1 : lines.findIndex((_, at) => attributionEnd(lines, at, marker > at) !== null);
+  if (start === -1) return lines;
+  const isSign = (line: string, at: number) => at > start && at <= marker && line.startsWith('\t');
+  return lines.map((line, at) => (isSign(line, at) ? `> ${line.slice(1)}` : line));
 }
 
 type Quote = { start: number; bodyStart: number; isPrefixed: boolean; isAttribution: boolean };

@@ -73,6 +73,19 @@ const OTHERS = [
 ];
 for (const line of [...GMAIL, ...APPLE, ...THUNDERBIRD, ...OTHERS]) checkAttribution(line);
 
+const TABBED = `Threadbox <bot@example.com> wrote:\n\n${BARE.replaceAll(/^/gm, '\t')}`;
+check(
+  's-nail, which quotes with tabs, above and below',
+  plain(`${COMMAND}\n\n${TABBED}\n`),
+  plain(`${TABBED}\n${COMMAND}\n`),
+  plain(`${COMMAND}\n\n${TABBED.replaceAll('\t', '> ')}\n`),
+);
+test('s-nail, between the lines', () =>
+  readBoth(plain(`${TABBED.replace('\n\t$ ls', '\ngit log\n\t$ ls')}\npwd\n`), {
+    text: 'git log\npwd',
+    doubt: 'between-quoted-lines',
+  }));
+
 /** Labels of From, Sent, To and Subject above the quoted mail, in their order. */
 const HEADERS: Readonly<Record<string, readonly [string, string, string, string]>> = {
   Danish: ['Fra:', 'Sendt:', 'Til:', 'Emne:'],
