@@ -241,12 +241,16 @@ async function threadOf(
   return { found, answers, isBySubject: !isNamed && answered === null };
 }
 
+/** RFC 5322, 3.6.4: where a mail has no References, what it answers stands for them. */
+const conversationOf = ({ references, inReplyTo }: ParsedMessage): string[] =>
+  references.length > 0 || inReplyTo === null ? references : [inReplyTo];
+
 export function factsOf(message: ParsedMessage): MessageFacts {
   return {
     address: message.sender,
     senderName: message.senderName,
     messageId: message.messageId,
-    references: message.references,
+    references: conversationOf(message),
     subject: message.subject,
     subjectKey: subjectKey(message.subject),
     bodyHash: message.bodyHash,

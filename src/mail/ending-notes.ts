@@ -15,6 +15,7 @@ export type OversizeFacts = { usedBytes: number; maxBytes: number; wasStopped: b
 
 /** How a command ended, as far as it tells what kept it from its work. */
 export type EndingFacts = {
+  command: string;
   result: 'exited' | 'timed_out' | 'cancelled' | 'interrupted' | 'failed' | 'not_begun';
   exitCode: number | null;
   /** `null`: it could not be measured. */
@@ -46,7 +47,9 @@ export function endingNotes(facts: EndingFacts): string[] {
         diskNote(shortages, facts.lastOutput),
       ]
     : [];
-  return [...notes, oversizeNote(facts), questionNote(facts)].filter((note) => note !== null);
+  return [...notes, oversizeNote(facts), questionNote(facts), replacedNote(facts)].filter(
+    (note) => note !== null,
+  );
 }
 
 /** Shells report a process ended by a signal as 128 + its number (signal(7)); 126 and 127 are their own. */
@@ -129,6 +132,21 @@ function oversizeNote({ oversize, repositoryName }: EndingFacts): string | null 
     `Workspace too large: it takes ${sizeInWords(usedBytes)} and may take ${sizeInWords(maxBytes)}${wasStopped ? ', so the command was stopped' : '; a command that adds to it is stopped'}. ` +
     'See what is large (du -sh /workspace/* ~/.cache) and remove what is not needed. ' +
     `Whoever runs this Threadbox can allow more: threadbox repo set ${visibleLine(repositoryName, 80)} --workspace ${more}`
+  );
+}
+
+/** Quotation marks that no keyboard has, a dash where an option begins, a space that is none to bash. */
+const REPLACED = /[\u2018-\u201f]|(?<=^|\s)[\u2013\u2014](?=[\p{L}\p{N}])|\u00a0/gmu;
+
+/** Phones and word processors put them in while somebody types. What was meant nobody knows, so it is run as it came. */
+function replacedNote({ result, exitCode, command }: EndingFacts): string | null {
+  if (result !== 'exited' || exitCode === 0) return null;
+  const found = new Set(command.slice(0, LAST_BYTES).match(REPLACED));
+  if (found.size === 0) return null;
+  const shown = [...found].map((sign) => (sign === '\u00a0' ? 'no-break spaces' : sign)).join(' ');
+  return (
+    `The command has ${shown} in it, which mail programs put in the place of what is typed, and which are letters to bash. ` +
+    'It wants \' and " for quotes, -- for options: on a phone, switch off Smart Punctuation for that.'
   );
 }
 

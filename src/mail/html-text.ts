@@ -63,9 +63,9 @@ type Sign = 'quote' | 'signature';
 
 /** How web clients mark what they quote, whatever language their line of attribution is in. */
 const QUOTE_MARK =
-  /\s(?:id|class)\s*=\s*["']?(?:[^"'>]*\s)?(?:gmail_quote|gmail_attr|divRplyFwdMsg|appendonsend|mail-editor-reference-message-container|ms-outlook-mobile-reference-message|yahoo_quoted\w*|protonmail_quote|moz-cite-prefix|zmail_extra|tutanota_quote|OutlookMessageHeader|moz-forward-container|isReplyContent|ntes-mailmaster-quote)(?=["'\s>])|^<blockquote\s[^>]*type\s*=\s*["']?cite/i;
+  /\s(?:id|class|name|data-marker)\s*=\s*["']?(?:[^"'>]*\s)?(?:gmail_quote|messageReplySection|reply-intro|zwchr|__HEADERS__|gmail_attr|divRplyFwdMsg|appendonsend|mail-editor-reference-message-container|ms-outlook-mobile-reference-message|yahoo_quoted\w*|protonmail_quote|moz-cite-prefix|zmail_extra|tutanota_quote|OutlookMessageHeader|moz-forward-container|isReplyContent|ntes-mailmaster-quote)(?=["'\s>])|\sname\s*=\s*["']?quote(?=["'\s>])|^<blockquote\s[^>]*type\s*=\s*["']?cite/i;
 const SIGNATURE_MARK =
-  /\s(?:id|class|data-smartmail)\s*=\s*["']?(?:[^"'>]*\s)?(?:gmail_signature|Signature|ms-outlook-mobile-signature|moz-signature|protonmail_signature_block|AppleMailSignature|ymail_android_signature|tutanota_signature)(?=["'\s>])/;
+  /\s(?:id|class|name|data-smartmail)\s*=\s*["']?(?:[^"'>]*\s)?(?:gmail_signature|messageSignatureSection|Signature|ms-outlook-mobile-signature|moz-signature|protonmail_signature_block|AppleMailSignature|ymail_android_signature|tutanota_signature)(?=["'\s>])/;
 type Part = { kind: 'text'; text: string } | Tag;
 
 const KEEPS_SPACE = /white-space(?:-collapse)?\s*:\s*(?:pre|break-spaces)/i;

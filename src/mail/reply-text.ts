@@ -42,17 +42,22 @@ export type Typed = { text: string; doubt: Doubt | null };
  * leaves nothing rather than our own answer as a command. A fenced block that stands alone is taken as it is.
  */
 export function readTyped(text: string): Typed {
-  const lines = text.replace(/\r\n?/g, '\n').split('\n');
+  const lines = withTabsAsSigns(text.replace(/\r\n?/g, '\n').split('\n'));
   const blocks = shellBlocks(lines);
   const marker = lines.findLastIndex((line, at) => blocks[at] === null && MARKER.test(line));
   const quote = findQuote(lines, blocks, marker);
   if (quote === null) {
-    return marker === -1 ? judge(lines, blocks) : { text: '', doubt: 'no-beginning' };
+    if (marker !== -1) return { text: '', doubt: 'no-beginning' };
+    return hasQuotedWords(lines, blocks) ? amidQuotes(lines, blocks) : judge(lines, blocks);
   }
   const above = judge(lines.slice(0, quote.start), blocks, true);
   if (above.text !== '') {
     const isSure = above.doubt !== null || isFenced(lines.slice(0, quote.start), blocks);
-    return isSure ? above : { ...above, doubt: doubtBelow(lines, blocks, quote, marker) };
+    if (isSure) return above;
+    const lastLine = above.text.slice(above.text.lastIndexOf('\n') + 1);
+    if (quote.isPrefixed && !quote.isAttribution && ANNOUNCES.test(lastLine.slice(-200)))
+      return { ...above, doubt: 'open-quote' };
+    return { ...above, doubt: doubtBelow(lines, blocks, quote, marker) };
   }
   if (quote.isPrefixed) {
     const { typed, isBetween } = unquoted(lines, blocks, quote.bodyStart);
@@ -62,6 +67,32 @@ export function readTyped(text: string): Typed {
   return marker > quote.start ? readTyped(lines.slice(marker + 1).join('\n')) : { text: '', doubt: null };
 }
 
+/** The end of a text that seems to announce what is quoted below it, in a language that is not known here. */
+const ANNOUNCES = /\p{Nd}.*[:：]\p{Cf}*$/u;
+
+/** A redirection is followed by one word. */
+const QUOTED_WORDS = /^> \S+\s+\S/;
+
+/** Quoted lines of which nothing says that they are: whoever answers between them may have cut the rest away. */
+function hasQuotedWords(lines: readonly string[], blocks: readonly Block[]): boolean {
+  return lines.some((line, at) => blocks[at] === null && QUOTED_WORDS.test(line));
+}
+
+function amidQuotes(lines: readonly string[], blocks: readonly Block[]): Typed {
+  const { typed } = unquoted(lines, blocks, 0);
+  return { text: judge(typed, shellBlocks(typed), true).text, doubt: 'between-quoted-lines' };
+}
+
+/** s-nail puts a tab before what it quotes: where it did so to our marker, it says the same as `>`. */
+function withTabsAsSigns(lines: string[]): string[] {
+  const marker = lines.findLastIndex((line) => line.startsWith('\t') && MARKER.test(line));
+  const start =
+    marker === -1 ? -1 : lines.findIndex((_, at) => attributionEnd(lines, at, marker > at) !== null);
+  if (start === -1) return lines;
+  const isSign = (line: string, at: number) => at > start && at <= marker && line.startsWith('\t');
+  return lines.map((line, at) => (isSign(line, at) ? `> ${line.slice(1)}` : line));
+}
+
 type Quote = { start: number; bodyStart: number; isPrefixed: boolean; isAttribution: boolean };
 
 function findQuote(lines: readonly string[], blocks: readonly Block[], marker: number): Quote | null {
@@ -69,8 +100,9 @@ function findQuote(lines: readonly string[], blocks: readonly Block[], marker: n
   for (const [at, line] of lines.entries()) {
     if (blocks[at] !== null || line.trim() === '') continue;
     if (at === markedStart) return { start: at, bodyStart: at, isPrefixed: true, isAttribution: false };
-    const end = attributionEnd(lines, at, marker > at);
-    const isHead = end === null && (isDivider(lines, at) || isHeaderBlock(lines, at));
+    const isOurs = marker > at;
+    const end = attributionEnd(lines, at, isOurs);
+    const isHead = end === null && (isDivider(lines, at, isOurs) || isHeaderBlock(lines, at, isOurs));
     if (end === null && !isHead) continue;
     const from = end ?? at + 1;
     const quoted = firstQuoted(lines, from, end === null ? MOST_LINES_BEFORE : 1);

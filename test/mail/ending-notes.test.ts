@@ -10,6 +10,7 @@ const roomy = [
   { path: '/dev/shm', freeBytes: GB / 16, totalBytes: GB / 16, freeFiles: 1000 },
 ];
 const failed: EndingFacts = {
+  command: 'make all',
   result: 'exited',
   exitCode: 1,
   shortages: { ...enough, disks: roomy },
@@ -30,6 +31,14 @@ const QUESTION =
 const table: [what: string, facts: EndingFacts, ...says: RegExp[]][] = [
   ['nothing of one that went well', fine],
   ['nothing of one that failed by itself', failed],
+  [
+    'quotes and dashes that a phone has put in',
+    { ...failed, command: 'git commit —all -m “It’s done”' },
+    /^The command has — “ ’ ” in it, which mail programs put in [^]* letters to bash\. It wants ' and " for quotes, -- for options: on a phone, switch off Smart Punctuation/,
+  ],
+  ['spaces that are none', { ...failed, command: 'ls\u00a0-la' }, /^The command has no-break spaces in it/],
+  ['nothing of such signs where all went well', { ...fine, command: 'echo “hello”' }],
+  ['nothing of a dash in words', { ...failed, command: 'git commit -m "one – two"' }],
   ['nothing where nothing was measured', { ...failed, shortages: null }],
   [
     'memory, with its limit and how to have more',

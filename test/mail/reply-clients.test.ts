@@ -1,35 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseMessage } from '../../src/mail/parse.ts';
-import { readTyped, REPLY_MARKER } from '../../src/mail/reply-text.ts';
-
-/** The answer of ours that is quoted; the marker ends it. */
-const ANSWER = ['Exit code 0 after 1.2 s', '', '$ ls', 'README.md', '', 'Thread:    john', '', REPLY_MARKER];
-const prefixed = ANSWER.map((line) => (line === '' ? '>' : `> ${line}`)).join('\n');
-const bare = ANSWER.join('\n');
-const page = ANSWER.map((line) => (line === '' ? '<div><br></div>' : `<div>${line}</div>`)).join('');
-/** What was typed: nothing of it may go, and nothing may come. */
-const COMMAND = 'git log --oneline -- src\ncat a > b';
-const TYPED_PAGE = '<div>git log --oneline -- src</div><div>cat a &gt; b</div>';
-
-const HEAD = 'From: John <john@example.com>\nSubject: Re: [app] test\nMIME-Version: 1.0\n';
-const plain = (body: string) =>
-  `${HEAD}Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n${body}\n`;
-const html = (body: string) =>
-  `${HEAD}Content-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n<html><body>${body}</body></html>\n`;
-const both = (text: string, body: string) =>
-  `${HEAD}Content-Type: multipart/alternative; boundary=b\n\n` +
-  `--b\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n${text}\n` +
-  `--b\nContent-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n${body}\n--b--\n`;
-
-function check(name: string, mail: string, typed = COMMAND): void {
-  test(name, async () => {
-    for (const raw of [mail, mail.replaceAll('\n', '\r\n')]) {
-      const { text } = await parseMessage(Buffer.from(raw));
-      assert.deepEqual(readTyped(text), { text: typed, doubt: null });
-    }
-  });
-}
+import { readTyped } from '../../src/mail/reply-text.ts';
+import {
+  BARE,
+  both,
+  check,
+  checkAttribution,
+  COMMAND,
+  html,
+  PAGE,
+  plain,
+  PREFIXED,
+  TYPED_PAGE,
+} from './client-mails.ts';
 
 /** Lines of attribution as clients write them; the quoted lines follow with `>`. */
 const ATTRIBUTIONS: Readonly<Record<string, readonly string[]>> = {
@@ -86,12 +70,8 @@ const ATTRIBUTIONS: Readonly<Record<string, readonly string[]>> = {
     '‐‐‐‐‐‐‐ Original Message ‐‐‐‐‐‐‐\nOn Sunday, November 22nd, 2026 at 10:00 AM, Threadbox <bot@example.com> wrote:',
   ],
 };
-for (const [client, lines] of Object.entries(ATTRIBUTIONS)) {
-  for (const [at, line] of lines.entries()) {
-    check(`${client}, above: ${at} ${line}`, plain(`${COMMAND}\n\n${line}\n\n${prefixed}\n`));
-    check(`${client}, below: ${at} ${line}`, plain(`${line}\n${prefixed}\n\n${COMMAND}\n`));
-  }
-}
+for (const [client, lines] of Object.entries(ATTRIBUTIONS))
+  for (const line of lines) checkAttribution(line, client);
 
 /** Outlook's block of headers: From, Sent, To, Subject. */
 const HEADER_BLOCKS: Readonly<Record<string, readonly [string, string, string, string]>> = {
@@ -112,10 +92,11 @@ const HEADER_BLOCKS: Readonly<Record<string, readonly [string, string, string, s
 };
 for (const [language, [from, sent, to, subject]] of Object.entries(HEADER_BLOCKS)) {
   const block = `${from} Threadbox <bot@example.com>\n${sent} 2026-11-22 10:00\n${to} John <john@example.com>\n${subject} Re: [app] test`;
-  check(`Outlook in ${language}`, plain(`${COMMAND}\n\n${block}\n\n${bare}\n`));
   check(
-    `Outlook in ${language}, with its rule`,
-    plain(`${COMMAND}\n\n${'_'.repeat(32)}\n${block}\n\n${bare}\n`),
+    `Outlook in ${language}, above and below`,
+    plain(`${COMMAND}\n\n${block}\n\n${BARE}\n`),
+    plain(`${COMMAND}\n\n${'_'.repeat(32)}\n${block}\n\n${BARE}\n`),
+    plain(`${block}\n\n${BARE}\n\n${COMMAND}\n`),
   );
 }
 
@@ -156,7 +137,7 @@ for (const line of PHONES) {
   check(
     `a phone's line goes above a quote: ${line}`,
     plain(
-      `${COMMAND}\n\n${line}\n\nOn Sun, 22 Nov 2026 at 10:00, Bot <bot@example.com> wrote:\n\n${prefixed}\n`,
+      `${COMMAND}\n\n${line}\n\nOn Sun, 22 Nov 2026 at 10:00, Bot <bot@example.com> wrote:\n\n${PREFIXED}\n`,
     ),
   );
 }
@@ -164,15 +145,15 @@ for (const line of PHONES) {
 const UNKNOWN = 'Sunnuntai 22. marras 2026 klo 10.00 Threadbox &lt;bot@example.com&gt; tuumasi:';
 /** As web clients write pages; the line of attribution is in a language that nobody here knows. */
 const PAGES: Readonly<Record<string, string>> = {
-  Gmail: `<div dir="ltr">${TYPED_PAGE}</div><br><div class="gmail_quote gmail_quote_container"><div dir="ltr" class="gmail_attr">${UNKNOWN}<br></div><blockquote class="gmail_quote" style="margin:0">${page}</blockquote></div>`,
-  'Gmail with a signature': `<div dir="ltr">${TYPED_PAGE}<div><br></div><span class="gmail_signature_prefix">-- </span><br><div dir="ltr" class="gmail_signature" data-smartmail="gmail_signature">John<br>CEO</div></div><div class="gmail_quote"><div class="gmail_attr">${UNKNOWN}</div><blockquote class="gmail_quote">${page}</blockquote></div>`,
-  'Apple Mail': `${TYPED_PAGE}<div><br><blockquote type="cite"><div>${UNKNOWN}</div><br>${page}</blockquote></div>`,
-  'Outlook on the web': `<div class="elementToProof">${TYPED_PAGE}</div><div id="appendonsend"></div><hr style="display:inline-block;width:98%"><div id="divRplyFwdMsg" dir="ltr"><b>Lähettäjä Joku:</b> Threadbox<br><b>Aihe:</b> x</div>${page}`,
-  'Outlook for iOS': `<div>${TYPED_PAGE}</div><div id="ms-outlook-mobile-signature">John<br>CEO</div><div id="mail-editor-reference-message-container"><div>${UNKNOWN}</div>${page}</div>`,
-  'Outlook with its signature': `${TYPED_PAGE}<div id="Signature"><p>John Doe</p><p>Example Ltd</p></div><div id="appendonsend"></div><div id="divRplyFwdMsg">${UNKNOWN}</div>${page}`,
-  Yahoo: `<div class="ydp1">${TYPED_PAGE}</div><div id="yahoo_quoted_123" class="yahoo_quoted"><div>${UNKNOWN}</div><div>${page}</div></div>`,
-  Proton: `<div>${TYPED_PAGE}</div><div class="protonmail_signature_block">Sent from somewhere</div><div class="protonmail_quote">${UNKNOWN}<br><blockquote class="protonmail_quote" type="cite">${page}</blockquote></div>`,
-  Thunderbird: `<body>${TYPED_PAGE}<div class="moz-cite-prefix">${UNKNOWN}<br></div><blockquote type="cite" cite="mid:a@b">${page}</blockquote>`,
+  Gmail: `<div dir="ltr">${TYPED_PAGE}</div><br><div class="gmail_quote gmail_quote_container"><div dir="ltr" class="gmail_attr">${UNKNOWN}<br></div><blockquote class="gmail_quote" style="margin:0">${PAGE}</blockquote></div>`,
+  'Gmail with a signature': `<div dir="ltr">${TYPED_PAGE}<div><br></div><span class="gmail_signature_prefix">-- </span><br><div dir="ltr" class="gmail_signature" data-smartmail="gmail_signature">John<br>CEO</div></div><div class="gmail_quote"><div class="gmail_attr">${UNKNOWN}</div><blockquote class="gmail_quote">${PAGE}</blockquote></div>`,
+  'Apple Mail': `${TYPED_PAGE}<div><br><blockquote type="cite"><div>${UNKNOWN}</div><br>${PAGE}</blockquote></div>`,
+  'Outlook on the web': `<div class="elementToProof">${TYPED_PAGE}</div><div id="appendonsend"></div><hr style="display:inline-block;width:98%"><div id="divRplyFwdMsg" dir="ltr"><b>Lähettäjä Joku:</b> Threadbox<br><b>Aihe:</b> x</div>${PAGE}`,
+  'Outlook for iOS': `<div>${TYPED_PAGE}</div><div id="ms-outlook-mobile-signature">John<br>CEO</div><div id="mail-editor-reference-message-container"><div>${UNKNOWN}</div>${PAGE}</div>`,
+  'Outlook with its signature': `${TYPED_PAGE}<div id="Signature"><p>John Doe</p><p>Example Ltd</p></div><div id="appendonsend"></div><div id="divRplyFwdMsg">${UNKNOWN}</div>${PAGE}`,
+  Yahoo: `<div class="ydp1">${TYPED_PAGE}</div><div id="yahoo_quoted_123" class="yahoo_quoted"><div>${UNKNOWN}</div><div>${PAGE}</div></div>`,
+  Proton: `<div>${TYPED_PAGE}</div><div class="protonmail_signature_block">Sent from somewhere</div><div class="protonmail_quote">${UNKNOWN}<br><blockquote class="protonmail_quote" type="cite">${PAGE}</blockquote></div>`,
+  Thunderbird: `<body>${TYPED_PAGE}<div class="moz-cite-prefix">${UNKNOWN}<br></div><blockquote type="cite" cite="mid:a@b">${PAGE}</blockquote>`,
 };
 /** How the pages' signatures stand in the text part. */
 const SIGNATURES: Readonly<Record<string, string>> = {
@@ -186,13 +167,13 @@ for (const [client, body] of Object.entries(PAGES)) {
   const words = UNKNOWN.replaceAll('&lt;', '<').replaceAll('&gt;', '>');
   check(
     `a page beside the text tells where the quote begins, ${client}`,
-    both(`${COMMAND}\n\n${SIGNATURES[client] ?? ''}${words}\n\n${bare}\n`, body),
+    both(`${COMMAND}\n\n${SIGNATURES[client] ?? ''}${words}\n\n${BARE}\n`, body),
   );
 }
 
 check(
   'a whole mail of a page alone, typed below the quote',
-  html(`<blockquote type="cite">${page}</blockquote>${TYPED_PAGE}`),
+  html(`<blockquote type="cite">${PAGE}</blockquote>${TYPED_PAGE}`),
 );
 
 test('a mail that is answered inline on a page is asked about', async () => {

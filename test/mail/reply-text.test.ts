@@ -155,6 +155,11 @@ check('it is asked', {
     typed: 'npm test\nls',
     doubt: 'between-quoted-lines',
   },
+  'where quoted lines are left, and nothing that says whose they are': {
+    mail: '> Exit code 0 after 1.2 s\ngit log\n> all tests passed\npwd\n',
+    typed: 'git log\npwd',
+    doubt: 'between-quoted-lines',
+  },
   'where text stands above the quote and below it': {
     mail: `npm ci\n\n${ATTRIBUTION}\n${quoted}\n\nnpm test\n`,
     typed: 'npm ci',
@@ -212,6 +217,7 @@ check('it is not asked', {
     mail: `\`\`\`\nls\n\`\`\`\n\n${ATTRIBUTION}\n${quoted}\n\nThis mail is confidential.\n`,
     typed: 'ls',
   },
+  'where such lines stand in a fenced block': { mail: '```\n> a b\nls\n```\n', typed: '> a b\nls' },
   'where what looks like a here-document is none': {
     mail: `echo "a << b" '<< c' $((x << n)) # << d\ncat <<< e\n\n${ATTRIBUTION}\n${quoted}\n`,
     typed: `echo "a << b" '<< c' $((x << n)) # << d\ncat <<< e`,
@@ -224,9 +230,24 @@ check('it is not asked', {
   'where nothing follows the attribution': { mail: `ls\n\n${ATTRIBUTION}\n\n`, typed: 'ls' },
 });
 
-test('a long mail with many quoted lines and here-documents takes linear time', () => {
-  const lines = Array.from({ length: 20_000 }, (_, index) => `cat <<E${index}\n> quoted ${index}`).join('\n');
-  const startedAt = performance.now();
-  readTyped(lines);
-  assert.ok(performance.now() - startedAt < 5_000);
-});
+/** Processor time: how busy the machine is does not count. */
+function processorMs(work: () => void): number {
+  const before = process.cpuUsage();
+  work();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
+}
+
+const LONG: Readonly<Record<string, string>> = {
+  'many quoted lines and here-documents': Array.from(
+    { length: 20_000 },
+    (_, index) => `cat <<E${index}\n> quoted ${index}`,
+  ).join('\n'),
+  'lines of dashes': `${'-'.repeat(300_000)}x\n${`${'-'.repeat(900)}x\n`.repeat(300)}`,
+  'a line of digits above a quoted answer': `${'1'.repeat(300_000)}:\n${quoted}`,
+  'lines like headers': `${'abc: 2026 <a@b.c>\n'.repeat(20_000)}${unprefixed}`,
+  'a line of addresses': `<${'a@'.repeat(150_000)}:`,
+};
+for (const [what, mail] of Object.entries(LONG)) {
+  test(`a long mail takes linear time: ${what}`, () => assert.ok(processorMs(() => readTyped(mail)) < 5_000));
+}
