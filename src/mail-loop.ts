@@ -231,10 +231,10 @@ function queueInto(parts: MailLoopParts, lifecycle: Lifecycle): QueueCommand {
     };
     // What has begun goes on to be looked after; once it is known that it never began, it may not begin now either.
     const mayBegin = () => mayStart(['queued', 'running']);
-    const run = async () => {
+    const run = async (isDelayTold: boolean) => {
       try {
         await mayStart(['queued']);
-        return await runCommand({ ...running, mayStart: mayBegin }, commandId);
+        return await runCommand({ ...running, mayStart: mayBegin }, commandId, isDelayTold);
       } finally {
         known.delete(commandId);
         activity.tell('command:ended', of);

@@ -9,6 +9,7 @@ import { repositoryById, type Repository } from '../store/repositories.ts';
 import { endForbidden } from './end-forbidden.ts';
 import { execute, mayHaveBegun, type ExecuteParts, type Executed, type Tries } from './execute.ts';
 import {
+  DELAY_TOLD_AFTER_MS,
   isForTheSender,
   tellDelay,
   tellFailure,
@@ -34,8 +35,6 @@ export type CommandParts = ExecuteParts &
 
 /** A fault that nobody foresaw may pass: with the pauses between them, these tries last for eight seconds. */
 const MOST_FAULTS = 6;
-/** Whoever still waits so long after the command's turn has come is told why. */
-const DELAY_TOLD_AFTER_MS = 60_000;
 
 /**
  * The story of one command: its container is made sure of, it runs there, and its answer is stored together with its
@@ -44,16 +43,21 @@ const DELAY_TOLD_AFTER_MS = 60_000;
  * Faults that pass (Docker or PostgreSQL away) are waited out, for ever; the command is not lost meanwhile and does not
  * start twice. What does not pass is told to the sender.
  *
+ * @param isDelayTold its sender knows already that it has to wait
  * @returns whether there is something to save
  * @throws an AbortError when the bot stops: the command goes on in its container, and is taken up after the next start
  */
-export async function runCommand(parts: CommandParts, commandId: number): Promise<{ hasNewWork: boolean }> {
+export async function runCommand(
+  parts: CommandParts,
+  commandId: number,
+  isDelayTold = false,
+): Promise<{ hasNewWork: boolean }> {
   const log = parts.log.child({ command: commandId });
   const tries: Tries = { notBegun: null, givenUp: null, hasBegun: false };
   let executed: Executed | null = null;
   let faults = 0;
   let waitsFor = 'its container and the repository in it are still being prepared';
-  let isTold = false;
+  let isTold = isDelayTold;
   let watching: ReturnType<typeof watchLong> | null = null;
   const telling = setInterval(() => void tellWaiting(), parts.delayToldAfterMs ?? DELAY_TOLD_AFTER_MS);
 

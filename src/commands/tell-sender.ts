@@ -158,8 +158,15 @@ export async function tellFailure(
   });
 }
 
+/** Whoever still waits so long after the command's turn has come is told why. */
+export const DELAY_TOLD_AFTER_MS = 60_000;
+
 /** The command still waits to be started, through no fault of its own. It stays as it is. */
-export async function tellDelay(parts: TellParts, command: Command, reason: string): Promise<void> {
+export async function tellDelay(
+  parts: Pick<TellParts, 'db' | 'now' | 'wakeOutbox'> & { config: Answering },
+  command: Command,
+  reason: string,
+): Promise<void> {
   const { db, config, now, wakeOutbox } = parts;
   const message = await messageToAnswer(db, command.messageId);
   const notice = {
