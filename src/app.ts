@@ -8,9 +8,8 @@ import { ThreadQueues } from './commands/queues.ts';
 import type { ImageReady } from './commands/open-container.ts';
 import { secretsFrom } from './commands/repository-secrets.ts';
 import { AllowLists, type AllowListParts } from './containers/allow-lists.ts';
-import { ConfigError, type Config, type Secrets } from './config.ts';
+import type { Config, Secrets } from './config.ts';
 import type { Docker } from './containers/client.ts';
-import { engineFacts, runtimeFault } from './containers/engine-facts.ts';
 import { NetworkGuard, type GuardSettings } from './containers/network-guard.ts';
 import { closeRunners } from './containers/runner.ts';
 import { openWorkspaceLimit } from './open-workspace-limit.ts';
@@ -231,11 +230,6 @@ async function openEngine(
   });
   closers.add('the Docker Engine', () => engine.close());
   closers.add('the runners', () => closeRunners(engine.docker));
-  if (config.containerRuntime !== null) {
-    const { runtimes } = await retryForEver(() => engineFacts(engine.docker), { signal, onFailure });
-    const fault = runtimeFault(config.containerRuntime, runtimes);
-    if (fault !== null) throw new ConfigError([fault]);
-  }
   return engine.docker;
 }
 

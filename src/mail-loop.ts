@@ -242,7 +242,7 @@ function queueInto(parts: MailLoopParts, lifecycle: Lifecycle): QueueCommand {
         activity.tell('command:ended', of);
       }
     };
-    const job = lifecycle.around(threadId, commandId, run);
+    const job = lifecycle.around(threadId, commandId, delay, run);
     const prepare = async (): Promise<void> => {
       // Before it makes room for its container, and again when it has its place: it may have waited long.
       await mayStart(['queued']);

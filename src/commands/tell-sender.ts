@@ -159,7 +159,11 @@ export async function tellFailure(
 }
 
 /** The command still waits to be started, through no fault of its own. It stays as it is. */
-export async function tellDelay(parts: TellParts, command: Command, reason: string): Promise<void> {
+export async function tellDelay(
+  parts: Pick<TellParts, 'db' | 'now' | 'wakeOutbox'> & { config: Answering },
+  command: Command,
+  reason: string,
+): Promise<void> {
   const { db, config, now, wakeOutbox } = parts;
   const message = await messageToAnswer(db, command.messageId);
   const notice = {

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { DELAY_TOLD_AFTER_MS } from '../commands/wait-for-place.ts';
 import { engineFacts } from '../containers/engine-facts.ts';
 import { retryForEver } from '../retry.ts';
 import { occupiedPlaces } from '../store/places.ts';
@@ -15,8 +16,15 @@ const TOLD_AFTER_MS = 2_000;
 /** One that could not be removed is left alone for so long. */
 const LEFT_ALONE_MS = 60_000;
 
-/** Whose container it is to be. `onWait` is called once, when it has to wait for others. */
-type Newcomer = { userId: number; onWait: (waiting: WaitingFor) => Promise<void> };
+/**
+ * Whose container it is to be. `onWait` is called once, when it has to wait for others; `onDelay` once, when it cannot be
+ * found out for long whether it has to, with why.
+ */
+export type Newcomer = {
+  userId: number;
+  onWait: (waiting: WaitingFor) => Promise<void>;
+  onDelay: (reason: string) => Promise<void>;
+};
 
 export type WaitingFor = { limit: 'user' | 'host'; maximum: number };
 
@@ -62,13 +70,11 @@ export class Admission {
     if (!newcomer) return;
     let tellAt: number | null = null;
     let isTold = false;
+    const onFault = this.#whenFailing(threadId, newcomer);
     for (;;) {
       const waiting = await retryForEver(() => this.#tryToAdmit(threadId, newcomer.userId), {
         signal,
-        onFailure: (error) =>
-          noteFault(this.#parts, error, 'room for a container cannot be made; trying again', {
-            thread: threadId,
-          }),
+        onFailure: onFault,
       });
       if (waiting === null) return;
       tellAt ??= performance.now() + TOLD_AFTER_MS;
@@ -80,6 +86,29 @@ export class Admission {
       }
       await this.#changeWithin(isTold ? LOOK_AGAIN_MS : Math.max(tellAt - performance.now(), 1));
     }
+  }
+
+  /** Told in the log; and after a while, once, to whoever waits: an engine that is away from the start on cannot even be asked. */
+  #whenFailing(threadId: string, { onDelay }: Newcomer): (error: Error) => void {
+    const { log, delayToldAfterMs = DELAY_TOLD_AFTER_MS } = this.#parts;
+    const tellAt = performance.now() + delayToldAfterMs;
+    let isTold = false;
+    async function tell(reason: string): Promise<void> {
+      try {
+        await onDelay(reason);
+      } catch (error) {
+        isTold = false;
+        log.warn({ err: error, thread: threadId }, 'a sender could not be told of a delay');
+      }
+    }
+    return (error) => {
+      noteFault(this.#parts, error, 'room for a container cannot be made; trying again', {
+        thread: threadId,
+      });
+      if (isTold || performance.now() < tellAt) return;
+      isTold = true;
+      void tell(error.message);
+    };
   }
 
   /** The thread's job has ended: if it has made no container it needs no place. */

@@ -1,13 +1,15 @@
 import { answerMessage } from '../commands/answer-message.ts';
 import type { QueuedJob } from '../commands/queues.ts';
 import type { ControlParts } from '../commands/take-control.ts';
+import { tellDelay } from '../commands/tell-sender.ts';
+import type { DelayTold } from '../commands/wait-for-place.ts';
 import { renderLifecycleNotice } from '../mail/lifecycle-notices.ts';
 import { retryForEver } from '../retry.ts';
 import { commandById, type Command } from '../store/commands.ts';
 import { messageToAnswer } from '../store/messages.ts';
 import type { Repository } from '../store/repositories.ts';
 import { sessionOfThread } from '../store/sessions.ts';
-import { Admission, type WaitingFor } from './admission.ts';
+import { Admission, type Newcomer } from './admission.ts';
 import { answerControl } from './answer-control.ts';
 import type { LifecycleEvents } from './events.ts';
 import type { LifecycleParts } from './parts.ts';
@@ -17,7 +19,12 @@ import { saveAgain, startSweep } from './sweep.ts';
 export type Lifecycle = {
   events: LifecycleEvents;
   /** What goes around a command in its thread's queue: room for a container before, the save after. */
-  around: (threadId: string, commandId: number, run: () => Promise<{ hasNewWork: boolean }>) => QueuedJob;
+  around: (
+    threadId: string,
+    commandId: number,
+    delay: DelayTold,
+    run: () => Promise<{ hasNewWork: boolean }>,
+  ) => QueuedJob;
   answerControl: ControlParts['answerControl'];
   runControl: (command: Command, repository: Repository) => Promise<void>;
   tellControlFailure: (command: Command, error: Error) => Promise<void>;
@@ -34,10 +41,10 @@ export function startLifecycle(parts: LifecycleParts): Lifecycle {
   const sweep = startSweep(parts);
   return {
     events: parts.events,
-    around: (threadId, commandId, run) => {
+    around: (threadId, commandId, delay, run) => {
       let hasNewWork = false;
       return {
-        prepare: () => admission.admit(threadId, () => whoAsks(parts, commandId)),
+        prepare: () => admission.admit(threadId, () => whoAsks(parts, commandId, delay)),
         run: async () => {
           ({ hasNewWork } = await run());
         },
@@ -67,10 +74,7 @@ async function saveAfterCommand(parts: LifecycleParts, threadId: string): Promis
 }
 
 /** Whose container it is to be, and how to tell them that it takes a while. null: it needs none. */
-async function whoAsks(
-  parts: LifecycleParts,
-  commandId: number,
-): Promise<{ userId: number; onWait: (waiting: WaitingFor) => Promise<void> } | null> {
+async function whoAsks(parts: LifecycleParts, commandId: number, delay: DelayTold): Promise<Newcomer | null> {
   const { db, config, signal, states, now } = parts;
   const command = await retryForEver(() => commandById(db, commandId), {
     signal,
@@ -79,6 +83,12 @@ async function whoAsks(
   if (command.control && NEEDS_NO_ROOM.has(command.control.word)) return null;
   return {
     userId: command.userId,
+    onDelay: async (reason) => {
+      const waiting = await commandById(db, commandId);
+      if (delay.isTold || waiting.state !== 'queued' || waiting.control) return;
+      await tellDelay(parts, waiting, reason);
+      delay.isTold = true;
+    },
     onWait: async (waiting) => {
       const message = await messageToAnswer(db, command.messageId);
       const notice = { ...renderLifecycleNotice({ kind: 'no-room', ...waiting }), kind: 'delay' } as const;

@@ -49,8 +49,15 @@ async function threadOf(
   return { threadId: id, userId, repositoryId };
 }
 
+const onDelay = () => Promise.resolve();
+
 /** @param memoryBytes of the host */
-function startAdmission(t: TestContext, config: object, memoryBytes = 0) {
+function startAdmission(
+  t: TestContext,
+  config: object,
+  memoryBytes = 0,
+  info = () => Promise.resolve({ MemTotal: memoryBytes, DockerRootDir: '/' }),
+) {
   const stopping = new AbortController();
   t.after(() => stopping.abort());
   const queues = new ThreadQueues(4);
@@ -59,10 +66,11 @@ function startAdmission(t: TestContext, config: object, memoryBytes = 0) {
     db,
     queues,
     events: new LifecycleEvents({ publish() {} } as unknown as SharedState),
-    docker: { info: () => Promise.resolve({ MemTotal: memoryBytes, DockerRootDir: '/' }) },
+    docker: { info },
     log,
     signal: stopping.signal,
     states: { docker: part, database: part },
+    delayToldAfterMs: 0,
     config,
   } as unknown as LifecycleParts);
   return { queues, admission };
@@ -83,7 +91,7 @@ test('a newcomer whose victim has become busy waits, is told, and holds up nobod
   const gate = Promise.withResolvers<void>();
   const ran = Promise.withResolvers<void>();
   type OnWait = (waiting: WaitingFor) => Promise<void>;
-  const asks = (userId: number, onWait: OnWait = () => Promise.resolve()) => ({ userId, onWait });
+  const asks = (userId: number, onWait: OnWait = () => Promise.resolve()) => ({ userId, onWait, onDelay });
   const busy = {
     prepare: async () => {
       await gate.promise;
@@ -115,7 +123,7 @@ test('where HOST_MAX_CONTAINERS is not set the memory of the host says how many 
   const newcomer = (label: string) => {
     const told = Promise.withResolvers<WaitingFor>();
     const onWait = (waiting: WaitingFor) => Promise.resolve(told.resolve(waiting));
-    const admitted = admission.admit(label, () => Promise.resolve({ userId: john.userId, onWait }));
+    const admitted = admission.admit(label, () => Promise.resolve({ userId: john.userId, onWait, onDelay }));
     return { admitted, told: told.promise };
   };
   for (const label of ['one', 'two', 'three', 'four', 'five']) await newcomer(label).admitted;
@@ -123,6 +131,29 @@ test('where HOST_MAX_CONTAINERS is not set the memory of the host says how many 
   assert.deepEqual(await sixth.told, { limit: 'host', maximum: 5 });
   admission.release('one');
   await sixth.admitted;
+});
+
+test('who waits while the engine cannot be asked how many there may be is told so, once', async (t) => {
+  let tries = 0;
+  const info = () => {
+    tries += 1;
+    return tries < 3
+      ? Promise.reject(new Error('connect ENOENT'))
+      : Promise.resolve({ MemTotal: 0, DockerRootDir: '/' });
+  };
+  const { admission } = startAdmission(t, { containerMaxPerUser: 9, hostMaxContainers: null }, 0, info);
+  const { userId } = await threadOf('john@example.com');
+  const told: string[] = [];
+  const newcomer = {
+    userId,
+    onWait: () => Promise.reject(new Error('nobody is before it')),
+    // The first word gets nowhere.
+    onDelay: (reason: string) =>
+      told.push(reason) > 1 ? Promise.resolve() : Promise.reject(new Error('no database')),
+  };
+  await admission.admit('early', () => Promise.resolve(newcomer));
+  const words = 'Docker does not answer (tried to ask for its memory and its disk): connect ENOENT';
+  assert.deepEqual([tries, told], [3, [words, words]]);
 });
 
 test('a container that only the absence of Docker has kept makes room as soon as Docker is back', async (t) => {
@@ -161,7 +192,7 @@ test('a container that only the absence of Docker has kept makes room as soon as
     { endReason: '', now: new Date() },
   );
   const newcomer = admission.admit('next', () =>
-    Promise.resolve({ userId: ann.userId, onWait: () => Promise.resolve() }),
+    Promise.resolve({ userId: ann.userId, onWait: () => Promise.resolve(), onDelay }),
   );
   newcomer.catch(() => undefined);
   await until(() => tries === 1);

@@ -13,7 +13,12 @@ let proxy: EngineProxy;
 let stage: Stage;
 before(async () => {
   proxy = await startEngineProxy();
-  stage = await openStage({ DOCKER_HOST: proxy.dockerHost, ADMIN_ADDRESSES: ADMIN });
+  // As after a start of the machine, where the engine takes longer than the bot.
+  await proxy.cut();
+  stage = await openStage(
+    { DOCKER_HOST: proxy.dockerHost, ADMIN_ADDRESSES: ADMIN },
+    { delayToldAfterMs: 100 },
+  );
 });
 after(async () => {
   await stage.close();
@@ -39,6 +44,14 @@ async function warned(label: string): Promise<void> {
   await stage.mailLike(new RegExp(`Thread ${threadOf(label)}`));
   stage.forward(6);
 }
+
+test('a bot that starts before its engine reads mail, tells who waits for it, and runs what they have sent', async () => {
+  const answering = stage.ask('echo $((6 * 7))', at('early'));
+  await stage.mailLike(/^Your command is waiting[^]*Docker does not answer/);
+  await proxy.mend();
+  ranWith((await answering).text, '42');
+  assert.equal(await stage.mailsLike(/^Your command is waiting/), 1);
+});
 
 test('with Docker away nothing is removed and nothing lost; afterwards the removal is made up for', async () => {
   await stage.ask('echo work > work.txt', at('away'));
