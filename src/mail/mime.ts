@@ -3,31 +3,9 @@ import type { EventEmitter } from 'node:events';
 import { MailParser, type AttachmentStream, type MailParserOptions, type MessageText } from 'mailparser';
 import { readCms } from './cms.ts';
 import { essentialHeaders } from './essential-headers.ts';
+import { unfold, type HeaderLine, type MimeContent, type MimePart, type Obstacle } from './mime-content.ts';
 import { isCms, isFile } from './part-kinds.ts';
-
-/** A part of a mail that is not its text. Measured; only what may hold the mail itself is kept. */
-type MimePart = {
-  fileName: string;
-  contentType: string;
-  sizeBytes: number;
-  sha256: string;
-  /** Something that the sender has attached: no signature, and none of its pictures. */
-  isFile: boolean;
-};
-
-/** Why a mail cannot be read, though its headers can. `deadly`: each process that read it has ended over it. */
-export type Obstacle =
-  'encrypted' | 'too-many-parts' | 'headers-too-large' | 'text-too-long' | 'too-slow' | 'deadly';
-
-/** What a mail's MIME structure holds. */
-export type MimeContent = {
-  headers: Map<string, string[]>;
-  subject: string;
-  text: string;
-  html: string;
-  attachments: MimePart[];
-  obstacle: Obstacle | null;
-};
+import { readUsual } from './usual-mime.ts';
 
 const LIMITS = { maxHeadSize: 1 << 20, maxChildNodes: 1000 };
 const DEADLINE_MS = 30_000;
@@ -44,6 +22,11 @@ const MOST_SIGNATURES = 3;
  * @throws with `code: 'UNREADABLE'` when it is no mail
  */
 export async function readMime(raw: Buffer): Promise<MimeContent> {
+  return readUsual(raw) ?? parseMime(raw);
+}
+
+/** The same with the parser, which reads all mail. @throws as {@link readMime} */
+export async function parseMime(raw: Buffer): Promise<MimeContent> {
   const read = await readParts(raw);
   if ('fault' in read) {
     const head = await readParts(essentialHeaders(raw));
@@ -86,7 +69,6 @@ const unreadable = (cause: Error) =>
 type SplitNode = { filename: string | false; root: boolean; parentNode: SplitNode | false };
 type ParsedNode = { isAttachment?: boolean; disposition?: string };
 /** What mailparser does not declare; tests show that it is still there. */
-type HeaderLine = { key: string; line: string };
 type MailParserParts = {
   splitter: EventEmitter;
   createNode(node: SplitNode): ParsedNode;
@@ -217,20 +199,4 @@ function measure(
     });
     part.release?.();
   });
-}
-
-/** The parser gives header lines as they came, one character a byte. */
-function unfold(lines: Iterable<{ key: string; line: string }>): Map<string, string[]> {
-  const headers = new Map<string, string[]>();
-  for (const { key, line } of lines) {
-    const value = Buffer.from(line.slice(line.indexOf(':') + 1), 'latin1')
-      .toString()
-      .replace(/[\r\n\0]+/g, '')
-      .trim();
-    const values = headers.get(key);
-    if (key === '') continue;
-    if (values) values.push(value);
-    else headers.set(key, [value]);
-  }
-  return headers;
 }

@@ -1,4 +1,4 @@
-import type { Obstacle } from './mime.ts';
+import type { Obstacle } from './mime-content.ts';
 import type { Doubt } from './reply-text.ts';
 
 /** Why a mail could not be read: a title, the reason, and what to do. */

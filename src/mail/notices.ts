@@ -1,5 +1,5 @@
 import { durationInWords, durationToType, plural, sizeInWords } from './amounts.ts';
-import type { Obstacle } from './mime.ts';
+import type { Obstacle } from './mime-content.ts';
 import { atMoment, momentInWords } from './moments.ts';
 import { nearestName } from './nearest-name.ts';
 import {

@@ -1,8 +1,9 @@
 import { hash } from 'node:crypto';
-import { parseAddressHeader } from 'mailparser';
 import { essentialHeaders } from './essential-headers.ts';
 import { htmlToText } from './html-text.ts';
-import { readMime, type MimeContent, type Obstacle } from './mime.ts';
+import { firstName, mailboxesIn } from './mailboxes.ts';
+import { readMime } from './mime.ts';
+import type { MimeContent, Obstacle } from './mime-content.ts';
 import { isPgpEncrypted, withoutPgpArmour } from './pgp.ts';
 import { plainAddress, singleAddress } from './sender.ts';
 import { unwrap } from './unwrap.ts';
@@ -62,7 +63,7 @@ export async function parseMessage(raw: Buffer): Promise<ParsedMessage> {
     inReplyTo: messageIds(headers, 'in-reply-to')[0] ?? null,
     references: messageIds(headers, 'references').slice(-MOST_REFERENCES),
     sender: from.length === 1 ? singleAddress(sender) : null,
-    senderName: oneLine(parseAddressHeader(sender).value[0]?.name ?? '', LONGEST_NAME),
+    senderName: oneLine(firstName(sender), LONGEST_NAME),
     recipients: [
       ...new Set([...addressees, ...addressesIn(headers, ['delivered-to', 'x-original-to'])]),
     ].slice(0, MOST_RECIPIENTS),
@@ -130,10 +131,10 @@ function bareId(value = ''): string | null {
 
 /** The plain addresses of some fields, lower case. @param names of the fields, lower case */
 export function addressesIn(headers: Map<string, string[]>, names: readonly string[]): string[] {
-  const fields = names.flatMap((name) => headers.get(name) ?? []);
-  const { value } = parseAddressHeader(fields, { flatten: true, decodePunycode: false });
-  const addresses = value
-    .map(({ address }) => plainAddress(address ?? ''))
+  const addresses = names
+    .flatMap((name) => headers.get(name) ?? [])
+    .flatMap(mailboxesIn)
+    .map(({ address }) => plainAddress(address))
     .filter((address) => address !== null);
   return [...new Set(addresses)].slice(0, MOST_RECIPIENTS);
 }

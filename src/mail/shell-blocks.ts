@@ -6,6 +6,8 @@ export type Block = 'fence' | 'here-document' | null;
 /** Of each line, the block that it belongs to, from the line that opens it to the line that closes it. */
 export function shellBlocks(lines: readonly string[]): Block[] {
   const blocks: Block[] = lines.map(() => null);
+  // As nearly always.
+  if (!lines.some((line) => line.includes('<<') || line.includes('```'))) return blocks;
   const ends = lastPlaces(lines);
   for (let at = 0; at < lines.length; at += 1) {
     const fence = fenceEnd(lines, at, ends.fence);
@@ -35,7 +37,8 @@ export function hasFenceBeside(lines: readonly string[]): boolean {
 export function isUnfinished(lines: readonly string[]): boolean {
   const blocks = shellBlocks(lines);
   if (openQuote(lines, blocks) !== null) return true;
-  if (lines.some((line, at) => blocks[at] === null && openedWords(bare(line)).length > 0)) return true;
+  const opens = (line: string) => line.includes('<<') && openedWords(bare(line)).length > 0;
+  if (lines.some((line, at) => blocks[at] === null && opens(line))) return true;
   const last = lines.findLast((line) => line.trim() !== '') ?? '';
   return /(?:^|[^\\])(?:\\\\)*\\$|(?:&&|\|)\s*$/.test(last);
 }
