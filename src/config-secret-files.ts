@@ -19,6 +19,13 @@ const VALUE_FILES = {
 
 export const secretFileSettings = [...Object.keys(PASSWORD_FILES), ...Object.keys(VALUE_FILES)];
 
+/** A socket in the place of a host, as drivers take it. */
+const POSTGRES_SOCKET = 'postgres://user@%2Frun%2Fpostgresql/name';
+const WITH_HOST: Readonly<Record<string, string>> = {
+  'postgres:': POSTGRES_SOCKET,
+  'postgresql:': POSTGRES_SOCKET,
+};
+
 /** No secret is as long: whoever names a larger file has meant another one. */
 const MOST_CHARACTERS = 64 << 10;
 
@@ -52,6 +59,9 @@ export function withSecretFiles(
       const parsed = new URL(url);
       if (parsed.password !== '') return `there is a password in ${setting} already: take it out there`;
       parsed.password = encodeURIComponent(password);
+      // One without a host takes none, and says nothing.
+      if (parsed.password === '')
+        return `expected a ${setting} with a host, as in ${WITH_HOST[parsed.protocol] ?? `${parsed.protocol}//user@host`}`;
       values[setting] = parsed.href;
       return null;
     });

@@ -74,6 +74,10 @@ test('a file of a secret that cannot be taken is told with its name, never with 
       'DATABASE_PASSWORD_FILE: there is a password in DATABASE_URL already: take it out there',
     ],
     [
+      { DATABASE_URL: 'postgres:///threadbox?host=/run/postgresql', DATABASE_PASSWORD_FILE: '/one' },
+      'DATABASE_PASSWORD_FILE: expected a DATABASE_URL with a host, as in postgres://user@%2Frun%2Fpostgresql/name',
+    ],
+    [
       { DATABASE_PASSWORD_FILE: '/one' },
       'DATABASE_PASSWORD_FILE: expected together with DATABASE_URL, which names the host and the user',
     ],

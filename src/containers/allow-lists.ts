@@ -87,8 +87,13 @@ export class AllowLists {
   begin(): void {
     const { signal } = this.#closing;
     const resume = async (): Promise<void> => {
+      const close = async (): Promise<void> => {
+        if (this.#parts.guard) await this.#inTurn(() => this.#close());
+      };
+      // Before and after: of a network that goes, the rules of an earlier process are known by it alone.
+      await close();
       await this.#inTurn(() => this.#tidy());
-      if (this.#parts.guard) await this.#inTurn(() => this.#close());
+      await close();
       const faults: unknown[] = [];
       for (const repository of await this.#parts.repositories()) {
         if (repository.hasContainer)

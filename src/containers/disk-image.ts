@@ -131,7 +131,8 @@ export async function dropDisk(link: string): Promise<void> {
   const devices = (await isThere(image)) ? await devicesOf(image) : [];
   for (const device of devices) await detach(device, await backingFile(basename(device)));
   await detachRemoved(image);
-  await Promise.all([link, image, `${image}.part`].map((path) => rm(path, { force: true })));
+  const all = [link, newLink(link), image, `${image}.part`];
+  await Promise.all(all.map((path) => rm(path, { force: true })));
 }
 
 /** Somebody has removed the file, or all of the directory. */
@@ -153,7 +154,7 @@ async function detach(device: string, file: string | null): Promise<void> {
 /** The links of all disks of a directory, with what a crash has left of them. */
 export async function listDisks(dir: string): Promise<string[]> {
   const names = await namesIn(dir);
-  const found = names.map((name) => /^(.+)\.(?:img|img\.part|dev)$/.exec(name)?.[1]);
+  const found = names.map((name) => /^(.+)\.(?:img|img\.part|dev|dev\.new)$/.exec(name)?.[1]);
   return [...new Set(found.filter((name) => name !== undefined))].map((name) => linkOf(dir, name));
 }
 
@@ -179,11 +180,13 @@ async function attach(link: string): Promise<void> {
   await lead(link, known ?? (await tool('losetup', ['-f', '--show', image])).trim());
 }
 
+const newLink = (link: string): string => `${link}.new`;
+
 /** In one step: the link is there all the time, or it was never there. */
 async function lead(link: string, device: string): Promise<void> {
-  await rm(`${link}.new`, { force: true });
-  await symlink(device, `${link}.new`);
-  await rename(`${link}.new`, link);
+  await rm(newLink(link), { force: true });
+  await symlink(device, newLink(link));
+  await rename(newLink(link), link);
 }
 
 async function isAttached(link: string): Promise<boolean> {

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { rename, writeFile } from 'node:fs/promises';
+import { chmod, rename, writeFile } from 'node:fs/promises';
 import { get } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -11,7 +11,7 @@ import { SYSTEM_PATH } from '../root.ts';
 import { freePort, PORT_TAKEN, recall, remember } from './access.ts';
 import { keepRunning, type Kept } from './keep-running.ts';
 import { Refusals } from './refusals.ts';
-import { chooseUser, makeOwnDir, makePartDir, type RunAs } from './run-as.ts';
+import { chooseUser, makePartDir, type RunAs } from './run-as.ts';
 import { isInstalled, startServer, type Server } from './server-process.ts';
 import { faultIn, probeHost, readLine, squidConfig, type SquidSettings } from './squid-config.ts';
 import { throwawayCertificate } from './throwaway-certificate.ts';
@@ -30,6 +30,12 @@ const ASK_AGAIN_MS = 20;
 const PROBE_TIMEOUT_MS = 2_000;
 /** What was asked for before is in the log by then. */
 const LOG_WITHIN_MS = 1_000;
+
+/** For another user to read, whatever the umask. */
+async function writeReadable(path: string, text: string): Promise<void> {
+  await writeFile(path, text);
+  await chmod(path, 0o644);
+}
 
 /** Debian's Squid as the proxy of allow-lists, as another user than root; it ends with `close` or with this process. */
 export class SquidProxy implements AllowProxy {
@@ -63,7 +69,7 @@ export class SquidProxy implements AllowProxy {
     const { config, certificate } = this.#place;
     const port = await this.port();
     const { text, mark } = squidConfig({ lists, port, from, nameservers, mayReach, certificate });
-    await writeFile(`${config}.new`, text, { mode: 0o644 });
+    await writeReadable(`${config}.new`, text);
     await this.#check(`${config}.new`, this.#place.runAs);
     await rename(`${config}.new`, config);
     if (this.#kept) this.#server?.reload();
@@ -123,13 +129,12 @@ export class SquidProxy implements AllowProxy {
   async #prepare(): Promise<Place> {
     const { dir } = this.#settings;
     if (/[\s"'\\#]/.test(dir)) throw new Error(`Expected a DATA_DIR without blanks and quotes, got ${dir}`);
+    // Ours, for its user to read: who has broken into the proxy has nothing in it that we would write through.
     const { lockPath } = await makePartDir(dir);
     const runAs = await chooseUser([dir]);
-    const own = join(dir, 'squid');
-    await makeOwnDir(own, runAs);
-    const certificate = join(own, 'certificate.pem');
-    await writeFile(certificate, throwawayCertificate(), { mode: 0o644 });
-    return { runAs, lockPath, config: join(own, 'squid.conf'), certificate };
+    const certificate = join(dir, 'certificate.pem');
+    await writeReadable(certificate, throwawayCertificate());
+    return { runAs, lockPath, config: join(dir, 'squid.conf'), certificate };
   }
 
   async #start({ runAs, lockPath, config }: Place): Promise<void> {

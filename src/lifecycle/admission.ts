@@ -5,7 +5,7 @@ import { retryForEver } from '../retry.ts';
 import { occupiedPlaces } from '../store/places.ts';
 import { activeSession, sessionOfThread } from '../store/sessions.ts';
 import { chooseVictims, hostLimit } from './make-room.ts';
-import { noteFault } from './part-faults.ts';
+import { isStoreAway, noteFault } from './part-faults.ts';
 import type { LifecycleParts } from './parts.ts';
 import { saveAndRemove } from './remove-container.ts';
 
@@ -105,7 +105,8 @@ export class Admission {
       noteFault(this.#parts, error, 'room for a container cannot be made; trying again', {
         thread: threadId,
       });
-      if (isTold || performance.now() < tellAt) return;
+      // Without the database nobody can be told either.
+      if (isTold || isStoreAway(error) || performance.now() < tellAt) return;
       isTold = true;
       void tell(error.message);
     };

@@ -13,11 +13,14 @@ const instance = `test-${randomBytes(5).toString('hex')}`;
 after(() => removeInstallation(docker, instance));
 
 let closed: string[];
+/** All that were ever closed: what is named once goes with its rules when it is named no more. */
+let known: Set<string>;
 let served: string[][];
 let isProxyThere: boolean;
 let withList: number[];
 beforeEach(() => {
   closed = [];
+  known = new Set();
   served = [];
   isProxyThere = true;
   withList = [];
@@ -28,6 +31,7 @@ function newLists(): AllowLists {
     expectInPlace: () => Promise.resolve(),
     closeListed: (bridges) => {
       closed = bridges.map(({ bridge }) => bridge).toSorted();
+      for (const bridge of closed) known.add(bridge);
       return Promise.resolve();
     },
   };
@@ -99,5 +103,6 @@ it('the network of a repository goes when that has neither a list nor a containe
   await lists.ensure({ id: 3, network: 'allow:three.example' });
   assert.deepEqual([await isThere(1), await isThere(2), await isThere(3)], [false, true, true]);
   assert.deepEqual([served.at(-1), closed], [['3 three.example'], bridges(2, 3)]);
+  assert.deepEqual([...known].toSorted(), bridges(1, 2, 3), 'the rules of the one that went are known');
   await lists.close();
 });

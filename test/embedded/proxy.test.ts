@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { readdir, stat } from 'node:fs/promises';
 import { get } from 'node:http';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { SquidProxy } from '../../src/embedded/proxy.ts';
 import { readNetwork, allowedHosts } from '../../src/network-choice.ts';
@@ -33,6 +35,9 @@ async function statusOf(port: number, host: string): Promise<number | undefined>
 
 test('the longest list is served; a configuration that Squid does not take never comes in the place of the one in use', async (t) => {
   const dir = await makeDataDir(t);
+  // As careful operators have it; the proxy has to read its files all the same.
+  const umask = process.umask(0o077);
+  atEnd(t, () => void process.umask(umask));
   const proxy = new SquidProxy({ dir, nameservers: ['127.0.0.1'], mayReach: [], log: silent });
   atEnd(t, () => proxy.close());
   const list = { repositoryId: 1, hosts: longestList(), gateway: '127.0.0.1' };
@@ -48,4 +53,9 @@ test('the longest list is served; a configuration that Squid does not take never
   assert.ok(proxy.isServing());
   await proxy.serve([{ ...list, hosts: ['y.example'] }], '127.0.0.1');
   assert.equal(await statusOf(port, 'elsewhere.example'), 403);
+
+  for (const name of ['.', ...(await readdir(dir))]) {
+    const { uid, mode } = await stat(join(dir, name));
+    assert.deepEqual([uid, mode & 0o022], [process.getuid?.(), 0], `${name} is for its reader to change`);
+  }
 });

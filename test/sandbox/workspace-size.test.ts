@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { readdir, readlink, rename, truncate, writeFile } from 'node:fs/promises';
+import { readdir, readlink, rename, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it, test } from 'node:test';
 import { watchedIn } from '../../src/commands/watched-size.ts';
@@ -187,6 +187,7 @@ describe('a workspace on a disk of its own', () => {
     await makeDisk(linkOf(limit.imagesDir, 'left-over'), 32 * MB);
     await writeFile(join(limit.imagesDir, 'half.img.part'), 'x');
     await truncate(join(limit.imagesDir, 'half.img.part'), 32 * MB);
+    await symlink('/dev/loop0', join(limit.imagesDir, 'half.dev.new'));
     await makeDisk(linkOf(limit.imagesDir, 'of-a-thread'), 32 * MB);
     await removeStrays((name) => name === 'of-a-thread');
     assert.equal((await readdir(limit.imagesDir)).length, 4);
