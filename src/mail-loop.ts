@@ -221,7 +221,6 @@ function queueInto(parts: MailLoopParts, lifecycle: Lifecycle): QueueCommand {
     if (known.has(commandId)) return;
     known.add(commandId);
     const of = { commandId, threadId };
-    activity.tell('command:queued', of);
     const delay = { isTold: false };
     let lookedAtMs = Number.NEGATIVE_INFINITY;
     const mayStart = async (holds: readonly CommandState[]): Promise<void> => {
@@ -254,5 +253,6 @@ function queueInto(parts: MailLoopParts, lifecycle: Lifecycle): QueueCommand {
       known.delete(commandId);
       if (!signal.aborted) log.error({ err: error, command: commandId }, 'a command was left unfinished');
     });
+    activity.tell('command:queued', of);
   };
 }

@@ -5,6 +5,7 @@ import { createLog, type Log } from '../log.ts';
 import { readPause } from '../store/pause.ts';
 import { listRepositories } from '../store/repositories.ts';
 import { listUsers } from '../store/users.ts';
+import { startWatchdog } from '../watchdog.ts';
 import { untilSignal } from './signals.ts';
 
 /** Runs the bot until a signal ends it. @param takesMailbox from another installation that has claimed it */
@@ -13,11 +14,13 @@ export async function runBot(takesMailbox: boolean): Promise<void> {
   const log = createLog(config.logLevel);
   for (const line of embeddedParts(config)) log.info(line);
   sayWhoIsTrusted(config, log);
+  const watchdog = startWatchdog(log);
   const stop = untilSignal((name) => log.info(`stopping (${name})`));
   let app: App;
   try {
     app = await startApp({ config, secrets, log, signal: stop.signal, takesMailbox });
   } catch (error) {
+    watchdog.close();
     if (!stop.signal.aborted) throw error;
     log.info('stopped before it had started');
     return;
@@ -31,6 +34,7 @@ export async function runBot(takesMailbox: boolean): Promise<void> {
     await stop.signalled;
   } finally {
     await app.close();
+    watchdog.close();
   }
   log.info('stopped');
 }

@@ -37,6 +37,8 @@ export type CommandParts = ExecuteParts &
 
 /** A fault that nobody foresaw may pass: with the pauses between them, these tries last for eight seconds. */
 const MOST_FAULTS = 6;
+/** So often its end is tried to be told, with pauses of some seconds between. */
+const MOST_UNTOLD = 3;
 
 /**
  * The story of one command: its container is made sure of, it runs there, and its answer is stored together with its
@@ -93,7 +95,7 @@ export async function runCommand(parts: CommandParts, commandId: number): Promis
       if (command.control) await parts.tellControlFailure(command, fault);
       else await tellFailure(parts, command, repository, fault, { executed, tries });
     } catch (error) {
-      if (isTriedAgain(error) || (untold += 1) < MOST_FAULTS) throw error;
+      if (isTriedAgain(error) || (untold += 1) < MOST_UNTOLD) throw error;
       await endUntold(parts, commandId, error as Error);
     }
   }

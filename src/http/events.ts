@@ -30,8 +30,12 @@ export function streamEvents({ parts, headers, signal, isStillLetIn }: Watching)
   const stream = new ReadableStream<Uint8Array>(
     {
       start(controller) {
+        let isEnded = false;
+        // Some have asked for something before, and come back when the client has gone.
         const write = (text: string): void => {
-          if ((controller.desiredSize ?? 0) < -MOST_UNREAD) end();
+          if (isEnded) return;
+          const { desiredSize } = controller;
+          if (desiredSize === null || desiredSize < -MOST_UNREAD) end();
           else controller.enqueue(encoder.encode(text));
         };
         /** What happens while the snapshot is looked up comes after it. */
@@ -47,7 +51,6 @@ export function streamEvents({ parts, headers, signal, isStillLetIn }: Watching)
             () => write(': beat\n\n'),
           );
         }, BEAT_MS);
-        let isEnded = false;
         end = () => {
           if (isEnded) return;
           isEnded = true;

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { volumeName } from '../../src/containers/names.ts';
 import { engine } from '../support/engine.ts';
 import { startProcessStage, type ProcessStage } from '../support/process-stage.ts';
+import { until } from '../support/until.ts';
 import { isLong, randomOf, seed } from './flow.ts';
 import { longestMs, passThrough, type Incident } from './incidents.ts';
 
@@ -60,7 +61,23 @@ test('parts that are killed, frozen, cut off and restarted while mail flows cost
   await stage.spawn('bot').ready();
   await passThrough(t, stage, random, { incidents, rounds, longestMs });
   await fullDisk(stage);
+  if (isLong) await untold(stage);
 });
+
+/** A command whose answer can be stored in no form ends all the same, and the next one of its thread runs. */
+async function untold(stage: ProcessStage): Promise<void> {
+  const address = 'untold@example.com';
+  await stage.db.raw(`create function refuse() returns trigger language plpgsql as
+    $$ begin raise exception 'an answer that cannot be stored'; end $$`);
+  await stage.db.raw(`create trigger refuse before insert on messages for each row
+    when (new.direction = 'out' and new.address = '${address}') execute function refuse()`);
+  await stage.send(address, '[sample] Untold', 'echo run >> /workspace/ran');
+  const ended = await until(() => stage.db('commands').where({ state: 'interrupted' }).first(), 120_000);
+  assert.match(ended.error as string, /^its answer could not be stored: .*an answer that cannot be stored$/);
+  await stage.db.raw('drop trigger refuse on messages');
+  const next = await stage.answerTo(await stage.send(address, '[sample] Next', 'cat /workspace/ran'));
+  assert.match(next.text, /^run$/m);
+}
 
 /** The disk of a workspace is too small for what its command prints: it is answered, and the next ones run. */
 async function fullDisk(stage: ProcessStage): Promise<void> {
