@@ -105,7 +105,7 @@ const OUTCOMES: {
   timed_out: ({ timeAllowed }) => ({
     tone: 'bad',
     headline: 'Stopped at the time limit',
-    next: `Everything it had started was ended too. Reply with your next command. It was given ${durationInWords(timeAllowed.timeoutMs)}. ${moreTime(timeAllowed)}`,
+    next: `Reply with your next command; everything that this one had started was ended, too. It was given ${durationInWords(timeAllowed.timeoutMs)}. ${moreTime(timeAllowed)}`,
   }),
   cancelled: ({ oversize }) => ({
     tone: oversize?.wasStopped === true ? 'bad' : 'calm',

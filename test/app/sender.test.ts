@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { checkToken } from '../../src/commands/check-token.ts';
 import { newMessageId } from '../../src/mail/compose.ts';
 import type { ParsedMessage } from '../../src/mail/parse.ts';
 import { messageFate } from '../../src/store/message-fate.ts';
@@ -191,6 +192,19 @@ test('an admin is asked to answer a mail of ours; the answer to that question is
   const broken = written('echo $((6*7)) broken', { to: `bot+t-${'a'.repeat(24)}@threadbox.test` });
   await stage.deliver(RESULTS + broken.raw);
   assert.match((await stage.answerTo(broken.messageId)).text, /made for somebody else/);
+
+  const [own = ''] = /[^<]+@[^>]+/.exec(replyToOf(question)) ?? [];
+  const asks = async (requireToken: 'never' | 'admin' | 'always', sender: string, to: string) => {
+    const config = { botAddress: 'bot@threadbox.test', replyToken: true, requireToken, adminAddresses: [] };
+    const parts = { db: stage.app.db, config, now: () => new Date() };
+    return (await checkToken(parts, sender, [to])).missing;
+  };
+  const bot = 'bot@threadbox.test';
+  assert.deepEqual(
+    [await asks('never', ALICE, bot), await asks('admin', BOB, bot), await asks('always', BOB, bot)],
+    [null, null, 'none'],
+  );
+  assert.deepEqual([await asks('always', ALICE, own), await asks('always', BOB, own)], [null, 'foreign']);
 });
 
 test('an admin asks the database by mail: confirmed once, then at once; who forges or is none learns nothing', async () => {

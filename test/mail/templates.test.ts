@@ -78,6 +78,19 @@ test('each kind of mail has its mark, its title first, and our marker last', () 
   }
 });
 
+test('output scrolls for itself: its lines are not broken, and do not make the mail as wide', () => {
+  for (const { html } of [
+    renderAnswer(answer),
+    renderLifecycleNotice(samples['still-running']),
+    renderLifecycleNotice(samples.status),
+  ]) {
+    assert.match(
+      html,
+      /table-layout:fixed;">[^]*<div style="overflow-x:auto;">\s*<pre [^>]*white-space:pre;/,
+    );
+  }
+});
+
 test('what the end of a command means comes first where its end is not known', () => {
   const { html } = renderAnswer({ ...answer, result: 'interrupted', error: 'The machine was restarted.' });
   const places = ['It was not run again', '<pre ', 'The machine was restarted.', 'src/<wbr>a/<wbr>b.ts'];
