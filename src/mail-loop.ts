@@ -125,7 +125,7 @@ function startIntake(
   const checkSender = openSenderCheck(config, { resolve: overrides.resolve, now, log });
   const hourlyCaps = new HourlyCaps(db, config.caps);
   const queries = shareQueries(db);
-  const { noteBounce } = parts;
+  const { noteBounce, secretsOf } = parts;
   const taking = {
     db,
     queries,
@@ -137,6 +137,7 @@ function startIntake(
     checkSender,
     hourlyCaps,
     noteBounce,
+    secretsOf,
   };
   const isOurs = (): boolean => lock.isHeld();
   const desk = startQueryDesk({ ...taking, reader: parts.reader, isOurs, onAnswered: parts.wakeOutbox });
