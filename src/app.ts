@@ -6,7 +6,7 @@ import { Closers } from './closers.ts';
 import { Cancellations } from './commands/cancellations.ts';
 import { ThreadQueues } from './commands/queues.ts';
 import type { ImageReady } from './commands/open-container.ts';
-import { secretsFrom } from './commands/repository-secrets.ts';
+import { masksByName, secretsFrom } from './commands/repository-secrets.ts';
 import { AllowLists, type AllowListParts } from './containers/allow-lists.ts';
 import type { Config, Secrets } from './config.ts';
 import type { Docker } from './containers/client.ts';
@@ -204,6 +204,7 @@ function serve(
   http.attach({
     ...parts,
     operator: createOperator(parts),
+    masksOf: (name) => masksByName(parts, name),
     readiness: createReadiness(parts),
     losses: () => ({ imap: book.of('imap').losses, smtp: book.of('smtp').losses }),
   });

@@ -126,7 +126,7 @@ function startIntake(
   const checkSender = openSenderCheck(config, { resolve: overrides.resolve, now, log });
   const hourlyCaps = new HourlyCaps(db, config.caps);
   const queries = shareQueries(db);
-  const { noteBounce } = parts;
+  const { noteBounce, secretsOf } = parts;
   const taking = {
     db,
     queries,
@@ -138,6 +138,7 @@ function startIntake(
     checkSender,
     hourlyCaps,
     noteBounce,
+    secretsOf,
   };
   const isOurs = (): boolean => lock.isHeld();
   const desk = startQueryDesk({ ...taking, reader: parts.reader, isOurs, onAnswered: parts.wakeOutbox });

@@ -3,6 +3,7 @@ import type { Builtin, LastCommand } from '../store/commands.ts';
 import { settleMessage, type MessageFacts, type ReceivedMessage } from '../store/messages.ts';
 import { tellsNow } from '../store/told-notices.ts';
 import { answerMessage } from './answer-message.ts';
+import { masksFor, type SecretsOf } from './repository-secrets.ts';
 import { messageOf, type SettleParts, type Taken } from './settle.ts';
 
 const HOUR_MS = 3_600_000;
@@ -44,18 +45,20 @@ const REASON = 'the same text again, right after it had failed: taken for an aut
 
 /** Drops such a message. Its sender, who may be a person after all, is told; once in an hour, so that a loop ends. */
 export async function dropEcho(
-  { db, config, now, log }: SettleParts,
+  parts: SettleParts & { secretsOf: SecretsOf },
   received: ReceivedMessage,
   facts: MessageFacts,
-  { script, threadId }: { script: string; threadId: string },
+  { script, threadId, repositoryId }: { script: string; threadId: string; repositoryId: number },
 ): Promise<Taken> {
+  const { db, config, now, log } = parts;
+  const command = (await masksFor(parts, { id: repositoryId }, script)).text(script);
   const isTold = await db.transaction(async (transaction) => {
     const settled = { outcome: 'dropped', reason: REASON, threadId: null } as const;
     await settleMessage(transaction, received.id, settled, facts);
     const message = messageOf(received, facts);
     const anHourAgo = new Date(now().getTime() - HOUR_MS);
     if (!(await tellsNow(transaction, message.address, 'echo', anHourAgo))) return false;
-    const notice = renderNotice({ kind: 'looks-automatic', command: script });
+    const notice = renderNotice({ kind: 'looks-automatic', command });
     await answerMessage(transaction, config, message, notice, threadId, now());
     return true;
   });

@@ -19,6 +19,7 @@ import { copiesTo } from './copies-to.ts';
 import { controlWord } from './control-words.ts';
 import { dropEcho, isEcho } from './echo.ts';
 import { dropOverCap } from './hold-caps.ts';
+import { masksFor, type SecretsOf } from './repository-secrets.ts';
 import { refuse, type Taken } from './settle.ts';
 import { takeControlWord, type ControlParts } from './take-control.ts';
 import { isForLogin, takeLogin, type LoginParts } from './take-login.ts';
@@ -32,6 +33,7 @@ export type Intake = ControlParts &
   SqlParts & {
     config: Pick<Config, 'maxMailAgeMs' | 'threadBy' | 'repliesToAll'> & TimeConfig;
     queries: SharedQueries;
+    secretsOf: SecretsOf;
     maxMessageBytes: number;
     /** Takes note of what a bounce says. */
     noteBounce: (raw: Buffer) => Promise<void>;
@@ -148,12 +150,18 @@ async function judgeRequest(intake: Intake, request: Request): Promise<Judged> {
       repositoryName: repository?.name ?? '',
       mostMs: mostAllowedMs(repository, intake.config),
     });
-    if ('refusal' in asked) return no(asked.refusal);
+    if ('refusal' in asked) {
+      const { refusal } = asked;
+      // It repeats what the mail says.
+      const masked = async () => (await masksFor(intake, { id: found.repositoryId }, body)).all(refusal);
+      return orElse(() => within(async () => refuse(intake, received, facts, await masked())));
+    }
     const { receivedAt } = received;
     const hasFiles = message.attachments.some(({ isFile }) => isFile);
     if (thread && isEcho({ ...asked, hasFiles, isReply, receivedAt }, thread.last)) {
       const { script } = asked;
-      return orElse(() => within(() => dropEcho(intake, received, facts, { script, threadId: thread.id })));
+      const of = { script, threadId: thread.id, repositoryId: found.repositoryId };
+      return orElse(() => within(() => dropEcho(intake, received, facts, of)));
     }
     const from = { address: sender, name: message.senderName };
     const command = {

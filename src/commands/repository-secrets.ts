@@ -5,6 +5,7 @@ import { MOST_MASKED_BYTES } from '../secrets/rules.ts';
 import { SecretsError, unseal } from '../secrets/sealing.ts';
 import { tokensIn } from '../secrets/well-known.ts';
 import type { Db } from '../store/database.ts';
+import { repositoryIdOf } from '../store/repositories.ts';
 import { sealedSecrets } from '../store/secrets.ts';
 
 /** What a repository's commands are given, and what is masked in all they come to. */
@@ -25,6 +26,26 @@ export function withTokens(secrets: RepositorySecrets, script: string): Reposito
   if (tokens.length === 0) return secrets;
   const hidden = [...secrets.hidden, ...tokens];
   return { ...secrets, hidden, masks: masksOf(hidden) };
+}
+
+/** What is masked in what is told of a repository. Where its secrets cannot be opened, no command has been given any. */
+export async function masksFor(
+  { secretsOf }: { secretsOf: SecretsOf },
+  { id }: { id: number },
+  script = '',
+): Promise<Masks> {
+  try {
+    return withTokens(await secretsOf(id), script).masks;
+  } catch (error) {
+    if (error instanceof SecretsError) return withTokens(NO_SECRETS, script).masks;
+    throw error;
+  }
+}
+
+/** The same for the repository of that name, in use or removed. */
+export async function masksByName(parts: { db: Db; secretsOf: SecretsOf }, name: string): Promise<Masks> {
+  const id = await repositoryIdOf(parts.db, name);
+  return id === null ? NO_MASKS : masksFor(parts, { id });
 }
 
 /** Reads them anew each time: what was changed is in force from the next command. Masks are made only when it was. */

@@ -2,8 +2,7 @@ import type { AnswerFacts } from '../mail/answer.ts';
 import { renderNotice } from '../mail/notices.ts';
 import { outboxFiles } from '../mail/outbox-files.ts';
 import { tokenNote } from '../mail/token-note.ts';
-import { NO_MASKS, type Masks } from '../secrets/masks.ts';
-import { SecretsError } from '../secrets/sealing.ts';
+import type { Masks } from '../secrets/masks.ts';
 import { recordCancel } from '../store/cancelling.ts';
 import { recordOutput } from '../store/command-outputs.ts';
 import { commandById, CommandTaken, endCommand, type Command } from '../store/commands.ts';
@@ -17,7 +16,7 @@ import { mayHaveBegun, type Executed, type Tries } from './execute.ts';
 import type { LetInParts } from './let-in.ts';
 import { networkNotes, type NetworkNoteParts } from './network-notes.ts';
 import { renderMasked, withoutSecrets } from './masked-answer.ts';
-import type { SecretsOf } from './repository-secrets.ts';
+import { masksFor, type SecretsOf } from './repository-secrets.ts';
 import { timeAllowed, type TimeConfig } from './time-allowed.ts';
 
 export type TellParts = {
@@ -100,7 +99,8 @@ export async function tellWithdrawn(
     result: 'not_begun',
     error: 'An operator of Threadbox has cancelled it. Nothing was run.',
   };
-  await tell(parts, command, { facts, withCopies: false }, async (transaction) => {
+  const masks = await masksFor(parts, repository, command.script);
+  await tell(parts, command, { facts, withCopies: false, masks }, async (transaction) => {
     const isRecorded = await recordCancel(transaction, { running: [], queued: [command.id] }, by);
     if (!isRecorded) throw new CommandTaken(command.id);
   });
@@ -117,7 +117,8 @@ export async function tellNotBegun(
     result: 'not_begun',
     error: 'Nothing was run.',
   };
-  await tell(parts, command, { facts, withCopies: false }, (transaction) =>
+  const masks = await masksFor(parts, repository, command.script);
+  await tell(parts, command, { facts, withCopies: false, masks }, (transaction) =>
     endCommand(transaction, command.id, { state: 'cancelled' }),
   );
 }
@@ -150,7 +151,7 @@ export async function tellFailure(
   };
   const state = mayHaveRun ? 'interrupted' : 'failed';
   const session = await activeSession(parts.db, command.threadId);
-  const masks = executed?.masks ?? (await masksFor(parts, repository));
+  const masks = executed?.masks ?? (await masksFor(parts, repository, command.script));
   await tell(parts, command, { facts, withCopies: true, masks }, async (transaction) => {
     await endCommand(transaction, command.id, { state, error: masks.text(words) });
     const at = { now: parts.now(), isUnsaved: mayHaveRun };
@@ -166,10 +167,9 @@ export async function tellDelay(
 ): Promise<void> {
   const { db, config, now, wakeOutbox } = parts;
   const message = await messageToAnswer(db, command.messageId);
-  const notice = {
-    ...renderNotice({ kind: 'delayed', command: command.script, reason }),
-    kind: 'delay',
-  } as const;
+  const { text: masked } = await masksFor(parts, { id: command.repositoryId }, command.script);
+  const facts = { kind: 'delayed', command: masked(command.script), reason: masked(reason) } as const;
+  const notice = { ...renderNotice(facts), kind: 'delay' } as const;
   await db.transaction((transaction) =>
     answerMessage(transaction, config, message, notice, command.threadId, now()),
   );
@@ -212,21 +212,11 @@ const nothingKnown = (parts: TellParts, command: Command, repository: Repository
   notes: [],
 });
 
-/** Where they cannot be opened, no command has been given any. */
-async function masksFor(parts: TellParts, { id }: Repository): Promise<Masks> {
-  try {
-    return (await parts.secretsOf(id)).masks;
-  } catch (error) {
-    if (error instanceof SecretsError) return NO_MASKS;
-    throw error;
-  }
-}
-
 /** Stores the answer and what it tells in one transaction, then has it sent. */
 async function tell(
   { db, config, now, wakeOutbox }: TellParts,
   command: Command,
-  { facts, withCopies, masks = NO_MASKS }: { facts: AnswerFacts; withCopies: boolean; masks?: Masks },
+  { facts, withCopies, masks }: { facts: AnswerFacts; withCopies: boolean; masks: Masks },
   record: (transaction: Db) => Promise<void>,
 ): Promise<void> {
   const message = await messageToAnswer(db, command.messageId);

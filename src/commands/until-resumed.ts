@@ -8,6 +8,7 @@ import { messageToAnswer } from '../store/messages.ts';
 import { readPause, type Pause } from '../store/pause.ts';
 import { tellsNow } from '../store/told-notices.ts';
 import { answerMessage } from './answer-message.ts';
+import { masksFor } from './repository-secrets.ts';
 import type { TellParts } from './tell-sender.ts';
 
 const LOOK_EVERY_MS = 1_000;
@@ -51,14 +52,16 @@ export async function untilResumed(
 }
 
 async function tellPaused(
-  { db, config, now, wakeOutbox }: ResumeParts,
-  { messageId, script, threadId, userAddress }: Command,
+  parts: ResumeParts,
+  { messageId, script, threadId, repositoryId, userAddress }: Command,
   { since, reason }: Pause,
 ): Promise<void> {
+  const { db, config, now, wakeOutbox } = parts;
+  const command = (await masksFor(parts, { id: repositoryId }, script)).text(script);
   const told = await db.transaction(async (transaction) => {
     if (!(await tellsNow(transaction, userAddress, 'paused', since))) return false;
     const message = await messageToAnswer(transaction, messageId);
-    const notice = renderNotice({ kind: 'paused', command: script, reason, since, now: now() });
+    const notice = renderNotice({ kind: 'paused', command, reason, since, now: now() });
     const content = { ...notice, kind: 'delay' } as const;
     await answerMessage(transaction, config, message, content, threadId, now());
     return true;

@@ -34,9 +34,14 @@ export function toResult(
 ): ExecutionResult {
   const stoppedFor = facts?.wasStopped ? (facts.wasCancelled ? 'cancelled' : 'timed_out') : killedFor;
   const exitCode = facts?.exitCode ?? null;
-  const note = facts?.isOutputLost
-    ? 'A part of the output is lost: the disk of the workspace was full.'
-    : null;
+  const notes = [
+    ...(facts?.isOutputLost ? ['A part of the output is lost: the disk of the workspace was full.'] : []),
+    ...(facts?.isUnended
+      ? [
+          'It kept beginning new processes while it was ended, so all processes in its container were ended, those of earlier commands too.',
+        ]
+      : []),
+  ];
   return {
     ending: stoppedFor ?? (exitCode === null ? 'interrupted' : 'exited'),
     exitCode,
@@ -44,13 +49,13 @@ export function toResult(
     branch: facts?.branch ?? null,
     changes: facts?.changes ?? { files: [], isComplete: false, reason: 'nothing was said about it' },
     output,
-    backgroundProcesses: facts?.backgroundProcesses ?? 0,
-    backgroundNames: facts?.backgroundNames ?? [],
+    backgroundProcesses: facts?.isUnended ? 0 : (facts?.backgroundProcesses ?? 0),
+    backgroundNames: facts?.isUnended ? [] : (facts?.backgroundNames ?? []),
     droppedProcesses: facts?.droppedProcesses ?? 0,
     droppedNames: facts?.droppedNames ?? [],
     shortages: facts?.shortages ?? null,
     isUnsaved: facts?.isUnsaved ?? true,
     hasOutbox: facts?.hasOutbox ?? false,
-    ...(note === null ? {} : { note }),
+    ...(notes.length === 0 ? {} : { note: notes.join(' ') }),
   };
 }

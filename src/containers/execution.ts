@@ -6,7 +6,7 @@ import { toResult, type ExecutionResult } from './execution-result.ts';
 import { RUN_FROM_ENVIRONMENT, scripts } from './inside.ts';
 import { newNonce, runnersOf, type AnswerStream, type Runner } from './runner.ts';
 import { executionEnv, runnerRequest, scriptEnv, secretVariables } from './script-env.ts';
-import { ranForMs, startExecMakingRoom, startTimeLimit, type StopReason } from './time-limit.ts';
+import { killAll, ranForMs, startExecMakingRoom, startTimeLimit, type StopReason } from './time-limit.ts';
 
 export type { ExecutionResult };
 
@@ -82,6 +82,7 @@ export async function runExecution(
       'The workspace takes no new files: its disk is full or it is damaged',
     );
   }
+  await endRest(docker, containerId, answer);
   return toResult(answer, killedFor, performance.now() - startedAt);
 }
 
@@ -105,9 +106,17 @@ export async function recoverExecution(
   const { answer, killedFor } = await attend(docker, containerId, left, {
     reopen: () => openCollection(docker, containerId, { ...request, mayClaim: request.wasRunning }),
   });
-  return answer.facts?.word === 'never-started'
-    ? { ending: 'never-started' }
-    : toResult(answer, killedFor, 0);
+  if (answer.facts?.word === 'never-started') return { ending: 'never-started' };
+  await endRest(docker, containerId, answer);
+  return toResult(answer, killedFor, 0);
+}
+
+/** What begins another process before it is killed itself ends when all are killed at once: kill(2), `-1`. */
+async function endRest(docker: Docker, containerId: string, { facts }: StreamedAnswer): Promise<void> {
+  if (!facts?.isUnended) return;
+  await killAll(docker, containerId).catch((error: unknown) => {
+    if (!(error instanceof ContainersError) || error.code !== 'CONTAINER_GONE') throw error;
+  });
 }
 
 /** Nothing was given to a runner that could not be had. */

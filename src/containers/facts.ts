@@ -51,6 +51,8 @@ export type Facts = {
   /** It was stopped because somebody wanted it to. */
   wasCancelled: boolean;
   isOutputLost: boolean;
+  /** It was to end with all it had started, and some of that goes on: who begins another and ends is not killed in time. */
+  isUnended: boolean;
   shortages: Shortages | null;
   /** False only where it was said: the workspace is as the last save left it. */
   isUnsaved: boolean;
@@ -101,6 +103,7 @@ export function parseFacts(bytes: Buffer, isCut: boolean): Facts | null {
     wasStopped: values.has('stopped'),
     wasCancelled: values.get('stopped') === 'cancelled',
     isOutputLost: values.has('lost'),
+    isUnended: values.has('unended'),
     shortages: shortages(values),
     isUnsaved: !values.has('saved'),
     hasOutbox: values.has('outbox'),

@@ -48,7 +48,7 @@ export async function peekOutput(
   const wantedBytes = LAST_BYTES + masks.longestBytes;
   try {
     const { stdout } = await execText(docker, containerId, {
-      command: asOurs('threadbox-look', ['bash', '-c', PEEK]),
+      command: asOurs('threadbox-look', ['timeout', '-k', '1', '10', 'bash', '-c', PEEK]),
       env: { _THREADBOX_COMMAND_ID: String(commandId), _THREADBOX_BYTES: String(wantedBytes) },
       signal: AbortSignal.timeout(ANSWER_MS),
     });

@@ -1,6 +1,6 @@
 import { parseNumstat, type ChangedFile } from './facts.ts';
 import { refOf, savedCommit } from './saves-store.ts';
-import { startStoreGit, storeGit } from './store-git.ts';
+import { startStoreGit, storeGit, TooMuchSaid } from './store-git.ts';
 
 export type SaveDiff = {
   files: ChangedFile[];
@@ -10,12 +10,14 @@ export type SaveDiff = {
 };
 
 const MAX_PATCH_BYTES = 8 * 1024 ** 2;
+/** Names of files: all that follows waits while they are taken apart. */
+const MAX_NAMES_BYTES = 8 * 1024 ** 2;
 
 /**
  * What the saved work of a thread has changed since it left its upstream, committed or not, ignored files aside.
  *
  * @param commit HEAD at the save; null without any
- * @throws with git's words; or the reason of `signal`
+ * @throws with git's words; {@link TooMuchSaid}; or the reason of `signal`
  */
 export async function diffSave(
   of: { storePath: string; mirrorPath: string; savedStateId: number; commit: string | null },
@@ -24,7 +26,8 @@ export async function diffSave(
   const { storePath, mirrorPath, savedStateId, commit } = of;
   const saved = await savedCommit(storePath, refOf(savedStateId));
   if (saved === null) return { files: [], patch: null, isCut: false };
-  const git = (...args: string[]) => storeGit(['--git-dir', storePath, ...args], { signal });
+  const git = (...args: string[]) =>
+    storeGit(['--git-dir', storePath, ...args], { signal, maxBytes: MAX_NAMES_BYTES });
   const from = (await base(git, mirrorPath, commit, signal)) ?? (await emptyTree(storePath, signal));
   const trees = [from, `${saved}:work`];
   const added = await git('diff-tree', '-r', '--diff-filter=A', '--name-only', '-z', ...trees);
@@ -39,13 +42,21 @@ export async function diffSave(
   return { files, patch, isCut: patch === null };
 }
 
-/** New `.env` files are saved although git ignores them; a mail is no place for what they hold. */
+/** More would be no command line. */
+const MOST_EXCLUDED = 1_000;
+
+/**
+ * New `.env` files are saved although git ignores them; a mail is no place for what they hold.
+ *
+ * @throws {TooMuchSaid}
+ */
 function secretFiles(names: Buffer): string[] {
-  return names
+  const secret = names
     .toString()
     .split('\0')
-    .filter((name) => /(?:^|\/)\.env(?:\.[^/]*)?$/.test(name))
-    .map((name) => `:(top,exclude,literal)${name}`);
+    .filter((name) => /(?:^|\/)\.env(?:\.[^/]*)?$/.test(name));
+  if (secret.length > MOST_EXCLUDED) throw new TooMuchSaid(`${MOST_EXCLUDED} new .env files`);
+  return secret.map((name) => `:(top,exclude,literal)${name}`);
 }
 
 /** Where the work left what the upstream has. */

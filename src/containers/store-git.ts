@@ -38,16 +38,24 @@ const SETTINGS = [
 
 /** A bot that is killed takes git with it, where the machine knows how. */
 const WITH_THE_BOT = ['setpriv', '--pdeathsig', 'KILL', '--'];
-const LOOK_AROUND = `${WITH_THE_BOT.join(' ')} true 2>/dev/null && printf yes; printf '\\n%s' "$PATH"`;
+/**
+ * For all it asks for bit by bit: a tree of a few bytes can name ten thousand million files. What it maps to read does not
+ * count (prlimit(1), RLIMIT_DATA).
+ */
+const BOUNDED = ['prlimit', `--data=${2 * 1024 ** 3}`, '--'];
+const LOOK_AROUND = [WITH_THE_BOT, BOUNDED]
+  .map((prefix) => `${prefix.join(' ')} true 2>/dev/null && printf yes; echo`)
+  .concat(`printf %s "$PATH"`)
+  .join('\n');
 
 type Surroundings = { path: string; prefix: readonly string[] };
 let surroundings: Surroundings | undefined;
 
 function lookAround(): Surroundings {
-  const [canEndWithBot, path = ''] = spawnSync('sh', ['-c', LOOK_AROUND], { encoding: 'utf8' }).stdout.split(
-    '\n',
-  );
-  return { path, prefix: canEndWithBot === 'yes' ? WITH_THE_BOT : [] };
+  const { stdout } = spawnSync('sh', ['-c', LOOK_AROUND], { encoding: 'utf8' });
+  const [canEndWithBot, canBeBounded, path = ''] = stdout.split('\n');
+  const prefixes = [canBeBounded === 'yes' ? BOUNDED : [], canEndWithBot === 'yes' ? WITH_THE_BOT : []];
+  return { path, prefix: prefixes.flat() };
 }
 
 export type StoreGitOptions = {
@@ -108,25 +116,40 @@ export function startStoreGit(args: readonly string[], options: StoreGitOptions 
   return { stdin: git.stdin, stdout: git.stdout, ended };
 }
 
+/** git has more to say than somebody wants to read. */
+export class TooMuchSaid extends Error {
+  constructor(limit: string) {
+    super(`there is more than the ${limit} that are read`);
+    this.name = 'TooMuchSaid';
+  }
+}
+
 /**
  * Runs git to its end.
  *
  * @returns its standard output
- * @throws with git's last words as the message; or the reason of the signal
+ * @throws with git's last words as the message; {@link TooMuchSaid}; or the reason of the signal
  */
 export async function storeGit(
   args: readonly string[],
-  { input = '', ...options }: StoreGitOptions & { input?: string | Buffer } = {},
+  {
+    input = '',
+    maxBytes = MAX_OUTPUT_BYTES,
+    signal,
+    ...options
+  }: StoreGitOptions & { input?: string | Buffer; maxBytes?: number } = {},
 ): Promise<Buffer> {
-  const git = startStoreGit(args, options);
+  const ending = new AbortController();
+  const either = signal ? AbortSignal.any([signal, ending.signal]) : ending.signal;
+  const git = startStoreGit(args, { ...options, signal: either });
   git.stdin.end(input);
   const chunks: Buffer[] = [];
   let sizeBytes = 0;
   git.stdout.on('data', (chunk: Buffer) => {
     sizeBytes += chunk.length;
-    if (sizeBytes <= MAX_OUTPUT_BYTES) chunks.push(chunk);
+    if (sizeBytes <= maxBytes) chunks.push(chunk);
+    else ending.abort(new TooMuchSaid(`${maxBytes} bytes`));
   });
   await git.ended;
-  if (sizeBytes > MAX_OUTPUT_BYTES) throw new Error(`git said ${sizeBytes} bytes, more than can be read`);
   return Buffer.concat(chunks);
 }

@@ -12,12 +12,23 @@ const TIDY_MS = 60_000;
 /** After a try to make one pack of all that took too long, so many times only the small ones become one. */
 const ROLLS_BETWEEN = 20;
 
-/** What a try that failed leaves behind: `rolls` still to come before all is tried again, from more than `packs` on. */
-type Memory = { rolls: number; packs: number };
-const NO_MEMORY: Memory = { rolls: 0, packs: 0 };
+/**
+ * Whoever writes large files anew with each command would fill the bot's disk for all, long before there are many packs. From
+ * so much on, what is twice as large as what was needed last becomes one pack, however long that thread waits.
+ */
+const LARGE_BYTES = 2 * 1024 ** 3;
+const GROWTH = 2;
+const LARGE_MS = 600_000;
 
 /**
- * Makes one pack of many, without what no saved state holds any more. Where that took too long once, the small ones
+ * What the last try leaves behind: `rolls` still to come before all is tried again, from more than `packs` on; `bytes` that
+ * all took then.
+ */
+type Memory = { rolls: number; packs: number; bytes: number };
+const NO_MEMORY: Memory = { rolls: 0, packs: 0, bytes: 0 };
+
+/**
+ * Makes one pack of many, or of few that are large, without what no saved state holds any more. Where that took too long once, the small ones
  * become one for a long time after: what a save brings is little beside what is there.
  *
  * @param canWait false: somebody waits for the thread, so that only far too many are made less
@@ -26,28 +37,41 @@ const NO_MEMORY: Memory = { rolls: 0, packs: 0 };
  */
 export async function tidyStore(
   storePath: string,
-  { canWait, signal, timeoutMs = TIDY_MS }: { canWait: boolean; signal: AbortSignal; timeoutMs?: number },
+  {
+    canWait,
+    signal,
+    timeoutMs = TIDY_MS,
+    largeBytes = LARGE_BYTES,
+  }: { canWait: boolean; signal: AbortSignal; timeoutMs?: number; largeBytes?: number },
 ): Promise<void> {
   const most = canWait ? MOST_PACKS : MOST_PACKS_AT_ANY_TIME;
-  if ((await packsOf(storePath)).length <= most) return;
+  const before = await packsOf(storePath);
+  if (before.length <= most && bytesOf(before) <= largeBytes) return;
   await withStore(storePath, async () => {
     const packs = await packsOf(storePath);
     const memory = await remembered(storePath);
-    if (packs.length <= Math.max(most, memory.packs)) return;
+    const bytes = bytesOf(packs);
+    const isGrown = packs.length > 1 && bytes > Math.max(largeBytes, GROWTH * memory.bytes);
+    if (!isGrown && packs.length <= Math.max(most, memory.packs)) return;
+    const isWhole = isGrown || memory.rolls === 0;
     try {
-      const within = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
-      if (memory.rolls === 0) await repack(storePath, within);
+      const within = AbortSignal.any([signal, AbortSignal.timeout(isGrown ? LARGE_MS : timeoutMs)]);
+      if (isWhole) await repack(storePath, within);
       else await rollUp(storePath, packs, within);
     } catch (error) {
       // What it had written so far is large, and would lie there until the next save.
       await clearLeftovers(storePath);
       const isRolling = memory.rolls > 0;
       // A bot that stops has not found out how long it takes.
-      if (!signal.aborted)
-        await remember(storePath, { rolls: ROLLS_BETWEEN, packs: isRolling ? packs.length + most : 0 });
+      if (!signal.aborted) {
+        const tried = { rolls: ROLLS_BETWEEN, packs: isRolling ? packs.length + most : 0 };
+        await remember(storePath, { ...tried, bytes: isGrown ? bytes : memory.bytes });
+      }
       throw error;
     }
-    await remember(storePath, { rolls: Math.max(0, memory.rolls - 1), packs: 0 });
+    const needed = isWhole ? bytesOf(await packsOf(storePath)) : memory.bytes;
+    const rolls = Math.max(0, memory.rolls - 1);
+    await remember(storePath, { rolls, packs: 0, bytes: needed > largeBytes / GROWTH ? needed : 0 });
   });
 }
 
@@ -60,6 +84,8 @@ async function packsOf(storePath: string): Promise<Pack[]> {
   const packs = names.filter((name) => name.endsWith('.pack'));
   return Promise.all(packs.map(async (name) => ({ name, sizeBytes: (await stat(join(dir, name))).size })));
 }
+
+const bytesOf = (packs: readonly Pack[]): number => packs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 
 /**
  * Which become one: then each that is left is at least twice as large as all that are smaller, so there are few, and
@@ -97,16 +123,19 @@ const memoryPath = (storePath: string): string => join(storePath, 'tidied');
 
 async function remembered(storePath: string): Promise<Memory> {
   const text = await readFile(memoryPath(storePath), 'utf8').catch(() => '');
-  const [, rolls, packs] = /^rolls (\d{1,6}) packs (\d{1,9})\n$/.exec(text) ?? [];
-  return rolls === undefined ? NO_MEMORY : { rolls: Number(rolls), packs: Number(packs) };
+  const [, rolls, packs, bytes = 0] =
+    /^rolls (\d{1,6}) packs (\d{1,9})(?: bytes (\d{1,15}))?\n$/.exec(text) ?? [];
+  return rolls === undefined
+    ? NO_MEMORY
+    : { rolls: Number(rolls), packs: Number(packs), bytes: Number(bytes) };
 }
 
-async function remember(storePath: string, { rolls, packs }: Memory): Promise<void> {
+async function remember(storePath: string, { rolls, packs, bytes }: Memory): Promise<void> {
   const path = memoryPath(storePath);
-  if (rolls === 0) {
+  if (rolls === 0 && bytes === 0) {
     await rm(path, { force: true });
     return;
   }
-  await writeFile(`${path}.new`, `rolls ${rolls} packs ${packs}\n`);
+  await writeFile(`${path}.new`, `rolls ${rolls} packs ${packs} bytes ${bytes}\n`);
   await rename(`${path}.new`, path);
 }

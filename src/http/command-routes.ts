@@ -7,6 +7,7 @@ import { listRoute } from './list-route.ts';
 import { conflict, notFound } from './problem.ts';
 import { route, type ApiParts, type Route } from './route.ts';
 import { command, commandStates, commandWithOutput, text, thread } from './schemas.ts';
+import { withoutSecrets } from './said.ts';
 import { shownCommand, shownThread } from './shown.ts';
 
 const NO_COMMAND = notFound('No command has that id.');
@@ -75,7 +76,8 @@ export const commandRoutes: readonly Route[] = [
       const found = await commandOf(parts, params);
       if (!found) return { problem: NO_COMMAND };
       const output = await endsOf(parts, found);
-      return { body: { ...shownCommand(found, { isWhole: true }), output } };
+      const [shown] = await withoutSecrets(parts, [shownCommand(found, { isWhole: true })]);
+      return { body: { ...shown, output } };
     },
   }),
   route({

@@ -4,6 +4,7 @@ import { readPause } from '../store/pause.ts';
 import { tooMany } from './problem.ts';
 import type { ApiRequest, Reply } from './route.ts';
 import { listBody } from './schemas.ts';
+import { withoutSecrets } from './said.ts';
 import { shownPause, shownSession } from './shown.ts';
 
 /** Proxies close what is silent for longer; and so often it is asked whether the watcher would still be let in. */
@@ -90,11 +91,13 @@ export function streamEvents({ parts, headers, signal, isStillLetIn }: Watching)
 }
 
 /** What there is now. Its id is of the moment before it was looked up: nothing is missed, and some may come twice. */
-async function snapshot({ db, config, activity, now }: Watching['parts']): Promise<Happening> {
+async function snapshot(parts: Watching['parts']): Promise<Happening> {
+  const { db, config, activity, now } = parts;
   const id = activity.lastId;
   const page = { limit: SNAPSHOT_SESSIONS, before: null };
   const [sessions, pause] = await Promise.all([listSessions(db, { isActive: true }, page), readPause(db)]);
   const at = now();
-  const listed = listBody(sessions, (one) => shownSession(one, config, at));
+  const items = await withoutSecrets(parts, sessions.items.map((one) => shownSession(one, config, at))); // prettier-ignore
+  const listed = listBody({ ...sessions, items }, (one) => one);
   return { id, event: 'snapshot', data: { at, sessions: listed, pause: shownPause(pause) } };
 }

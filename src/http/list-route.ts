@@ -3,6 +3,7 @@ import type { Db } from '../store/database.ts';
 import type { Listed, Page } from '../store/pages.ts';
 import type { Problem } from './problem.ts';
 import { route, type ApiParts, type Route } from './route.ts';
+import { withoutSecrets } from './said.ts';
 import { list, listBody, pageOfQuery, paging } from './schemas.ts';
 
 type Params = Readonly<Record<string, string>>;
@@ -38,7 +39,8 @@ export function listRoute<Filter extends z.ZodRawShape, Row>({
       const found = await rows(parts.db, filters, page, params);
       if ('problem' in found) return found;
       const at = parts.now();
-      return { body: listBody(found, (row) => shown(row, parts, at)) };
+      const items = await withoutSecrets(parts, found.items.map((row) => shown(row, parts, at))); // prettier-ignore
+      return { body: listBody({ ...found, items }, (one) => one) };
     },
   });
 }

@@ -3,6 +3,7 @@ import type { Activity } from '../activity.ts';
 import type { Config } from '../config.ts';
 import type { Operator } from '../lifecycle/operate.ts';
 import type { Log } from '../log.ts';
+import type { Masks } from '../secrets/masks.ts';
 import type { TokenRole } from '../store/api-tokens.ts';
 import type { Db } from '../store/database.ts';
 import type { Problem } from './problem.ts';
@@ -30,6 +31,8 @@ export type ApiParts = {
     | 'hasOpenMetrics'
   >;
   workspaceLimit: { way: 'quota' | 'image' | 'measured' | 'off' };
+  /** What is masked in what is told of a repository, by its name. */
+  masksOf: (repositoryName: string) => Promise<Masks>;
   now: () => Date;
   log: Log;
 };

@@ -1,4 +1,5 @@
 import { effectiveTimeoutMs, endsAt } from '../lifecycle/idle-policy.ts';
+import { withoutTokens } from '../secrets/well-known.ts';
 import type { ListedCommand, ListedThread } from '../store/command-lists.ts';
 import type { ListedMessage } from '../store/message-lists.ts';
 import type { Pause } from '../store/pause.ts';
@@ -68,7 +69,7 @@ export function shownCommand(listed: ListedCommand, { isWhole = false } = {}) {
   const { userAddress, repositoryName, script, outputBytes, durationMs, ...same } = listed;
   return {
     ...same,
-    script: isWhole ? script : shortened(script),
+    script: isWhole ? withoutTokens(script) : shortened(script),
     outputBytes,
     durationMs: durationMs === null ? null : Math.round(durationMs),
     user: { address: userAddress },
@@ -110,5 +111,7 @@ export const shownPause = (pause: Pause | null) => ({
 
 const seconds = (ms: number): number => Math.max(0, Math.round(ms / 1000));
 
-const shortened = (script: string): string =>
-  script.length > SHOWN_SCRIPT ? `${script.slice(0, SHOWN_SCRIPT).toWellFormed()}…` : script;
+const shortened = (given: string): string => {
+  const script = withoutTokens(given);
+  return script.length > SHOWN_SCRIPT ? `${script.slice(0, SHOWN_SCRIPT).toWellFormed()}…` : script;
+};

@@ -1,10 +1,11 @@
 import type { ControlWord } from '../commands/control-words.ts';
+import { NO_SECRETS, withTokens, type RepositorySecrets } from '../commands/repository-secrets.ts';
 import { peekOutput } from '../containers/peek-output.ts';
 import { mirrorPathOf } from '../containers/mirror.ts';
 import { diffSave } from '../containers/save-diff.ts';
 import { storePathOf } from '../containers/saves-store.ts';
 import type { LifecycleNotice } from '../mail/lifecycle-notices.ts';
-import { NO_MASKS, type Masks } from '../secrets/masks.ts';
+import type { Masks } from '../secrets/masks.ts';
 import { SecretsError } from '../secrets/sealing.ts';
 import {
   lastCommands,
@@ -55,9 +56,13 @@ export async function answerControl(
 ): Promise<ControlOutcome> {
   const outcome = await outcomeOf(parts, thread, control);
   // Commands with a value in them, differences of files.
-  const masks = outcome.notice ? await masksOfThread(parts, thread.threadId) : null;
-  if (!outcome.notice || !masks || masks.isEmpty) return outcome;
-  return { ...outcome, notice: masks.all(outcome.notice) };
+  const { masks } = (outcome.notice && (await secretsOfThread(parts, thread.threadId))) ?? NO_SECRETS;
+  if (!outcome.notice || masks.isEmpty) return outcome;
+  const { notice } = outcome;
+  return {
+    ...outcome,
+    notice: masks.all(notice.kind === 'diff' ? withoutSecretPatch(notice, masks) : notice),
+  };
 }
 
 async function outcomeOf(
@@ -71,15 +76,21 @@ async function outcomeOf(
 }
 
 /** @returns null where they cannot be opened: then nothing that a command has come to is shown */
-async function masksOfThread(parts: LifecycleParts, threadId: string): Promise<Masks | null> {
+async function secretsOfThread(parts: LifecycleParts, threadId: string): Promise<RepositorySecrets | null> {
   const thread = await threadById(parts.db, threadId);
-  if (!thread) return NO_MASKS;
+  if (!thread) return NO_SECRETS;
   try {
-    return (await parts.secretsOf(thread.repositoryId)).masks;
+    return await parts.secretsOf(thread.repositoryId);
   } catch (error) {
     if (error instanceof SecretsError) return null;
     throw error;
   }
+}
+
+/** With something else in its place it would apply, and change what nobody has meant: as with files of an outbox. */
+function withoutSecretPatch<Diff extends LifecycleNotice & { kind: 'diff' }>(diff: Diff, masks: Masks): Diff {
+  const withheld = diff.patch === null ? [] : masks.labelsIn(diff.patch);
+  return withheld.length === 0 ? diff : { ...diff, patch: null, withheld };
 }
 
 type Answer = (parts: LifecycleParts, thread: ControlledThread) => Promise<ControlOutcome>;
@@ -219,9 +230,9 @@ async function status(parts: LifecycleParts, threadId: string): Promise<Lifecycl
     undeliveredOfThread(db, threadId, MOST_UNDELIVERED),
   ]);
   const running = open.find(({ state }) => state === 'running');
-  const masks = await masksOfThread(parts, threadId);
-  const peek = async (of: typeof session, commandId: number) =>
-    of && masks && peekOutput(docker, of.containerId, commandId, masks);
+  const secrets = await secretsOfThread(parts, threadId);
+  const peek = async (of: typeof session, { id, script }: LoggedCommand) =>
+    of && secrets && peekOutput(docker, of.containerId, id, withTokens(secrets, script).masks);
   const ended = last.find(({ endedAt, isControl }) => endedAt !== null && !isControl);
   return {
     kind: 'status',
@@ -229,7 +240,7 @@ async function status(parts: LifecycleParts, threadId: string): Promise<Lifecycl
       ? {
           command: running.script,
           since: running.startedAt ?? running.createdAt,
-          lastLines: (await peek(session, running.id))?.text ?? null,
+          lastLines: (await peek(session, running))?.text ?? null,
         }
       : null,
     queued: open.filter(({ state }) => state === 'queued').map(({ script }) => script),
@@ -263,7 +274,7 @@ function asLogged({ script, state, exitCode, startedAt, createdAt, durationMs }:
 async function diff(parts: LifecycleParts, threadId: string): Promise<LifecycleNotice> {
   const saved = await currentSave(parts.db, threadId);
   if (!saved?.snapshot) return { kind: 'diff', files: [], patch: null, isCut: false };
-  if (!(await masksOfThread(parts, threadId))) return { kind: 'diff', files: [], patch: null, isCut: true };
+  if (!(await secretsOfThread(parts, threadId))) return { kind: 'diff', files: [], patch: null, isCut: true };
   const of = {
     storePath: storePathOf(parts.savesDir, threadId),
     mirrorPath: mirrorPathOf(parts.mirrorsDir, saved.repositoryId),
@@ -276,7 +287,9 @@ async function diff(parts: LifecycleParts, threadId: string): Promise<LifecycleN
     const { files, patch, isCut } = await diffSave(of, signal);
     return { kind: 'diff', files, patch, isCut };
   } catch (error) {
-    if (parts.signal.aborted || !signal.aborted) throw error;
+    if (parts.signal.aborted) throw error;
+    // What a thread has in its saves is its own affair: no other mail waits for that.
+    parts.log.warn({ err: error, thread: threadId }, 'what is changed in a thread cannot be told');
     return { kind: 'diff', files: [], patch: null, isCut: true };
   }
 }

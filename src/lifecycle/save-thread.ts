@@ -1,10 +1,11 @@
 import { atMost } from '../commands/queues.ts';
+import { masksFor } from '../commands/repository-secrets.ts';
 import { ContainersError } from '../containers/errors.ts';
 import { mirrorPathOf } from '../containers/mirror.ts';
 import { saveWorkspace, type SavedWork, type SaveKind } from '../containers/save.ts';
 import { storePathOf } from '../containers/saves-store.ts';
 import { tidyStore } from '../containers/tidy-store.ts';
-import { repositoryById } from '../store/repositories.ts';
+import { repositoryById, type Repository } from '../store/repositories.ts';
 import { ensureCurrentSave, recordSave, type SavedState } from '../store/saved-states.ts';
 import { noteWorkspaceUse } from '../store/session-lists.ts';
 import { markSaved, type DueSession } from '../store/sessions.ts';
@@ -57,10 +58,15 @@ export async function saveThread(
       }),
     );
   } catch (error) {
-    if (!(error instanceof ContainersError) || error.code !== 'WORKSPACE_NOT_READY') throw error;
+    if (!(error instanceof ContainersError)) throw error;
+    if (error.code !== 'WORKSPACE_NOT_READY') throw await withMaskedWords(parts, repository, error);
     await markSaved(db, session.id);
     return null;
   }
+  // Names of files and of branches are anybody's, and are told in mails and to operators.
+  const masks = await masksFor(parts, repository);
+  const { branch, leftOut } = work;
+  if (!masks.isEmpty) work = { ...work, ...masks.all({ branch, leftOut }) };
   await db.transaction(async (transaction) => {
     await recordSave(transaction, current.id, work, savedAt);
     await markSaved(transaction, session.id);
@@ -73,6 +79,18 @@ export async function saveThread(
   }
   await tidy(parts, { threadId, storePath, kind });
   return { id: current.id, work, savedAt };
+}
+
+/** What git says of a file has its name. */
+async function withMaskedWords(
+  parts: LifecycleParts,
+  repository: Repository,
+  error: ContainersError,
+): Promise<ContainersError> {
+  const masks = await masksFor(parts, repository);
+  if (masks.text(error.message) === error.message) return error;
+  const { code, cause, mayHaveStarted } = error;
+  return new ContainersError(code, masks.text(error.message), { cause, mayHaveStarted });
 }
 
 /** One at a time: it is work for the processors, and whoever comes meanwhile has a next save. */

@@ -26,7 +26,14 @@ export type LookNotice =
       saved: { savedAt: Date; filesModified: number; expiresAt: Date | null } | null;
       now: Date;
     }
-  | { kind: 'diff'; files: readonly ChangedFile[]; patch: Buffer | null; isCut: boolean }
+  | {
+      kind: 'diff';
+      files: readonly ChangedFile[];
+      patch: Buffer | null;
+      isCut: boolean;
+      /** Of a patch that is not shown: the secrets in it. */
+      withheld?: readonly string[];
+    }
   | { kind: 'log'; commands: readonly LoggedCommand[]; now: Date };
 
 type LoggedCommand = {
@@ -44,6 +51,9 @@ const MOST_QUEUED = 5;
 const MOST_LOGGED = 30;
 
 export const LOOK_TELLERS: Tellers<LookNotice> = { status, diff, log };
+
+const TOO_MUCH =
+  'There is too much of it, or it takes too long, to be told here. A command in your container can tell more: git diff --stat';
 
 type Status = Extract<LookNotice, { kind: 'status' }>;
 
@@ -117,15 +127,26 @@ function savedInWords({ saved, now }: Status): string {
   return `${momentInWords(saved.savedAt, now)}, ${work}${end}`;
 }
 
-function diff({ files: changed, patch, isCut }: Extract<LookNotice, { kind: 'diff' }>): Told {
-  const { summary: title, files, more } = changesOf({ files: changed, isComplete: true });
+function diff({ files: changed, patch, isCut, withheld = [] }: Extract<LookNotice, { kind: 'diff' }>): Told {
+  const {
+    summary: title,
+    files,
+    more,
+  } = changesOf({ files: changed, isComplete: changed.length > 0 || !isCut });
   const blocks: Block[] = files.length === 0 ? [] : [{ kind: 'files', files, more }];
-  blocks.push(words('Compared with the repository as it was fetched, committed or not, at the last save.'));
+  if (files.length > 0 || !isCut)
+    blocks.push(words('Compared with the repository as it was fetched, committed or not, at the last save.'));
   if (patch !== null && isCut) {
     blocks.push(words(patchCutWords(PATCH_NAME)));
   } else if (patch !== null) {
     blocks.push(words(`${PATCH_WORDS} ${PATCH_NAME}`));
-  } else if (isCut) blocks.push(words(patchCutWords(null)));
+  } else if (withheld.length > 0) {
+    const stands = withheld.length === 1 ? 'a secret stands' : 'secrets stand';
+    blocks.push(words(`The patch is not attached, as ${stands} in it: ${visibleLine(withheld.join(', '))}.`));
+  } else if (isCut) {
+    const isUnknown = files.length === 0;
+    blocks.push(words(isUnknown ? TOO_MUCH : patchCutWords(null)));
+  }
   if (patch === null) return { title, blocks };
   return {
     title,

@@ -1,3 +1,4 @@
+import { withoutTokens } from '../secrets/well-known.ts';
 import { durationInWords, durationToType, plural, sizeInWords } from './amounts.ts';
 import type { Obstacle } from './mime-content.ts';
 import { atMoment, momentInWords } from './moments.ts';
@@ -60,6 +61,9 @@ const MAIL_KINDS: Partial<Record<Notice['kind'], MailKind>> = {
   delayed: 'notice',
 };
 
+/** What the mail says, without the tokens in it. */
+const quoteOwn = (text: string) => quote(withoutTokens(text.slice(0, 20_000)));
+
 const TOO_MANY = {
   sender: 'You have sent too many commands in the last hour',
   thread: 'This thread has had too many commands in the last hour',
@@ -98,7 +102,7 @@ const TELLERS: Tellers<Notice> = {
     title: 'Which part of this mail is the command?',
     blocks: [
       words(`Nothing was run. ${DOUBTS[doubt]}`),
-      ...(understood.trim() === '' ? [] : [words('This is what was understood:'), quote(understood)]),
+      ...(understood.trim() === '' ? [] : [words('This is what was understood:'), quoteOwn(understood)]),
       words('To have it run, write the command alone, above anything quoted, between two lines like these:'),
       example(repositoryName || 'my-app', '```\ngit pull\nnpm test\n```'),
       words('Or send it as a new mail with nothing else in it.'),
@@ -183,7 +187,7 @@ const TELLERS: Tellers<Notice> = {
   'looks-automatic': ({ command }) => ({
     title: 'Not run again: it looked like an automatic answer',
     blocks: [
-      quote(command),
+      quoteOwn(command),
       words(
         'Nothing was run. This is the very text that failed a moment ago, and the same text again is mostly sent by a program that answers mail.',
       ),
@@ -224,7 +228,7 @@ const TELLERS: Tellers<Notice> = {
   paused: ({ command, reason, since, now }) => ({
     title: 'Threadbox is paused, and your command is waiting',
     blocks: [
-      quote(command),
+      quoteOwn(command),
       words(
         `Whoever runs this Threadbox has paused it ${atMoment(since, now)}${reason === '' ? '.' : ', for this reason:'}`,
       ),
@@ -237,7 +241,7 @@ const TELLERS: Tellers<Notice> = {
   delayed: (notice) => ({
     title: 'Your command is waiting',
     blocks: [
-      quote(notice.command),
+      quoteOwn(notice.command),
       words('It is not lost, and has not been started yet. This is what it waits for:'),
       quote(notice.reason, 500),
       words('It will run by itself as soon as it can. There is no need to send it again.'),

@@ -75,8 +75,30 @@ export const NO_MASKS: Masks = {
 
 /** `end` is behind it. `length`: of the pattern. */
 type Span = { start: number; end: number; label: string; length: number };
-type Position = { state: number; lineEnds: number; hasSkipped: boolean };
-const START: Position = { state: 0, lineEnds: 0, hasSkipped: false };
+/** What stands between the letters of a value and is none of it: line ends, and codes that colour. */
+type Skipped = { from: number; to: number };
+type Position = {
+  state: number;
+  lineEnds: number;
+  code: 'none' | 'begun' | 'intermediate' | 'parameters';
+  skipped: Skipped[];
+};
+const START: Position = { state: 0, lineEnds: 0, code: 'none', skipped: [] };
+
+const ESCAPE = 0x1b;
+/** More of it than that stands within no value by accident. */
+const MOST_SKIPPED = 200;
+const LONGEST_SKIPPED = 1_000;
+
+/** Where a code that began with ESC stands after one more byte (ECMA-48, 5.4; ECMA-35, 13.2); null: it is none that colours. */
+function codeAfter(code: Position['code'], byte: number): Position['code'] | null {
+  if (code === 'none') return 'begun';
+  if (byte < 0x20 || byte > 0x7e) return null;
+  if (code === 'parameters') return byte >= 0x40 ? 'none' : code;
+  if (byte < 0x30) return 'intermediate';
+  if (code === 'intermediate') return 'none';
+  return byte === 0x5b ? 'parameters' : null;
+}
 
 /** Reads on from there. The spans overlap nowhere: those that did are one. */
 function scan(
@@ -86,41 +108,64 @@ function scan(
   position: Position,
   spans: Span[] = [],
 ): { position: Position; spans: Span[] } {
-  let { state, lineEnds, hasSkipped } = position;
+  let { state, lineEnds, code } = position;
+  let skipped = position.skipped.map((one) => ({ ...one }));
+  /** @returns false when that is too much */
+  const skip = (at: number): boolean => {
+    const last = skipped.at(-1);
+    if (last?.to === at) {
+      last.to = at + 1;
+      return at - last.from < LONGEST_SKIPPED;
+    }
+    if (skipped.length >= MOST_SKIPPED) {
+      const open = startOf(skipped, at, matcher.depthOf(state));
+      skipped = skipped.filter((one) => one.from >= open);
+    }
+    skipped.push({ from: at, to: at + 1 });
+    return skipped.length <= MOST_SKIPPED;
+  };
   for (let at = from; at < bytes.length; at += 1) {
     const byte = bytes[at] as number;
     if (state === 0) {
       const next = bytes[at + 1];
-      if (next !== undefined && !matcher.canBegin(byte, next)) continue;
-      hasSkipped = false;
-    } else if (isLineEnd(byte)) {
-      if (lineEnds < MOST_LINE_ENDS && matcher.isWrapped(state)) {
-        lineEnds += 1;
-        hasSkipped = true;
-      } else {
-        state = 0;
-        lineEnds = 0;
+      const isPlain = next !== undefined && next !== ESCAPE && !isLineEnd(next);
+      if (isPlain && !matcher.canBegin(byte, next)) continue;
+      if (skipped.length > 0) skipped = [];
+    } else {
+      const isCode = byte === ESCAPE || code !== 'none';
+      const isBreak = !isCode && isLineEnd(byte);
+      const goesOn = isCode ? codeAfter(code, byte) : code;
+      if (isBreak) lineEnds += 1;
+      if (goesOn === null || (isBreak && (lineEnds > MOST_LINE_ENDS || !matcher.isWrapped(state)))) {
+        [state, lineEnds, code] = [0, 0, 'none'];
+        at -= 1;
+        continue;
       }
-      continue;
+      code = goesOn;
+      if (isCode || isBreak) {
+        if (!skip(at)) [state, lineEnds, code] = [0, 0, 'none'];
+        continue;
+      }
     }
     state = matcher.step(state, byte);
     lineEnds = 0;
     const ending = matcher.endingOf(state);
     if (!ending) continue;
-    const start = hasSkipped ? startOf(bytes, at + 1, ending.length) : at + 1 - ending.length;
-    add(spans, { start, end: at + 1, ...ending });
+    add(spans, { start: startOf(skipped, at + 1, ending.length), end: at + 1, ...ending });
   }
-  return { position: { state, lineEnds, hasSkipped }, spans };
+  return { position: { state, lineEnds, code, skipped }, spans };
 }
 
-/** So many letters before, line ends not counted. */
-function startOf(bytes: Buffer, end: number, letters: number): number {
+/** So many letters before, without what was skipped. */
+function startOf(skipped: readonly Skipped[], end: number, letters: number): number {
   let start = end;
-  for (let left = letters; left > 0 && start > 0;) {
-    start -= 1;
-    if (!isLineEnd(bytes[start])) left -= 1;
+  let left = letters;
+  for (const { from, to } of skipped.toReversed()) {
+    if (to > start || start - to >= left) continue;
+    left -= start - to;
+    start = from;
   }
-  return start;
+  return start - left;
 }
 
 function add(spans: Span[], span: Span): void {
@@ -147,8 +192,8 @@ function createStream(matcher: Matcher): MaskStream {
   let held = Buffer.alloc(0);
   let position = START;
   let spans: Span[] = [];
-  const openFrom = (bytes: Buffer): number =>
-    position.state === 0 ? bytes.length : startOf(bytes, bytes.length, matcher.depthOf(position.state));
+  const openFrom = ({ length }: Buffer): number =>
+    position.state === 0 ? length : startOf(position.skipped, length, matcher.depthOf(position.state));
   return {
     take(chunk) {
       const bytes = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
@@ -165,6 +210,11 @@ function createStream(matcher: Matcher): MaskStream {
         safe,
       );
       spans = kept.map((span) => ({ ...span, start: span.start - safe, end: span.end - safe }));
+      const skipped = position.skipped.filter(({ from }) => from >= safe);
+      position = {
+        ...position,
+        skipped: skipped.map(({ from, to }) => ({ from: from - safe, to: to - safe })),
+      };
       held = Buffer.from(bytes.subarray(safe));
       return done;
     },

@@ -100,6 +100,12 @@ export async function repositoryById(db: Db, id: number): Promise<Repository> {
   return row;
 }
 
+/** In use or removed. @returns null where there never was one of that name */
+export async function repositoryIdOf(db: Db, name: string): Promise<number | null> {
+  const row = await db('repositories').first<{ id: number } | undefined>('id').whereRaw('lower(name) = lower(?)', [name]); // prettier-ignore
+  return row?.id ?? null;
+}
+
 /** Registers a repository; one removed earlier comes back, under the same id and with its threads. */
 export async function addRepository(
   db: Db,

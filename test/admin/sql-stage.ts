@@ -3,6 +3,7 @@ import { after, before, beforeEach } from 'node:test';
 import { openReader, SQL_LIMITS } from '../../src/admin/run-query.ts';
 import { startQueryDesk, type QueryDesk } from '../../src/commands/query-desk.ts';
 import type { Taken } from '../../src/commands/settle.ts';
+import { NO_SECRETS } from '../../src/commands/repository-secrets.ts';
 import type { Intake } from '../../src/commands/judge.ts';
 import { takeMessage } from '../../src/commands/take-message.ts';
 import { loadConfig } from '../../src/config.ts';
@@ -51,6 +52,7 @@ before(async () => {
     checkSender: () =>
       Promise.resolve({ kind: 'verified', how: 'not at all', signatureIds: [], hasLooseCc: false }),
     noteBounce: () => Promise.reject(new Error('no bounce is meant here')),
+    secretsOf: () => Promise.resolve(NO_SECRETS),
     answerControl: () => Promise.reject(new Error('no control word is meant here')),
   };
   const url = 'https://git.example.com/x.git';

@@ -48,6 +48,7 @@ before(async () => {
     checkSender: () =>
       Promise.resolve({ kind: 'verified', how: 'not at all', signatureIds: [], hasLooseCc: false }),
     noteBounce: () => Promise.reject(new Error('no bounce is meant here')),
+    secretsOf: () => Promise.resolve(NO_SECRETS),
     answerControl: ({ threadId }) =>
       cancel({ db, cancellations: new Cancellations() } as LifecycleParts, threadId, false),
   };
@@ -128,7 +129,6 @@ test('a command that waits does not start when its sender may not run it any mor
   await registerUser(db, GUEST, '');
   const words: string[] = [];
   const parts = {
-    secretsOf: () => Promise.resolve(NO_SECRETS),
     ...intake,
     wakeOutbox: () => undefined,
     tellControlFailure: (_: unknown, error: Error) => Promise.resolve(void words.push(error.message)),
@@ -183,7 +183,6 @@ test('a command that waits does not start when its sender may not run it any mor
 test('a pause holds what never began, after a restart too; what is to be cancelled is let through', async () => {
   const { db } = database;
   const parts = {
-    secretsOf: () => Promise.resolve(NO_SECRETS),
     ...intake,
     wakeOutbox: () => undefined,
     states: { database: { isUp: () => undefined, isDown: () => undefined } },

@@ -50,6 +50,7 @@ describe('what a script inside a container says', () => {
       wasStopped: false,
       wasCancelled: false,
       isOutputLost: false,
+      isUnended: false,
       shortages: null,
       isUnsaved: true,
       hasOutbox: false,

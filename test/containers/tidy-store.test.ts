@@ -87,6 +87,34 @@ describe('a store that takes too long to be made one pack', () => {
     assert.equal((await readdir(join(dir, 'mirror.git', 'objects', 'pack'))).length >= 6, true);
   });
 
+  it('of few packs, most of which nobody needs any more, is made as small as it can be; no smaller is tried only when it has doubled', async (t) => {
+    const dir = await temporaryDir(t);
+    const store = join(dir, 'store.git');
+    git(dir, 'init', '-q', '--bare', '--template=', 'store.git');
+    const save = (bytes: number) =>
+      execFileSync(
+        'bash',
+        [
+          '-ec',
+          `blob=$(head -c ${bytes} /dev/urandom | git hash-object -w --stdin); tree=$(printf '100644 blob %s\\tlarge\\n' $blob | git mktree)
+          commit=$(git -c user.name=a -c user.email=a@b commit-tree -m s $tree)
+          printf '%s\\n' $blob $tree $commit | git pack-objects -q objects/pack/pack; git update-ref refs/saves/1 $commit; rm -rf objects/??`,
+        ],
+        { cwd: store },
+      );
+    const packs = async () =>
+      (await readdir(join(store, 'objects', 'pack'))).filter((name) => name.endsWith('.pack')).length;
+    const tidy = () => tidyStore(store, { canWait: false, signal: never, largeBytes: 250_000 });
+    const seen: number[] = [];
+    for (const bytes of [100_000, 100_000, 100_000, 300_000, 100_000, 100_000, 300_000]) {
+      save(bytes);
+      await tidy();
+      seen.push(await packs());
+    }
+    assert.deepEqual(seen, [1, 2, 1, 1, 2, 3, 1]);
+    assert.equal(git(store, 'fsck', '--full', '--no-dangling'), '');
+  });
+
   it('that has gone meanwhile is none', async (t) => {
     await tidyStore(join(await temporaryDir(t), 'none.git'), { canWait: true, signal: never });
   });

@@ -252,6 +252,14 @@ const wordings: [notice: LifecycleNotice, ...says: RegExp[]][] = [
   [{ ...samples.diff, isCut: true }, /too large for a mail: changes\.patch has only the beginning of it/],
   [{ ...samples.diff, patch: null, isCut: true }, /The patch is too large for a mail\.\n/],
   [
+    { kind: 'diff', files: [], patch: null, isCut: true },
+    /^What changed is not known\n\nThere is too much of it, or it takes too long, to be told here\. A command .*\sgit diff --stat\n/,
+  ],
+  [
+    { ...samples.diff, patch: null, withheld: ['[secret A]', '[secret B]'] },
+    /The patch is not attached, as secrets stand in it: \[secret A\], \[secret B\]\.\n/,
+  ],
+  [
     { kind: 'diff', files: [], patch: null, isCut: false },
     /^No files changed\n\nCompared with the repository as it was fetched, committed or not, at the last save\.\n/,
   ],

@@ -50,6 +50,10 @@ const notices: [notice: Notice, ...says: RegExp[]][] = [
     /arrived broken/,
   ],
   [
+    { kind: 'delayed', command: `echo ghp_${'a1B2'.repeat(9)}`, reason: 'Docker is away' },
+    /^Your command is waiting\n\n {2}echo \[GitHub token\]\n/,
+  ],
+  [
     { kind: 'timeout-line', line: 'timeout 9h', isTooLong: true, mostMs: 14_400_000 },
     /^This command may not take so long\n\nNothing was run\. A command can be given 4 h at the most/,
     /begins with:\n\n {2}timeout 9h\n/,

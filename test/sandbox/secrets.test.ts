@@ -7,8 +7,10 @@ import { gunzipSync } from 'node:zlib';
 import { after, before, test } from 'node:test';
 import { simpleParser, type ParsedMail } from 'mailparser';
 import { keyOf, seal, type SecretsKey } from '../../src/secrets/sealing.ts';
+import { endPause, startPause } from '../../src/store/pause.ts';
 import { addRepository } from '../../src/store/repositories.ts';
 import { setSecret } from '../../src/store/secrets.ts';
+import { openClient } from '../http/client.ts';
 import { openStage, type Stage } from '../lifecycle/stage.ts';
 import { engine } from '../support/engine.ts';
 import { ALICE, BOB } from '../support/app.ts';
@@ -29,7 +31,11 @@ let key: SecretsKey;
 before(async () => {
   const base64 = randomBytes(32).toString('base64');
   key = keyOf(base64, 'SECRETS_KEY');
-  stage = await openStage({ SECRETS_KEY: base64, CONTAINER_NETWORK_GUARD: 'off' });
+  stage = await openStage({
+    SECRETS_KEY: base64,
+    CONTAINER_NETWORK_GUARD: 'off',
+    HTTP_LISTEN: '127.0.0.1:0',
+  });
   const { dataDir, upstream } = stage.bot;
   const dir = join(dataDir, 'private');
   await run('git', ['clone', '-q', '--bare', upstream.url, join(dir, 'x.git')]);
@@ -146,10 +152,45 @@ test("another repository's commands have their own secrets, and none of the firs
   ranWith(text, `none ${OTHERS.length} [secret OTHER_TOKEN]`);
 });
 
-test('what a command prints with colours within a value is not shown at all', async () => {
-  const { text, attachments } = await stage.ask("echo another-value | sed 's/ther/\\x1b[31m&\\x1b[m/'");
+test('what a command prints with colours within a value is masked, and where one is written over, not shown at all', async () => {
+  ranWith(
+    (await stage.ask("echo another-value | sed 's/ther/\\x1b[31m&\\x1b[m/'")).text,
+    '[secret API_TOKEN]',
+  );
+  const { text, attachments } = await stage.ask(String.raw`printf 'anx\bother-value\n'`);
   assert.match(text, /^Exit code 0[^]*Its output is not shown: codes of the terminal/);
   assert.ok(!text.includes('another') && attachments.length === 0);
+});
+
+test('nor does a value come with a save, a diff, a mail on what waits, or the API, whoever has written it', async () => {
+  const { db } = stage.bot.app;
+  const subject = '[sample#told] Work';
+  await stage.ask(
+    'git checkout -q -b "b-$API_TOKEN"; truncate -s 600M "n-$API_TOKEN"; echo "x $API_TOKEN" >kept',
+    { subject },
+  );
+  assert.match((await stage.ask('save', { subject })).text, /n-\[secret API_TOKEN\]/);
+  const { text } = await stage.ask('diff', { subject });
+  assert.match(
+    text,
+    /kept {2}\+1 -0[^]*The patch is not attached, as a secret stands in it: \[secret API_TOKEN\]\./,
+  );
+  assert.deepEqual((await mails()).at(-1)?.attachments, []);
+  await startPause(db, '');
+  const running = stage.ask('echo another-value; until test -e /tmp/go; do sleep 0.1; done', { subject });
+  await stage.mailLike(/^Threadbox is paused[^]*echo \[secret API_TOKEN\]/);
+  await endPause(db);
+  await stage.untilRuns('sleep 0.1', `${ALICE}-sample#told`);
+  const client = await openClient(stage);
+  const [command] = await db('commands').where({ state: 'running' }).pluck<number[]>('id');
+  for (const path of ['commands', `commands/${command}`, 'containers/sessions', 'saves']) {
+    const told = JSON.stringify((await client.ask('GET', `/api/v1/${path}`)).body);
+    assert.match(told, /\[secret API_TOKEN\]/, path);
+    assert.ok(!told.includes('another-value'), path);
+  }
+  await stage.inside('touch /tmp/go', `${ALICE}-sample#told`);
+  ranWith((await running).text, '[secret API_TOKEN]');
+  assert.ok(!(await everything()).includes('another-value'));
 });
 
 test('a token in a mail is not repeated, and its sender is told what to do', async () => {
@@ -162,9 +203,9 @@ test('a token in a mail is not repeated, and its sender is told what to do', asy
 
 test("a repository's credentials reach no container, log or mail, not even when they are refused", async () => {
   const script =
-    'git config --list --show-origin; cat .git/objects/info/alternates; cat $(cat .git/objects/info/alternates)/../config; env; git fetch 2>&1; true';
+    'git config --list --show-origin; cat .git/objects/info/alternates; cat $(cat .git/objects/info/alternates)/../config; env; git fetch 2>&1 && echo fetched';
   const { text } = await stage.ask(script, { subject: '[other] Work' });
-  assert.match(text, /^Exit code 0 [^]*remote\.origin\.url=/);
+  assert.match(text, /^Exit code 0 [^]*remote\.origin\.url=[^]*\nfetched\n/);
   const refused = await stage.ask('true', { subject: '[refused] Work' });
   assert.match(refused.text, /^Could not run this command[^]*git says/);
   const { container_id: id } = (await stage.session(`${ALICE}-other`)) ?? { container_id: '' };

@@ -76,6 +76,31 @@ test('a value split over chunks is masked, wherever it is split', () => {
   assert.match(whole, new RegExp(`tok/en "a\\$ tok/ tok/en .* tok$`));
 });
 
+test('codes of the terminal within a value do not hide it, wherever they stand and are cut', () => {
+  const coloured = (code: string) => TOKEN.split('').join(code);
+  const cases: [text: string, masked: string][] = [
+    [`x ${coloured('\x1b[31m')} y`, 'x [secret TOKEN] y'],
+    [`x ${coloured('\x1b(B\x1b[m')} y`, 'x [secret TOKEN] y'],
+    [`\x1b[1m${coloured('\x1b[01;38:5:9m\x1b[K')}\x1b[m.`, '\x1b[1m[secret TOKEN]\x1b[m.'],
+    [`${broken(base64(TOKEN), 9, '\x1b[0m\n')}=`, '[secret TOKEN]='],
+    [`tok\x1b[32m ${TOKEN.slice(0, 3)}\x1b[32m${TOKEN.slice(3)}`, 'tok\x1b[32m [secret TOKEN]'],
+    [`tok/\x1b${TOKEN}\x1b[`, 'tok/\x1b[secret TOKEN]\x1b['],
+    [`tok/\x1b]0;en\x07${TOKEN}`, 'tok/\x1b]0;en\x07[secret TOKEN]'],
+    [`${'t\x1b[m'.repeat(1_000)}${coloured('\x1b[m')}`, `${'t\x1b[m'.repeat(1_000)}[secret TOKEN]`],
+    [`t${'\x1b[m'.repeat(1_000)}${TOKEN}`, `t${'\x1b[m'.repeat(1_000)}[secret TOKEN]`],
+  ];
+  for (const [text, masked] of cases) {
+    assert.equal(masks.text(text), masked);
+    for (const size of [1, 2, 3, 7]) {
+      const stream = masks.stream();
+      const bytes = Buffer.from(text);
+      const parts: Buffer[] = [];
+      for (let at = 0; at < bytes.length; at += size) parts.push(stream.take(bytes.subarray(at, at + size)));
+      assert.equal(Buffer.concat([...parts, stream.flush()]).toString(), masked, String(size));
+    }
+  }
+});
+
 test('values that overlap are masked as one, by the name of the longer one', () => {
   const two = masksOf([
     { value: 'abcdefgh', label: '[one]' },

@@ -1,5 +1,6 @@
 import { Cancellations } from '../../src/commands/cancellations.ts';
 import { IntakeLoop, type IntakeParts } from '../../src/commands/intake-loop.ts';
+import { NO_SECRETS } from '../../src/commands/repository-secrets.ts';
 import type { Intake } from '../../src/commands/judge.ts';
 import { giveUpMessage, takeMessage } from '../../src/commands/take-message.ts';
 import { takeRun } from '../../src/commands/take-run.ts';
@@ -36,6 +37,7 @@ export function intakeOf(db: Db, caps: Caps, log = collectedLog().log): Intake {
     checkSender: () =>
       Promise.resolve({ kind: 'verified', how: 'not at all', signatureIds: [], hasLooseCc: false }),
     noteBounce: () => Promise.reject(new Error('no bounce is meant here')),
+    secretsOf: () => Promise.resolve(NO_SECRETS),
     answerControl: ({ threadId }) =>
       cancel({ db, cancellations: new Cancellations() } as LifecycleParts, threadId, false),
   };

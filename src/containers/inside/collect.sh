@@ -34,7 +34,7 @@ collect() {
 # What the wrapper did not come to.
 record_rest() {
   local rest oom_kills refused oom_before refused_before shortages
-  status= started= ended= lost=
+  status= started= ended= lost= unended=
   read_words "$spool.claim" rest rest started oom_before refused_before
   if [[ -f $spool.exit && -s $spool.exit ]]; then
     read_words "$spool.exit" status started ended

@@ -88,35 +88,57 @@ one_line() {
 # Processes of the user beside runners, these scripts and the pumps of all executions: all, or those started since. The
 # first few by their names as well. What else the bot looks for, saves and puts here has a leader of its session that is
 # called threadbox-...: then all in it are ours. In the sessions of runners, commands run.
+#
+# A command may hide, so nothing is believed that it can set: its name, its parent once that has ended, who owns its
+# directory in /proc (prctl(2), PR_SET_DUMPABLE), its arguments, or that its first thread has ended.
+# @param $2 the wrapper of an execution, also where its runner has gone
 find_others() {
-  local since=$1 proc words value
-  local -A leaders=()
+  local since=$1 wrapper=$2 proc pid value
+  local -A known=() leaders=()
+  local -a words
   others=() named=()
   for proc in /proc/[0-9]*; do
-    [[ -O $proc || $EUID == 0 ]] || continue
-    words=()
-    mapfile -d '' -t words <"$proc/cmdline"
-    [[ ${#words[@]} != 0 && ${words[0]} != threadbox-* ]] || continue
-    # The second: one that has not got its name yet.
-    [[ ${words[2]} != 'eval "$_THREADBOX_RUN"' && ${words[2]} != 'exec -a threadbox-'* ]] || continue
-    stat_of "${proc#/proc/}" || continue
+    pid=${proc#/proc/}
+    kill -0 "$pid" && stat_of "$pid" || continue
+    [[ ${stat[0]} != Z ]] || ((stat[17] > 1)) || continue
     [[ -z $since ]] || ((stat[19] >= since)) || continue
-    find_leader "${stat[3]}"
-    [[ $leader != threadbox-* || $leader == threadbox-runner ]] || continue
-    others+=("${proc#/proc/}")
+    ! is_among_ours "${stat[3]}" || continue
+    ! is_ours "$pid" || continue
+    others+=("$pid")
     ((${#named[@]} < most_named)) || continue
-    one_line "${words[*]:0:20}"
-    named+=("${proc#/proc/} ${value:0:200}")
+    mapfile -d '' -t -n 20 words <"$proc/cmdline"
+    one_line "${words[*]}"
+    named+=("$pid ${value:0:200}")
   done
 }
 most_named=5
 
-# What the first process of a session is called, looked up once in each find_others.
-find_leader() {
-  leader=${leaders[$1]-}
-  [[ -z $leader && -r /proc/$1/cmdline ]] || return
-  IFS= read -r -d '' leader <"/proc/$1/cmdline"
-  leaders[$1]=${leader:-?}
+# One of ours has a name of ours, and so has all it came from, up to one that the engine has started: that has no parent
+# here (pid_namespaces(7)). PID 1 is the parent of whoever has lost theirs.
+is_ours() {
+  local -a stat words
+  [[ -z ${known[$1]} ]] || { [[ ${known[$1]} == yes ]]; return; }
+  known[$1]=no
+  mapfile -d '' -t -n 3 words <"/proc/$1/cmdline"
+  # The second and the third: one that has not got its name yet.
+  [[ ${words[0]} == threadbox-* || ${words[2]} == 'eval "$_THREADBOX_RUN"' || ${words[2]} == 'exec -a threadbox-'* ]] || return
+  stat_of "$1" || return
+  # A pump goes on alone where somebody holds its pipe: it began before what is to be ended now.
+  [[ $1 == "$wrapper" ]] || ((stat[1] == 0)) || { ((stat[1] != 1)) && is_ours "${stat[1]}"; } ||
+    { ((stat[1] == 1)) && [[ -z $since && ${words[0]} == threadbox-runner ]]; } || return
+  known[$1]=yes
+}
+
+# Whether a session is one of ours in which no commands run, looked up once in each find_others.
+is_among_ours() {
+  local leader
+  local -a stat
+  if [[ -z ${leaders[$1]} ]]; then
+    leaders[$1]=no
+    [[ -r /proc/$1/cmdline ]] && IFS= read -r -d '' leader <"/proc/$1/cmdline"
+    [[ $leader != threadbox-* || $leader == threadbox-runner ]] || ! stat_of "$1" || ((stat[1] != 0)) || leaders[$1]=yes
+  fi
+  [[ ${leaders[$1]} == yes ]]
 }
 
 find_branch() {
@@ -156,7 +178,7 @@ record_facts() {
   local exit_status=$1 ended=$2 why line
   find_branch
   one_line "$branch"
-  find_others
+  find_others '' "$BASHPID"
   facts="threadbox 1"$'\n'"background ${#others[@]}"$'\n'"branch $value"$'\n'"changes $changes"$'\n'
   for line in "${named[@]}"; do facts+="process $line"$'\n'; done
   if ((${#dropped[@]} > 0)); then
@@ -171,6 +193,7 @@ record_facts() {
     facts+="stopped $value"$'\n'
   fi
   [[ -z $lost ]] || facts+=$'lost\n'
+  [[ -z $unended ]] || facts+=$'unended\n'
   facts+=$shortages
   ! is_saved || facts+=$'saved\n'
   find_outbox

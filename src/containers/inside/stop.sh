@@ -16,7 +16,7 @@ fi
 read_words "$spool.claim" wrapper since rest
 # Whoever is killed may have begun another in the meantime.
 for ((tries = 0; tries < 3; tries++)); do
-  find_others "$since"
+  find_others "$since" "$wrapper"
   ((${#others[@]} > 0)) || break
   for pid in "${others[@]}"; do kill -"$signal" "$pid"; done
   [[ $signal == KILL ]] || break

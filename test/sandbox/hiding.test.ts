@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { startRig, text } from '../containers/rig.ts';
+
+/** Whose place in /proc is not its user's (prctl(2)), whose first thread has ended, and who is always another. */
+const HIDE = `import ctypes, os, platform, sys, threading, time
+how = sys.argv[1]
+libc = ctypes.CDLL(None)
+if how == 'dumpable': libc.prctl(4, 0, 0, 0, 0)
+if how == 'thread': threading.Thread(target=time.sleep, args=(900,)).start()
+open('/tmp/' + how, 'w').close()
+if how == 'thread': libc.syscall(60 if platform.machine() == 'x86_64' else 93, 0)
+while how == 'hop':
+  if os.fork(): os._exit(0)
+time.sleep(900)`;
+
+test('what hides is told of, and ended with its command; so is what always begins another before it ends itself', async (t) => {
+  const rig = await startRig(t);
+  await rig.run(`cat >/tmp/hide.py <<'END'\n${HIDE}\nEND`);
+  const script = `rm -f /tmp/{dumpable,thread}; setsid bash -c 'exec -a threadbox-save sleep 910' &
+    _THREADBOX_RUN='while :; do sleep 911; done' setsid bash -c 'eval "$_THREADBOX_RUN"' &
+    for how in dumpable thread; do setsid python3 /tmp/hide.py $how & done
+    until [[ -e /tmp/dumpable && -e /tmp/thread ]] && pgrep -f '^threadbox-save' && pgrep -xf 'sleep 911'; do sleep 0.05; done`;
+  const inBackground = `{ ${script}; } >/dev/null 2>&1`;
+  const stillThere = async () =>
+    text(await rig.run('ps -U 1000 -o args | grep -E "[s]leep|[9]1[01]|[h]ide"; true'));
+  const dropped = await rig.run(inBackground, { leftProcesses: 'end' });
+  assert.deepEqual(
+    [dropped.droppedProcesses, dropped.backgroundProcesses],
+    [5, 0],
+    dropped.droppedNames.join(),
+  );
+  assert.equal(await stillThere(), '');
+  const stopped = await rig.run(`${inBackground}; sleep 912`, { timeoutMs: 2_000 });
+  assert.deepEqual([stopped.ending, stopped.backgroundProcesses], ['timed_out', 0]);
+  assert.equal(await stillThere(), '');
+  const hopped = await rig.run('setsid python3 /tmp/hide.py hop & sleep 912', { timeoutMs: 500 });
+  assert.deepEqual([hopped.ending, hopped.backgroundProcesses], ['timed_out', 0]);
+  assert.match(hopped.note ?? '', /^It kept beginning new processes/);
+  // Each process takes the next number.
+  const begun = 'for i in 1 2; do read -r _ _ _ _ last </proc/loadavg; echo $last; sleep 0.2; done';
+  const [one, two] = text(await rig.run(begun))
+    .split('\n')
+    .map(Number);
+  assert.ok((two ?? 0) - (one ?? 0) < 10, `${one} to ${two}`);
+  assert.equal(await stillThere(), '');
+  const left = await rig.run(inBackground);
+  assert.equal(left.backgroundProcesses, 5, left.backgroundNames.join());
+});
