@@ -102,7 +102,9 @@ export function forbiddenIn(statement: string, forbidden: ReadonlySet<string>): 
     if (kind === 'word' && /^u$/i.test(text) && after?.text === '&' && tokens[index + 2]?.kind === 'quoted') {
       if (after.start === end) return 'U&"..."';
     }
-    if ((kind !== 'word' && kind !== 'quoted') || after?.text !== '(') continue;
+    if (kind !== 'word' && kind !== 'quoted') continue;
+    // `(7).name` is a call, too (PostgreSQL's manual, 8.16.5).
+    if (after?.text !== '(' && tokens[index - 1]?.text !== '.') continue;
     const name = (kind === 'quoted' ? text.slice(1, -1).replaceAll('""', '"') : text).toLowerCase();
     if (forbidden.has(name)) return name;
   }

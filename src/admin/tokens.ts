@@ -7,10 +7,11 @@ export type Token = {
 };
 
 const SPACE = /\s+/uy;
-const LINE_COMMENT = /--[^\n]*/y;
+const LINE_COMMENT = /--[^\n\r]*/y;
 // As PostgreSQL has it (4.1.1 of its manual): all that is not ASCII is a letter.
 const WORD = /[A-Za-z_\u{80}-\u{10ffff}][\w$\u{80}-\u{10ffff}]*/uy;
-const NUMBER = /\d[\w.]*/y;
+// Not the name behind `$1.name`.
+const NUMBER = /\d\w*(?:\.\d\w*)?/y;
 const DOLLAR_QUOTE = /\$(?:[A-Za-z_\u{80}-\u{10ffff}][\w\u{80}-\u{10ffff}]*)?\$/uy;
 const PLAIN_STRING = /'(?:[^']|'')*(?:'|$)/y;
 const ESCAPE_STRING = /'(?:[^'\\]|''|\\[^])*(?:'|$)/y;
@@ -19,6 +20,8 @@ const QUOTED_NAME = /"(?:[^"]|"")*(?:"|$)/y;
 /** The tokens of SQL as PostgreSQL reads them. What is left open, as a string without its end, goes on to the end. */
 export function tokensOf(sql: string): Token[] {
   const tokens: Token[] = [];
+  /** Where the last string that knows the backslash ends. */
+  let escapedTo = -1;
   let at = 0;
   const match = (pattern: RegExp): string | null => {
     pattern.lastIndex = at;
@@ -30,25 +33,32 @@ export function tokensOf(sql: string): Token[] {
       at += skipped.length;
       continue;
     }
-    const token = next(sql, at, match, tokens.at(-1));
+    const last = tokens.at(-1);
+    const isEscaped = last !== undefined && knowsBackslash(last, at, escapedTo);
+    const token = next(sql, at, match, isEscaped);
     tokens.push({ ...token, start: at, end: at + token.text.length });
     at += token.text.length;
+    if (isEscaped && token.kind === 'string') escapedTo = at;
   }
   return tokens;
 }
+
+/** E'...' and e'...' alone, and the lines that such a string goes on in: a string behind a string is its next line. */
+const knowsBackslash = (last: Token, at: number, escapedTo: number): boolean =>
+  last.kind === 'string'
+    ? last.end === escapedTo
+    : last.kind === 'word' && last.end === at && /^e$/i.test(last.text);
 
 function next(
   sql: string,
   at: number,
   match: (pattern: RegExp) => string | null,
-  last: Token | undefined,
+  isEscaped: boolean,
 ): Pick<Token, 'kind' | 'text'> {
   const word = match(WORD);
   if (word !== null) return { kind: 'word', text: word };
   const number = match(NUMBER);
   if (number !== null) return { kind: 'number', text: number };
-  // E'...' and e'...' alone know the backslash.
-  const isEscaped = last?.kind === 'word' && last.end === at && /^e$/i.test(last.text);
   const string =
     match(isEscaped ? ESCAPE_STRING : PLAIN_STRING) ?? dollarQuoted(sql, at, match(DOLLAR_QUOTE));
   if (string !== null) return { kind: 'string', text: string };

@@ -1,6 +1,6 @@
 import { csvOf } from '../admin/csv.ts';
 import { durationInWords, plural, sizeInWords } from '../mail/amounts.ts';
-import { faultLine } from '../mail/sql-notices.ts';
+import { faultLine } from '../mail/fault-line.ts';
 import type { SqlResult, SqlRows } from '../mail/sql-results.ts';
 import { textTable } from '../mail/text-table.ts';
 import { visibleText } from '../mail/visible-text.ts';

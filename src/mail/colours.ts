@@ -143,7 +143,7 @@ function readableOn(background: Rgb, written: Rgb): Rgb {
 }
 
 /** WCAG 2.2, contrast ratio: 1 to 21. */
-function contrast(one: Rgb, other: Rgb): number {
+export function contrast(one: Rgb, other: Rgb): number {
   const [darker = 0, lighter = 0] = [luminance(one), luminance(other)].toSorted((a, b) => a - b);
   return (lighter + 0.05) / (darker + 0.05);
 }
@@ -162,7 +162,8 @@ function mixed(one: Rgb, other: Rgb, share: number): Rgb {
   return [part(0), part(1), part(2)];
 }
 
-function fromHex(hex: string): Rgb {
+/** Six digits. */
+export function fromHex(hex: string): Rgb {
   const part = (at: number) => Number.parseInt(hex.slice(at, at + 2), 16);
   return [part(0), part(2), part(4)];
 }

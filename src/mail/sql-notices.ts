@@ -1,5 +1,6 @@
 import { durationInWords, plural, sizeInWords } from './amounts.ts';
 import { csvLeftOutWords, csvWords } from './attachment-words.ts';
+import { faultLine } from './fault-line.ts';
 import { momentInWords } from './moments.ts';
 import { DOUBTS } from './notice-reasons.ts';
 import {
@@ -49,6 +50,8 @@ export function renderSqlNotice(notice: SqlNotice): RenderedNotice {
 const SHOWN_ROWS = 50;
 /** Mail programs cut a mail that is longer than about 100 KB. */
 const SHOWN_CHARACTERS = 30_000;
+/** Of one row: of a thousand long values there is the beginning. */
+const SHOWN_OF_ROW = 10_000;
 const SHOWN_CELL = 300;
 /** Wider, no window of a mail program shows a table whole. */
 const WIDEST_TABLE = 84;
@@ -206,21 +209,28 @@ function rowBlocks(
   share: number,
 ): Block[] {
   const { rows, cut, csv } = result;
-  const columns = result.columns.map(({ name, typeId }) => ({ name, isNumber: NUMBERS.has(typeId) }));
+  const all = result.columns.map(({ name, typeId }) => ({ name, isNumber: NUMBERS.has(typeId) }));
   if (rows.length === 0) {
     return cut === 'bytes'
       ? [tooLarge(limits.bytes)]
-      : [words(`No rows. The columns: ${columns.map(({ name }) => name).join(', ')}`)];
+      : [words(`No rows. The columns: ${visibleLine(all.map(({ name }) => name).join(', '), SHOWN_OF_ROW)}`)];
   }
-  const shown = firstRows(rows, share);
+  const columns = firstColumns(all, rows[0] ?? []);
+  const beginnings = rows.slice(0, SHOWN_ROWS).map((row) => row.slice(0, columns.length));
+  const shown = firstRows(beginnings, share);
   const more = [
+    ...(columns.length < all.length
+      ? [`These are the first ${columns.length} of ${all.length} columns.`]
+      : []),
     ...(rows.length > shown.length ? [`These are the first ${shown.length} of ${rows.length} rows.`] : []),
     ...(cut === 'rows' ? [`No more than ${limits.rows} are read.`] : []),
     ...(csv === null
       ? []
       : [
           csv.isAttached
-            ? csvWords(csv.name, { hasMore: rows.length > shown.length })
+            ? csvWords(csv.name, {
+                hasMore: rows.length > shown.length || columns.length < all.length,
+              })
             : csvLeftOutWords(csv.name, csv.sizeBytes),
         ]),
   ].join(' ');
@@ -237,11 +247,20 @@ function rowBlocks(
   ];
 }
 
+/** As many as one row may show. */
+function firstColumns<T extends { name: string }>(columns: readonly T[], row: SqlRows['rows'][number]): T[] {
+  let characters = 0;
+  return columns.filter(({ name }, at) => {
+    characters += shownCell(name, SHOWN_CELL).length + shownCell(row[at] ?? null, SHOWN_CELL).length + 4;
+    return at === 0 || characters <= SHOWN_OF_ROW;
+  });
+}
+
 /** Cut as they are shown, until there are enough of them for one mail; the first one in any case. */
 function firstRows(rows: SqlRows['rows'], mostCharacters: number): (string | null)[][] {
   const shown: (string | null)[][] = [];
   let characters = 0;
-  for (const row of rows.slice(0, SHOWN_ROWS)) {
+  for (const row of rows) {
     const cut = row.map((cell) => (cell === null ? null : shownCell(cell, SHOWN_CELL)));
     characters += cut.reduce((sum, cell) => sum + (cell ?? '').length + 4, 0);
     if (characters > mostCharacters && shown.length > 0) break;
@@ -262,26 +281,6 @@ function faultBlocks(fault: SqlFault): Block[] {
     ...(pointed === null ? [] : [quote(pointed)]),
     ...(fault.hint === null ? [] : [words(visibleText(fault.hint))]),
   ];
-}
-
-/** A phone shows so much beside the number of the line without breaking it, which would put the caret below another word. */
-const PHONE_LINE = 32;
-
-/**
- * The line that an error is in, with a caret below the place; null where that is not known.
- *
- * @param longest of a longer line, so many characters around the place
- */
-export function faultLine({ text, at }: Pick<SqlFault, 'text' | 'at'>, longest = PHONE_LINE): string | null {
-  if (at === null || at > text.length) return null;
-  const before = text.slice(0, at).split('\n');
-  const lineNumber = before.length;
-  const column = before.at(-1)?.length ?? 0;
-  const line = (text.split('\n')[lineNumber - 1] ?? '').replaceAll('\t', ' ');
-  const from = Math.max(0, column - Math.floor(longest / 2));
-  const shown = `${from > 0 ? '…' : ''}${line.slice(from, from + longest)}`;
-  const label = `LINE ${lineNumber}: `;
-  return `${label}${shown}\n${' '.repeat(label.length + column - from + (from > 0 ? 1 : 0))}^`;
 }
 
 const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

@@ -88,6 +88,8 @@ async function begin(client: Client, { timeoutMs }: QueryLimits): Promise<number
     lock_timeout: 2_000,
     idle_in_transaction_session_timeout: 60_000,
     search_path: ADMIN_SCHEMA,
+    // Where they were off, what is a string to PostgreSQL would be none to who looks for names in it.
+    standard_conforming_strings: 'on',
     timezone: 'UTC',
     datestyle: 'ISO',
     work_mem: '8MB',

@@ -146,6 +146,8 @@ test('the role itself can do no more, whatever connects as it', async () => {
     'create table public.x (y int)',
     'select pg_advisory_lock(7482332)',
     'select pg_sleep(0)',
+    'select (7482332::bigint).pg_advisory_lock',
+    "select ('/etc/passwd'::text).pg_read_file",
     "select set_config('a.b', 'c', false)",
     'select lo_creat(-1)',
     "select pg_notify('x', 'y')",
@@ -218,6 +220,8 @@ test('where no role can be made it says what to run; a role of somebody else has
       'select pg_advisory_lock(7482332)',
       "select set_config('role', 'owner', false)",
       'select pg_sleep(9)',
+      'select (7482332::bigint).pg_advisory_lock',
+      "select E'a'\n'b\\'', pg_sleep(9) --'",
     ]) {
       assert.match(await said(reader, query), NO_FUNCTION);
     }

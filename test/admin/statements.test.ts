@@ -4,7 +4,7 @@ import { askedQueries, isSurelyAsked, saveRequest } from '../../src/admin/asked-
 import { csvOf } from '../../src/admin/csv.ts';
 import { forbiddenIn, numbered, splitStatements } from '../../src/admin/statements.ts';
 import { isWhole } from '../../src/cli/sql-prompt.ts';
-import { faultLine } from '../../src/mail/sql-notices.ts';
+import { faultLine } from '../../src/mail/fault-line.ts';
 import { textTable } from '../../src/mail/text-table.ts';
 
 const split: [sql: string, statements: string[]][] = [
@@ -66,12 +66,24 @@ test('values stand on lines of their own, for the question marks in their order'
 test('functions are forbidden however their name is written, and not where it is no call', () => {
   const forbidden = new Set(['pg_sleep']);
   const of = (sql: string) => forbiddenIn(sql, forbidden);
-  for (const sql of ['select PG_Sleep(1)', 'select x.pg_sleep\n/* ( */ (1)', 'select "pg_sleep"(1)']) {
+  for (const sql of [
+    'select PG_Sleep(1)',
+    'select x.pg_sleep\n/* ( */ (1)',
+    'select "pg_sleep"(1)',
+    'select (9::float8).pg_sleep',
+    'select $1."pg_sleep"',
+    // A line and a comment end with CR as well, and the next line of E'...' is such a string, too.
+    'select 1 -- \r, pg_sleep(1)',
+    "select E'a'\n'b\\'', pg_sleep(1) --'",
+    "select e'a' -- b\n'\\'' \n '\\'', pg_sleep(1) --'",
+  ]) {
     assert.equal(of(sql), 'pg_sleep', sql);
   }
   assert.equal(of(String.raw`select U&"\0070g_sleep"(1)`), 'U&"..."');
   for (const sql of [
     "select 'pg_sleep(1)'",
+    "select '\\', 'pg_sleep(1)'",
+    "select E'a', '\\', 'pg_sleep(1)'",
     'select pg_sleep from x',
     'select u & "x" from y -- pg_sleep(1)',
   ]) {
