@@ -8,6 +8,7 @@ import { composeUserMail } from '../../src/mail/user-mail.ts';
 import { installationId, migrate, openDatabase, type Db } from '../../src/store/database.ts';
 import { addRepository } from '../../src/store/repositories.ts';
 import { spawnBot, type BotProcess } from './bot-process.ts';
+import { closeAll } from './close-all.ts';
 import { collectedLog } from './collected-log.ts';
 import { startDovecot, type Dovecot } from './dovecot.ts';
 import { engine, engineHost } from './engine.ts';
@@ -47,9 +48,7 @@ export const BOT = 'bot@threadbox.test';
 /** @param hasRedis otherwise it never answers */
 export async function startProcessStage({ hasRedis = false } = {}): Promise<ProcessStage> {
   const closers: (() => Promise<unknown>)[] = [];
-  const close = async (): Promise<void> => {
-    for (const closer of closers.splice(0).toReversed()) await closer();
-  };
+  const close = (): Promise<void> => closeAll(closers);
   try {
     const dir = await mkdtemp(join(tmpdir(), 'threadbox-processes-'));
     closers.push(() => rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));
