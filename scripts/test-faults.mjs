@@ -4,6 +4,9 @@ process.argv.push(
   'test/faults/kills.test.ts',
   'test/faults/parts.test.ts',
   'test/faults/disks.long.ts',
+  'test/containers/restore-states.test.ts',
+  'test/lifecycle/engine-restart.test.ts',
+  'test/lifecycle/kill-steps.test.ts',
   'test/lifecycle/kill.test.ts',
   'test/lifecycle/races.test.ts',
 );

@@ -1,4 +1,5 @@
-const GRAPHEMES = new Intl.Segmenter('en', { granularity: 'grapheme' });
+/** Made when it is needed: that takes longer than a module does to load. */
+let graphemes: Intl.Segmenter | null = null;
 const ASCII = /^[\x20-\x7e]*$/;
 /** East Asian Wide and Fullwidth (Unicode Standard Annex 11), as far as text has them. */
 const WIDE =
@@ -10,8 +11,9 @@ const MARKS_ONLY = /^[\p{Mn}\p{Me}\p{Cf}]+$/u;
 /** How many columns of a terminal the text takes: two for a Chinese character, none for an accent that is on another. */
 export function displayWidth(text: string): number {
   if (ASCII.test(text)) return text.length;
+  graphemes ??= new Intl.Segmenter('en', { granularity: 'grapheme' });
   let width = 0;
-  for (const { segment } of GRAPHEMES.segment(text)) {
+  for (const { segment } of graphemes.segment(text)) {
     if (WIDE.test(segment) || PICTURE.test(segment)) width += 2;
     else if (!MARKS_ONLY.test(segment)) width += 1;
   }

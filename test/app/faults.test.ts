@@ -4,7 +4,7 @@ import { migrate } from '../../src/store/database.ts';
 import { endPause, startPause } from '../../src/store/pause.ts';
 import { addRepository, removeRepository } from '../../src/store/repositories.ts';
 import { ALICE, BOB } from '../support/app.ts';
-import { engine, inContainer } from '../support/engine.ts';
+import { engine, inContainer, untilInside } from '../support/engine.ts';
 import { startFaultStage, type FaultStage } from '../support/fault-stage.ts';
 import { startGitUpstream } from '../support/git-upstream.ts';
 import { ranWith } from '../support/ran-with.ts';
@@ -47,7 +47,7 @@ const counted =
   'echo run >> /workspace/runs; echo begins; while [ ! -e /workspace/go ]; do sleep 0.05; done; echo ends';
 async function begun(threadId: string): Promise<string> {
   const container = await containerOf(threadId);
-  await until(async () => (await inContainer(container, 'cat /workspace/runs')) === 'run\n');
+  await untilInside(container, 'grep -qsx run /workspace/runs');
   return container;
 }
 const runsIn = (container: string): Promise<string> => inContainer(container, 'cat /workspace/runs');

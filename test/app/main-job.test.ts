@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { askBot, sendToBot, type Exchange } from '../../src/cli/write-to-bot.ts';
+import { sendToBot } from '../../src/cli/write-to-bot.ts';
 import type { ParsedMessage } from '../../src/mail/parse.ts';
 import { ALICE, BOB, startTestApp, type TestApp } from '../support/app.ts';
 import { inContainer } from '../support/engine.ts';
+import { ask as askBot } from '../support/mailbox.ts';
 import { ranWith } from '../support/ran-with.ts';
 import { until } from '../support/until.ts';
 
@@ -19,13 +20,8 @@ async function ask(
   body: string,
   inReplyTo?: ParsedMessage,
   to = bot.botAddress,
-): Promise<Exchange['answer']> {
-  const mail = { to, subject, body, inReplyTo };
-  const { answer } = await askBot(bot.userAt(from), mail, {
-    timeoutMs: 60_000,
-    signal: new AbortController().signal,
-  });
-  return answer;
+): Promise<ParsedMessage> {
+  return askBot(bot.userAt(from), { to, subject, body, inReplyTo });
 }
 
 test('a mailed command runs in the repository and the answer has its output, in the same conversation', async () => {

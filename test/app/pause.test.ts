@@ -3,7 +3,7 @@ import { after, before, test } from 'node:test';
 import { threadbox } from '../cli/threadbox.ts';
 import { ALICE, BOB } from '../support/app.ts';
 import type { BotProcess } from '../support/bot-process.ts';
-import { inContainer } from '../support/engine.ts';
+import { inContainer, untilInside } from '../support/engine.ts';
 import { BOT, startProcessStage, type ProcessStage } from '../support/process-stage.ts';
 import { ranWith } from '../support/ran-with.ts';
 import { until } from '../support/until.ts';
@@ -37,7 +37,7 @@ test('a pause lets run what runs, starts nothing else, survives a restart, and a
     const session = await stage.db('container_sessions').where({ is_active: true }).first();
     return session?.container_id as string | undefined;
   });
-  await until(async () => (await inContainer(container, 'ls /workspace')).includes('began'));
+  await untilInside(container, '[ -e /workspace/began ]');
 
   assert.match(
     await operate('pause', '--reason', 'the machine is moved'),

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { connectDocker } from '../../src/containers/client.ts';
 import { connectEmbedded } from '../../src/embedded/embedded.ts';
-import { privateDir, startThreadbox, threadbox, type Running } from './threadbox.ts';
+import { privateDir, startThreadbox, threadboxProcess, type Running } from './threadbox.ts';
 
 let dir: Awaited<ReturnType<typeof privateDir>>;
 let demo: Running | null = null;
@@ -35,7 +35,7 @@ async function leftInDocker(): Promise<string[]> {
 }
 
 test('--once plays the conversation, leaves with 0, and nothing is left behind', async () => {
-  const { code, out, err } = await threadbox(['demo', '--once', '--dir', demoDir()]);
+  const { code, out, err } = await threadboxProcess(['demo', '--once', '--dir', demoDir()]);
   assert.equal(err, '');
   assert.equal(code, 0);
   assert.equal(out.match(/┌─ You write/g)?.length, 6);
@@ -55,12 +55,12 @@ test('it stays up for mail from anybody on the machine, refuses a second demo, a
   await demo.says(/Ctrl-C stops all of it\./);
   assert.match(demo.said.out, /IMAP +127\.0\.0\.1, port \d+, no TLS/);
 
-  const second = await threadbox(['demo', '--once', '--dir', demoDir()]);
+  const second = await threadboxProcess(['demo', '--once', '--dir', demoDir()]);
   assert.equal(second.code, 1);
   assert.match(second.err, /^threadbox: another demo runs on .*\.\nStop it with Ctrl-C where it runs/);
 
   const words = ['mail', '--subject', '[my-react-app] My turn', '--body', 'cat notes.txt'];
-  const mine = await threadbox(words, { env: { DATA_DIR: demoDir() } });
+  const mine = await threadboxProcess(words, { env: { DATA_DIR: demoDir() } });
   assert.equal(mine.code, 0, mine.err);
   assert.match(mine.out, /\nwritten by the first mail\n/);
 
@@ -84,7 +84,7 @@ test('Ctrl-C in the middle of the play ends it with 130, and nothing is left beh
 test('a directory that holds something else is left alone', async () => {
   await mkdir(demoDir());
   await writeFile(join(demoDir(), 'thesis.txt'), 'years of work');
-  const { code, err } = await threadbox(['demo', '--once', '--dir', demoDir()]);
+  const { code, err } = await threadboxProcess(['demo', '--once', '--dir', demoDir()]);
   assert.equal(code, 1);
   assert.match(err, /holds something else than a demo, and would be emptied/);
   assert.equal(await readFile(join(demoDir(), 'thesis.txt'), 'utf8'), 'years of work');
@@ -92,13 +92,13 @@ test('a directory that holds something else is left alone', async () => {
 
 test('an engine that does not answer, and an image that cannot be had, end it with the reason', async () => {
   const words = ['demo', '--once', '--dir', demoDir()];
-  const engine = await threadbox(words, { env: { DOCKER_HOST: 'unix:///nowhere/docker.sock' } });
+  const engine = await threadboxProcess(words, { env: { DOCKER_HOST: 'unix:///nowhere/docker.sock' } });
   assert.equal(engine.code, 1);
   assert.match(
     engine.err,
     /^threadbox: the Docker Engine at unix:\/\/\/nowhere\/docker\.sock \(DOCKER_HOST\) does not/,
   );
-  const image = await threadbox(words, { env: { CONTAINER_IMAGE: 'registry.invalid/no/image:1' } });
+  const image = await threadboxProcess(words, { env: { CONTAINER_IMAGE: 'registry.invalid/no/image:1' } });
   assert.equal(image.code, 1);
   assert.match(
     image.err,

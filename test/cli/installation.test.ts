@@ -7,7 +7,8 @@ import { removeInstallation } from '../../src/containers/remove-installation.ts'
 import { connectEmbedded } from '../../src/embedded/embedded.ts';
 import { installationId, openDatabase } from '../../src/store/database.ts';
 import { startGitUpstream, type GitUpstream } from '../support/git-upstream.ts';
-import { privateDir, startThreadbox, threadbox, type Finished, type Running } from './threadbox.ts';
+import { privateDir, startThreadbox, threadbox, threadboxProcess } from './threadbox.ts';
+import type { Finished, Running } from './threadbox.ts';
 
 let dir: Awaited<ReturnType<typeof privateDir>>;
 let upstream: GitUpstream;
@@ -167,7 +168,7 @@ test('a mail is sent as the only user, and its answer shown', async () => {
   assert.match(out, /^Subject: Re: \[sample\] Look\n\nExit code 3 /i);
   assert.match(out, /\n# Sample\n/);
 
-  const json = await threadbox(['mail', '-s', '[sample] Look', '-b', '-', '--json'], {
+  const json = await threadboxProcess(['mail', '-s', '[sample] Look', '-b', '-', '--json'], {
     env: { DATA_DIR: dataDir() },
     input: 'echo "from standard input"\n',
   });

@@ -1,11 +1,14 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { until } from '../support/until.ts';
+import type { Asked } from './warm-host.ts';
 
+const warmHost = fileURLToPath(new URL('warm-host.ts', import.meta.url));
 const bin = fileURLToPath(new URL('../../bin/threadbox.mjs', import.meta.url));
 
 export type Finished = { code: number | null; out: string; err: string };
@@ -23,15 +26,45 @@ export async function privateDir(): Promise<{ path: string; close: () => Promise
   return { path, close: () => rm(path, { recursive: true, force: true }) };
 }
 
-function spawnThreadbox(words: readonly string[], { env = {}, cwd = tmpdir() }: Surroundings): ChildProcess {
-  // Nothing of the developer's own settings.
+/** Nothing of the developer's own settings. */
+function environment(env: Readonly<Record<string, string>> = {}): Record<string, string | undefined> {
   const { PATH, HOME, DOCKER_HOST, CONTAINER_IMAGE, NODE_COMPILE_CACHE } = process.env;
-  const known = { PATH, HOME, DOCKER_HOST, CONTAINER_IMAGE, NODE_COMPILE_CACHE, HTTP_LISTEN: 'off' };
-  return spawn(process.execPath, [bin, ...words], { cwd, env: { ...known, ...env } });
+  return { PATH, HOME, DOCKER_HOST, CONTAINER_IMAGE, NODE_COMPILE_CACHE, HTTP_LISTEN: 'off', ...env };
+}
+
+function spawnThreadbox(words: readonly string[], { env, cwd = tmpdir() }: Surroundings): ChildProcess {
+  return spawn(process.execPath, [bin, ...words], { cwd, env: environment(env) });
+}
+
+type Host = { child: ChildProcess; ended: Promise<never> };
+let host: Host | null = null;
+let last: Promise<unknown> = Promise.resolve();
+after(() => host?.child.disconnect());
+
+function startHost(): Host {
+  const child = fork(warmHost, { env: environment() });
+  const ended = once(child, 'exit').then(() =>
+    Promise.reject(new Error('the process of the commands has ended')),
+  );
+  ended.catch(() => undefined);
+  return { child, ended };
+}
+
+/** Runs one command to its end, in a process that has run others before; two of the same moment one after the other. */
+export function threadbox(words: readonly string[], surroundings: Surroundings = {}): Promise<Finished> {
+  const { env, cwd = tmpdir(), input = '' } = surroundings;
+  const finished = last.then(async () => {
+    host ??= startHost();
+    const answered = once(host.child, 'message') as Promise<[Finished]>;
+    host.child.send({ words, env: environment(env), cwd, input } satisfies Asked);
+    return (await Promise.race([answered, host.ended]))[0];
+  });
+  last = finished.catch(() => undefined);
+  return finished;
 }
 
 /** Runs one command to its end, as a user would. */
-export async function threadbox(
+export async function threadboxProcess(
   words: readonly string[],
   surroundings: Surroundings = {},
 ): Promise<Finished> {

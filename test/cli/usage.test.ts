@@ -7,7 +7,7 @@ import { commands } from '../../src/cli/commands.ts';
 import { explain } from '../../src/cli/explain.ts';
 import { commandHelp, overview } from '../../src/cli/help.ts';
 import { readWords } from '../../src/cli/read-words.ts';
-import { privateDir, threadbox } from './threadbox.ts';
+import { privateDir, threadbox, threadboxProcess } from './threadbox.ts';
 
 let dir: Awaited<ReturnType<typeof privateDir>>;
 before(async () => {
@@ -16,13 +16,13 @@ before(async () => {
 after(() => dir.close());
 
 test('help goes to standard output and is no failure; a missing command is one', async () => {
-  const help = await threadbox(['--help']);
+  const help = await threadboxProcess(['--help']);
   assert.equal(help.code, 0);
   assert.match(help.out, /^Threadbox runs what you mail it/);
   assert.match(help.out, /^ {2}repo add NAME URL {9}registers a git repository/m);
   assert.equal(help.err, '');
 
-  const nothing = await threadbox([]);
+  const nothing = await threadboxProcess([]);
   assert.equal(nothing.code, 2);
   assert.equal(nothing.out, '');
   assert.equal(nothing.err, help.out);
@@ -49,13 +49,13 @@ test('each command and each family has help', async () => {
 });
 
 test('the version tells that of Threadbox and of Node', async () => {
-  const { code, out } = await threadbox(['--version']);
+  const { code, out } = await threadboxProcess(['--version']);
   assert.equal(code, 0);
   assert.match(out, /^threadbox \d+\.\d+\.\d+ on Node \d+\.\d+\.\d+\n$/);
 });
 
 test('wrong usage is told in one line on standard error, with exit code 2', async () => {
-  const { code, out, err } = await threadbox(['repo', 'add', 'my app', 'https://example.com/app.git']);
+  const { code, out, err } = await threadboxProcess(['repo', 'add', 'my app', 'https://example.com/app.git']);
   assert.equal(code, 2);
   assert.equal(out, '');
   assert.match(err, /^threadbox: NAME: expected up to 64 letters.*; got my app\n$/);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { dockerCli, startRig, text, type Rig } from './rig.ts';
+import { execIn, startRig, text, type Rig } from './rig.ts';
 
 describe('what a command changed', () => {
   it('new, modified, deleted, renamed, binary and committed files are told, each once', async (t) => {
@@ -82,7 +82,7 @@ describe('what a command changed', () => {
 
 /** What the end of a save leaves in the workspace; there is nothing but commands that have ended. */
 const save = (rig: Rig): Promise<string> =>
-  dockerCli('exec', '-u', '1000', '-w', '/workspace/my-app', rig.container.id, 'bash', '-c', SAVED);
+  execIn(rig.container.id, ['bash', '-c', SAVED], { user: '1000', dir: '/workspace/my-app' });
 const SAVED = `find . -name '.env*' ! -type d -printf 'e%P\\0' >../.threadbox/looked; printf 'ibuil[d]\\0' >>../.threadbox/looked
   cp ../.threadbox/tree ../.threadbox/saved`;
 

@@ -21,7 +21,7 @@ const spec = {
 
 describe('the container of a thread', () => {
   it('is found by name and labels, and is limited as promised', async (t) => {
-    const rig = await startRig(t);
+    const rig = await startRig(t, { isAlone: true });
     const { Name, Config, HostConfig, Mounts, NetworkSettings } = await docker
       .getContainer(rig.container.id)
       .inspect();
@@ -89,7 +89,7 @@ describe('the container of a thread', () => {
   });
 
   it('one that will not start now is kept; one that never will is made again', async (t) => {
-    const rig = await startRig(t);
+    const rig = await startRig(t, { isAlone: true });
     await dockerCli('stop', '-t', '0', rig.container.id);
     const refusing = connectDocker(dockerHost);
     const getContainer = refusing.getContainer.bind(refusing);

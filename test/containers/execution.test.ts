@@ -3,6 +3,7 @@ import { after, before, describe, it } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { startScript } from '../../src/containers/exec-input.ts';
 import { runExecution } from '../../src/containers/execution.ts';
+import { closeAll } from '../support/close-all.ts';
 import { docker, dockerCli, never, request, startRig, text, type Rig } from './rig.ts';
 
 describe('a command in its container', () => {
@@ -11,9 +12,7 @@ describe('a command in its container', () => {
   before(async () => {
     rig = await startRig({ after: (closer) => void closers.push(closer as () => unknown) });
   });
-  after(async () => {
-    for (const closer of closers.toReversed()) await closer();
-  });
+  after(() => closeAll(closers));
 
   it('stdout and stderr come in the order in which they were written', async () => {
     const result = await rig.run('for i in $(seq 200); do echo out $i; echo err $i >&2; done');

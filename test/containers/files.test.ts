@@ -3,6 +3,7 @@ import { after, before, describe, it } from 'node:test';
 import { BUILTINS } from '../../src/commands/builtins.ts';
 import { inboxPath, placeFiles } from '../../src/containers/inbox.ts';
 import { collectOutbox, outboxEnv, OutboxReader } from '../../src/containers/outbox.ts';
+import { closeAll } from '../support/close-all.ts';
 import { docker, startRig, text, type Rig } from './rig.ts';
 
 const signal = new AbortController().signal;
@@ -16,9 +17,7 @@ describe('files that come with a command and go with its answer', () => {
   before(async () => {
     rig = await startRig({ after: (closer) => void closers.push(closer as () => unknown) });
   });
-  after(async () => {
-    for (const closer of closers.toReversed()) await closer();
-  });
+  after(() => closeAll(closers));
 
   const place = (files: ReturnType<typeof file>[]) =>
     placeFiles(docker, rig.container.id, { commandId, files, signal });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { until } from '../support/until.ts';
-import { dockerCli } from './rig.ts';
+import { execIn } from './rig.ts';
 import { richUpstream, startSaveRig, type SaveRig, type Workspace } from './save-rig.ts';
 
 const closers: (() => unknown)[] = [];
@@ -19,8 +19,7 @@ after(async () => {
   for (const close of closers) await close();
 });
 
-const inside = (script: string) =>
-  dockerCli('exec', '-u', '0', '-w', '/', one.container.id, 'bash', '-c', script);
+const inside = (script: string) => execIn(one.container.id, ['bash', '-c', script], { user: '0' });
 
 /**
  * A git that stops when it is told to, with the process group of whoever waits for it: as slow as one likes.

@@ -6,7 +6,7 @@ import { connectDocker } from '../../src/containers/client.ts';
 import { recoverExecution, runExecution, type ExecutionRequest } from '../../src/containers/execution.ts';
 import { executionEnv } from '../../src/containers/script-env.ts';
 import { ranForMs } from '../../src/containers/time-limit.ts';
-import { docker, dockerCli, dockerHost, never, request, startRig, text, type Rig } from './rig.ts';
+import { docker, dockerCli, execIn, dockerHost, never, request, startRig, text, type Rig } from './rig.ts';
 import { until } from '../support/until.ts';
 
 const recover = (rig: Rig, { executionId }: ExecutionRequest, more = {}) =>
@@ -24,15 +24,7 @@ async function abandon(rig: Rig, abandoned: ExecutionRequest, marker: string): P
   const stopping = new AbortController();
   const running = runExecution(docker, rig.container.id, { ...abandoned, signal: stopping.signal });
   running.catch(() => undefined);
-  await dockerCli(
-    'exec',
-    '-w',
-    '/',
-    rig.container.id,
-    'bash',
-    '-c',
-    `until [ -e ${marker} ]; do sleep 0.05; done`,
-  );
+  await execIn(rig.container.id, ['bash', '-c', `until [ -e ${marker} ]; do sleep 0.05; done`]);
   stopping.abort(new Error('the bot stops'));
   await assert.rejects(running, /the bot stops/);
 }
@@ -45,7 +37,7 @@ describe('after the bot was gone', () => {
     );
     await abandon(rig, one, '/tmp/on');
     const recovering = recover(rig, one);
-    await dockerCli('exec', rig.container.id, 'touch', '/tmp/go');
+    await execIn(rig.container.id, ['touch', '/tmp/go']);
     const result = await recovering;
     assert.ok(result.ending === 'exited');
     assert.deepEqual([result.exitCode, text(result)], [5, 'first\nlast\n']);
@@ -60,13 +52,11 @@ describe('after the bot was gone', () => {
     );
     await abandon(rig, one, '/tmp/on');
     const written = `/workspace/.threadbox/executions/${one.executionId}.end`;
-    await dockerCli(
-      'exec',
-      rig.container.id,
+    await execIn(rig.container.id, [
       'bash',
       '-c',
       `touch /tmp/go; until [ -e ${written} ]; do sleep 0.05; done`,
-    );
+    ]);
     for (let times = 0; times < 2; times += 1) {
       const result = await recover(rig, one);
       assert.ok(result.ending === 'exited');
@@ -95,15 +85,7 @@ describe('after the bot was gone', () => {
     const rig = await startRig(t);
     const one = request('echo so far; touch kept.txt /tmp/on; sleep 60');
     const running = runExecution(docker, rig.container.id, one);
-    await dockerCli(
-      'exec',
-      '-w',
-      '/',
-      rig.container.id,
-      'bash',
-      '-c',
-      'until [ -e /tmp/on ]; do sleep 0.05; done',
-    );
+    await execIn(rig.container.id, ['bash', '-c', 'until [ -e /tmp/on ]; do sleep 0.05; done']);
     await dockerCli('kill', rig.container.id);
     for (const result of [await running, await recover(rig, one, { wasRunning: false })]) {
       assert.ok(result.ending === 'interrupted');
@@ -117,15 +99,7 @@ describe('after the bot was gone', () => {
     const one = request('echo so far; touch /tmp/on; sleep 60');
     const running = runExecution(docker, rig.container.id, one);
     running.catch(() => undefined);
-    await dockerCli(
-      'exec',
-      '-w',
-      '/',
-      rig.container.id,
-      'bash',
-      '-c',
-      'until [ -e /tmp/on ]; do sleep 0.05; done',
-    );
+    await execIn(rig.container.id, ['bash', '-c', 'until [ -e /tmp/on ]; do sleep 0.05; done']);
     await dockerCli('rm', '-f', rig.container.id);
     await assert.rejects(running, { code: 'CONTAINER_GONE', mayHaveStarted: true });
     rig.container = await rig.ensure();
@@ -164,7 +138,7 @@ describe('after the bot was gone', () => {
     await abandon(rig, one, '/tmp/on');
     await rig.prepare();
     const recovering = recover(rig, one);
-    await dockerCli('exec', '-w', '/', rig.container.id, 'touch', '/tmp/go');
+    await execIn(rig.container.id, ['touch', '/tmp/go']);
     const result = await recovering;
     assert.ok(result.ending === 'exited');
     assert.deepEqual([result.exitCode, text(result)], [0, 'mine\n']);
@@ -190,9 +164,9 @@ describe('a connection that breaks', () => {
       'echo once >> /tmp/times; touch /tmp/on; until [ -e /tmp/go ]; do sleep 0.1; done; cat /tmp/times',
     );
     const running = runExecution(through, rig.container.id, one);
-    await dockerCli('exec', rig.container.id, 'bash', '-c', 'until [ -e /tmp/on ]; do sleep 0.05; done');
+    await execIn(rig.container.id, ['bash', '-c', 'until [ -e /tmp/on ]; do sleep 0.05; done']);
     for (const socket of sockets) socket.destroy();
-    await dockerCli('exec', rig.container.id, 'touch', '/tmp/go');
+    await execIn(rig.container.id, ['touch', '/tmp/go']);
     const result = await running;
     assert.ok(result.ending === 'exited');
     assert.deepEqual([result.exitCode, text(result)], [0, 'once\n']);
@@ -271,9 +245,7 @@ describe('a cancel', () => {
     const cancel = new AbortController();
     const script = 'setsid sleep 900 & (sleep 901 &) ; echo begun; touch kept; sleep 902; echo not reached';
     const running = rig.run(script, { cancelled: cancel.signal });
-    await until(async () =>
-      /kept/.test(await dockerCli('exec', rig.container.id, 'ls', '/workspace/my-app')),
-    );
+    await until(async () => /kept/.test(await execIn(rig.container.id, ['ls', '/workspace/my-app'])));
     cancel.abort();
     const result = await running;
     assert.equal(result.ending, 'cancelled');

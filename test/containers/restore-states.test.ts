@@ -15,6 +15,8 @@ type State = {
   more?: Partial<SaveRequest>;
   /** git, or an archive, keeps more of it than what counts: a second save is not the same. */
   isUnlike?: boolean;
+  /** For the long form of the fault suite: much like one that is there, or rarely met. */
+  isLong?: boolean;
 };
 
 const commit = (name: string) => `git add -A; git commit -qm '${name}'`;
@@ -23,7 +25,7 @@ const SHALLOW =
   'rm -rf /tmp/elsewhere /tmp/clone; git init -q /tmp/elsewhere; (cd /tmp/elsewhere; for i in one two three; do echo $i >$i; git add $i; git commit -qm $i; done)';
 
 const states: readonly State[] = [
-  { name: 'a fresh clone', script: 'true', kinds: ['quick', 'final'] },
+  { name: 'a fresh clone', script: 'true', kinds: ['final'] },
   {
     name: 'staged, unstaged, staged and changed again, untracked, deleted, renamed',
     script: `echo s >staged; git add staged; echo more >>staged; echo u >>run.sh; echo new >untracked; rm logo.bin
@@ -60,6 +62,7 @@ const states: readonly State[] = [
   },
   {
     name: 'a merge that is solved and not committed',
+    isLong: true,
     script:
       'git merge -q --no-commit origin/other || true; echo solved >README.md; git add README.md; git checkout -m README.md; git add README.md',
     next: 'git commit -q --no-edit; git log -1 --format=%P',
@@ -72,6 +75,7 @@ const states: readonly State[] = [
   },
   {
     name: 'an interactive rebase that stands at an edit',
+    isLong: true,
     script: `for i in 1 2 3; do echo $i >mine$i; ${commit('Mine')}; done; GIT_SEQUENCE_EDITOR="sed -i 1s/pick/edit/" git rebase -qi HEAD~3 2>/dev/null; echo extra >>mine1`,
     next: 'git commit -qa --amend -m Edited; git rebase --continue >/dev/null 2>&1; git log --format=%s',
   },
@@ -87,6 +91,7 @@ const states: readonly State[] = [
   },
   {
     name: 'a bisect',
+    isLong: true,
     script: `for i in 1 2 3 4 5 6; do echo $i >n; ${commit('N')}; done; git bisect start -q >/dev/null 2>&1 || git bisect start; git bisect bad >/dev/null; git bisect good HEAD~5 >/dev/null`,
     next: 'git bisect log | grep -v "^#"; git bisect good >/dev/null; git bisect reset -q 2>/dev/null; cat n',
   },
@@ -111,12 +116,14 @@ const states: readonly State[] = [
   },
   {
     name: 'a shallow clone of another repository in the place of this one',
+    isLong: true,
     script: `${SHALLOW}; rm -rf .git *; git clone -q --depth 2 file:///tmp/elsewhere /tmp/clone; mv /tmp/clone/.git .; git reset -q --hard; echo own >own; git add own; ${commit('Own')}; echo 2 >own`,
     kinds: ['final'],
     next: 'git log --format=%s; git fsck; git commit -qam More; git log --format=%s -1',
   },
   {
     name: 'a repository made anew with SHA-256',
+    isLong: true,
     script: `rm -rf .git; git init -q --object-format=sha256 -b first; git config user.name X; git add run.sh; git commit -qm First; git tag -a -m T t; echo 1 >>run.sh; git stash -q; echo 2 >two; git add two; echo 3 >two`,
     next: 'git stash pop -q; git commit -qm Second; git log --format=%s; git show t | head -n 3; git status --short; git fsck',
   },
@@ -149,10 +156,12 @@ const states: readonly State[] = [
   },
   {
     name: 'a sparse index',
+    isLong: true,
     script: 'git sparse-checkout set --cone --sparse-index src; echo 1 >>src/app.js; git add src',
   },
   {
     name: 'a split index',
+    isLong: true,
     script:
       'git config core.splitIndex true; git update-index --split-index; echo 1 >one; git add one; echo 2 >>one',
     isUnlike: true,
@@ -200,7 +209,7 @@ describe('a state of a repository comes back', { concurrency: LANES }, () => {
     const open = () => Promise.all([rig.open({ isEmpty: true }), rig.open({ isEmpty: true })]);
     free.push(...(await Promise.all(Array.from({ length: LANES }, open))));
   });
-  for (const state of states) {
+  for (const state of states.filter(({ isLong }) => !isLong || process.env['FAULTS'] === 'long')) {
     for (const kind of state.kinds ?? (['quick'] as const)) {
       it(`${state.name} (${kind})`, async (t) => {
         const id = (count += 1);

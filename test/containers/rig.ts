@@ -3,18 +3,21 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
+import { after, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { pino } from 'pino';
 import { loadConfig } from '../../src/config.ts';
 import { connectDocker, type Docker } from '../../src/containers/client.ts';
 import { ensureContainer, type Container } from '../../src/containers/container.ts';
+import { readFrames } from '../../src/containers/exec.ts';
 import { runExecution, type ExecutionRequest, type ExecutionResult } from '../../src/containers/execution.ts';
 import type { ContainerLimits } from '../../src/containers/limits.ts';
 import { ensureMirror } from '../../src/containers/mirror.ts';
+import { volumeName } from '../../src/containers/names.ts';
 import { removeInstallation } from '../../src/containers/remove-installation.ts';
 import { prepareWorkspace } from '../../src/containers/workspace.ts';
-import type { WorkspaceRoom } from '../../src/containers/workspace-volume.ts';
+import { removeVolume, type WorkspaceRoom } from '../../src/containers/workspace-volume.ts';
+import { closeAll } from '../support/close-all.ts';
 
 export const dockerHost = process.env['DOCKER_HOST'] ?? 'unix:///var/run/docker.sock';
 export const image = process.env['CONTAINER_IMAGE'] ?? 'threadbox-workspace:1';
@@ -47,6 +50,32 @@ export async function dockerCli(...args: string[]): Promise<string> {
   return stdout + stderr;
 }
 
+/**
+ * Runs a command in a container, as Docker's own command line does, for half of what that takes; what it prints.
+ *
+ * @param user default: that of the container
+ * @throws Error when it fails
+ */
+export async function execIn(
+  containerId: string,
+  command: readonly string[],
+  { user = '', dir = '/' } = {},
+): Promise<string> {
+  const exec = await docker.getContainer(containerId).exec({
+    Cmd: [...command],
+    User: user,
+    WorkingDir: dir,
+    AttachStdout: true,
+    AttachStderr: true,
+  });
+  const chunks: Buffer[] = [];
+  for await (const { data } of readFrames(await exec.start({}))) chunks.push(Buffer.from(data));
+  const said = Buffer.concat(chunks).toString();
+  const { ExitCode: exitCode } = await exec.inspect();
+  if (exitCode !== 0) throw new Error(`Exit code ${exitCode} of ${command.join(' ')}: ${said}`);
+  return said;
+}
+
 export async function temporaryDir(scope: Scope): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'threadbox-test-'));
   scope.after(() => rm(dir, { recursive: true, force: true }));
@@ -68,6 +97,47 @@ export async function upstream(scope: Scope, { isEmpty = false } = {}): Promise<
   return dir;
 }
 
+/**
+ * What the rigs of a file share: an installation, and an upstream with its mirror. A network that is made and removed is the
+ * most expensive part of a rig, and there is room for few at the same time.
+ */
+const INSTANCE = newInstance();
+const closers: (() => unknown)[] = [];
+after(() => closeAll(closers));
+let common: Promise<{ url: string; mirrorsDir: string }> | null = null;
+let rigs = 0;
+
+function newInstance(): string {
+  return `test-${randomBytes(5).toString('hex')}`;
+}
+
+/**
+ * An installation for a test's containers, all of which are gone when the test is over.
+ *
+ * @param isAlone with a network of its own, which goes as well
+ */
+export function installationFor(scope: Scope, { isAlone = false } = {}): string {
+  const instance = isAlone ? newInstance() : INSTANCE;
+  if (isAlone) scope.after(() => removeInstallation(docker, instance));
+  else if (!closers.includes(removeShared)) closers.push(removeShared);
+  return instance;
+}
+
+const removeShared = (): Promise<void> => removeInstallation(docker, INSTANCE);
+
+/** The container of a thread, and its volume. */
+export async function removeThread(instance: string, threadId: string): Promise<void> {
+  const label = [`threadbox.instance=${instance}`, `threadbox.thread=${threadId}`];
+  const containers = await docker.listContainers({ all: true, filters: JSON.stringify({ label }) });
+  await Promise.all(containers.map(({ Id }) => docker.getContainer(Id).remove({ force: true })));
+  await removeVolume(docker, volumeName(instance, threadId));
+}
+
+async function commonUpstream(): Promise<{ url: string; mirrorsDir: string }> {
+  const scope = { after: (close: unknown) => void closers.unshift(close as () => unknown) };
+  return { url: await upstream(scope), mirrorsDir: await temporaryDir(scope) };
+}
+
 export type Rig = {
   instance: string;
   mirrorPath: string;
@@ -86,25 +156,27 @@ export async function startRig(
     beforeFirst,
     limits = {},
     room,
+    isAlone = room !== undefined,
   }: {
     url?: string;
     branch?: string | null;
     limits?: Partial<ContainerLimits>;
     room?: WorkspaceRoom;
+    isAlone?: boolean;
     beforeFirst?: (instance: string, threadId: string) => Promise<void>;
   } = {},
 ): Promise<Rig> {
-  const instance = `test-${randomBytes(5).toString('hex')}`;
-  const from = url ?? (await upstream(scope));
-  const mirrorsDir = await temporaryDir(scope);
-  scope.after(() => removeInstallation(docker, instance));
+  const instance = installationFor(scope, { isAlone });
+  const threadId = isAlone ? 'john@example.com-my-app' : `john@example.com-my-app#${(rigs += 1)}`;
+  const { url: from, mirrorsDir } =
+    url === undefined ? await (common ??= commonUpstream()) : { url, mirrorsDir: await temporaryDir(scope) };
+  if (!isAlone) scope.after(() => removeThread(instance, threadId));
   const mirror = await ensureMirror({
     mirrorsDir,
     repository: { id: 7, url: from },
     log: silent,
     signal: never,
   });
-  const threadId = 'john@example.com-my-app';
   await beforeFirst?.(instance, threadId);
   const ensure = ({ through = docker, isForWork = false } = {}) =>
     ensureContainer(through, {

@@ -5,13 +5,13 @@ import { describe, it, type TestContext } from 'node:test';
 import { connectDocker } from '../../src/containers/client.ts';
 import { recoverExecution, runExecution } from '../../src/containers/execution.ts';
 import { closeRunners, runnersOf } from '../../src/containers/runner.ts';
-import { docker, dockerCli, dockerHost, never, request, startRig, text, type Rig } from './rig.ts';
+import { docker, dockerCli, execIn, dockerHost, never, request, startRig, text, type Rig } from './rig.ts';
 
 /** Which runner the command came through: a wrapper is between them. */
 const RUNNER = 'echo runner $(ps -o ppid= -p $PPID)';
 
 const inside = (rig: Rig, script: string): Promise<string> =>
-  dockerCli('exec', '-u', '1000', '-w', '/', rig.container.id, 'bash', '-c', script);
+  execIn(rig.container.id, ['bash', '-c', script], { user: '1000' });
 
 /** The processes of runners, with their wrappers and pumps. */
 const runners = async (rig: Rig): Promise<string[]> =>

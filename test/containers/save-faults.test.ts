@@ -11,7 +11,7 @@ import { removeContainer, stopContainer } from '../../src/containers/container.t
 import { startExecWithInput } from '../../src/containers/exec-input.ts';
 import { startExec } from '../../src/containers/exec.ts';
 import { hasSave } from '../../src/containers/saves-store.ts';
-import { docker, dockerCli, dockerHost, git, temporaryDir, upstream } from './rig.ts';
+import { docker, execIn, dockerHost, git, temporaryDir, upstream } from './rig.ts';
 import { leftovers, richUpstream, startSaveRig, type SaveRig } from './save-rig.ts';
 
 const closers: (() => unknown)[] = [];
@@ -108,7 +108,7 @@ describe('a save that fails', () => {
     await two.wipe();
     await refused();
     // It makes nothing that the next one could take for a workspace.
-    const left = await dockerCli('exec', '-w', '/', two.container.id, 'ls', '-A', '/workspace');
+    const left = await execIn(two.container.id, ['ls', '-A', '/workspace']);
     assert.equal(left, '');
     assert.equal(await hasSave(rig.storePath, id), true);
   });

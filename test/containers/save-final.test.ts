@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { dockerCli, git } from './rig.ts';
+import { execIn, git } from './rig.ts';
 import { richUpstream, startSaveRig, THREAD_ID, type SaveRig, type Workspace } from './save-rig.ts';
 
 const closers: (() => unknown)[] = [];
@@ -157,7 +157,7 @@ This commit was automatically created when the container was cleaned up.
 
   it('says how many files it commits also where git status comes to no end', async () => {
     const slow = `printf '#!/bin/bash\n[[ " $* " != *" status "* ]] || exit 124\nexec /usr/bin/git "$@"\n' >/usr/local/bin/git; chmod 755 /usr/local/bin/git`;
-    await dockerCli('exec', '-u', '0', one.container.id, 'bash', '-ec', slow);
+    await execIn(one.container.id, ['bash', '-ec', slow], { user: '0' });
     try {
       for (const begin of ['true', 'git checkout -q --orphan fresh; git rm -rqf .']) {
         await one.sh(`${begin}; echo 1 >a; echo 2 >'b "c"'`);
@@ -166,7 +166,7 @@ This commit was automatically created when the container was cleaned up.
         assert.match(await one.sh('git log -1 --format=%B'), /^Files modified: 2$/m);
       }
     } finally {
-      await dockerCli('exec', '-u', '0', one.container.id, 'rm', '/usr/local/bin/git');
+      await execIn(one.container.id, ['rm', '/usr/local/bin/git'], { user: '0' });
     }
   });
 });

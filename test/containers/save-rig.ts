@@ -1,5 +1,4 @@
 import { execFileSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { restoreWorkspace, type RestoredWork } from '../../src/containers/restore.ts';
@@ -10,14 +9,24 @@ import { ensureContainer, type Container } from '../../src/containers/container.
 import { volumeName } from '../../src/containers/names.ts';
 import { readFrames, startExec } from '../../src/containers/exec.ts';
 import { ensureMirror } from '../../src/containers/mirror.ts';
-import { removeInstallation } from '../../src/containers/remove-installation.ts';
 import { prepareWorkspace } from '../../src/containers/workspace.ts';
-import { docker, dockerHost, LIMITS, never, silent, temporaryDir, upstream } from './rig.ts';
+import {
+  docker,
+  dockerHost,
+  installationFor,
+  LIMITS,
+  never,
+  removeThread,
+  silent,
+  temporaryDir,
+  upstream,
+} from './rig.ts';
 
 type Scope = Parameters<typeof temporaryDir>[0];
 
 const image = process.env['CONTAINER_IMAGE'] ?? 'threadbox-workspace:1';
 export const THREAD_ID = 'john@example.com-my-app';
+let rigs = 0;
 
 export type Workspace = {
   container: Container;
@@ -41,10 +50,10 @@ export type SaveRig = {
 
 /** One repository with its mirror, one thread with its store; as many containers one after another as wanted. */
 export async function startSaveRig(scope: Scope, { url }: { url?: string } = {}): Promise<SaveRig> {
-  const instance = `test-${randomBytes(5).toString('hex')}`;
+  const instance = installationFor(scope);
+  const rig = (rigs += 1);
   const from = url ?? (await upstream(scope));
   const dir = await temporaryDir(scope);
-  scope.after(() => removeInstallation(docker, instance));
   const fetchMirror = async () =>
     (
       await ensureMirror({
@@ -64,16 +73,18 @@ export async function startSaveRig(scope: Scope, { url }: { url?: string } = {})
     fetchMirror: async () => void (await fetchMirror()),
     async open({ isEmpty = false, sizeBytes, isWritable = false } = {}) {
       count += 1;
+      const threadId = `${THREAD_ID}#${rig}-${count}`;
+      scope.after(() => removeThread(instance, threadId));
       if (sizeBytes !== undefined) {
         await docker.createVolume({
-          Name: volumeName(instance, `${THREAD_ID}-${count}`),
+          Name: volumeName(instance, threadId),
           Labels: { 'threadbox.instance': instance },
           DriverOpts: { type: 'tmpfs', device: 'tmpfs', o: `size=${sizeBytes},uid=1000,gid=1000` },
         });
       }
       const container = await ensureContainer(isWritable ? withWritableRoot() : docker, {
         instance,
-        threadId: `${THREAD_ID}-${count}`,
+        threadId,
         userId: 3,
         repositoryId: 7,
         repositoryName: 'my-app',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
-import { dockerCli, git, temporaryDir } from './rig.ts';
+import { execIn, git, temporaryDir } from './rig.ts';
 import { MANIFEST, richUpstream, startSaveRig, type SaveRig } from './save-rig.ts';
 
 const closers: (() => unknown)[] = [];
@@ -182,9 +182,7 @@ describe('a save', () => {
       '(while :; do for i in 1 2 3 4 5; do date +%N >busy$i; rm -f gone$i; done; done) >/dev/null 2>&1 & for i in {1..300}; do echo $i >f$i; done',
     );
     for (let round = 0; round < 3; round += 1) assert.deepEqual((await one.save(nextId())).leftOut, []);
-    await dockerCli('exec', one.container.id, 'bash', '-c', 'kill -KILL $(pgrep -u 1000)').catch(
-      () => undefined,
-    );
+    await execIn(one.container.id, ['bash', '-c', 'kill -KILL $(pgrep -u 1000)']).catch(() => undefined);
   });
 
   it('works when the upstream was forced away, from before and after', async () => {

@@ -9,7 +9,7 @@ import { parseSaveFacts } from '../../src/containers/save-facts.ts';
 import { dropSave, exportSave, hasSave, storePathOf } from '../../src/containers/saves-store.ts';
 import { tidyStore } from '../../src/containers/tidy-store.ts';
 import { takeLock } from '../../src/lock.ts';
-import { docker, dockerCli, git, temporaryDir } from './rig.ts';
+import { docker, execIn, git, temporaryDir } from './rig.ts';
 import { leftovers, richUpstream, startSaveRig } from './save-rig.ts';
 
 describe('the store of a thread', () => {
@@ -155,7 +155,7 @@ describe('the store of a thread', () => {
       sed '1,/--not/!s/^/^/; /^--not$/d' | /usr/bin/git rev-list --objects --stdin | cut -d ' ' -f 1 | grep -v -F -f /tmp/lacking | /usr/bin/git pack-objects -q --stdout`;
     const install = `printf '%s' '${script.replaceAll("'", String.raw`'\''`)}' >/usr/local/bin/git; chmod 755 /usr/local/bin/git`;
     await other.sh('echo 2 >file; git add file; git commit -qm File; echo 3 >file');
-    await dockerCli('exec', '-u', '0', other.container.id, 'bash', '-ec', install);
+    await execIn(other.container.id, ['bash', '-ec', install], { user: '0' });
     const lacks: readonly [string, string][] = [
       ['a file', 'git hash-object file'],
       ['a commit', 'git rev-parse HEAD'],

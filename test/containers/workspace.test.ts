@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { rename, rm, writeFile, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { dockerCli, git, silent, never, startRig, temporaryDir, text, upstream } from './rig.ts';
+import { dockerCli, execIn, git, silent, never, startRig, temporaryDir, text, upstream } from './rig.ts';
 import { ensureMirror, mirrorPathOf } from '../../src/containers/mirror.ts';
 
 describe('the workspace of a thread', () => {
@@ -76,12 +76,12 @@ describe('preparing a workspace that a command has spoiled', () => {
   it('what takes too long is killed; the end of the bot is not waited through', async (t) => {
     const rig = await startRig(t);
     const spoil = 'rm -rf /workspace/.threadbox .git/config; mkfifo .git/config';
-    await dockerCli('exec', '-u', '1000', rig.container.id, 'bash', '-c', spoil);
+    await execIn(rig.container.id, ['bash', '-c', spoil], { user: '1000', dir: '/workspace/my-app' });
     await assert.rejects(rig.prepare({ timeoutMs: 1500 }), {
       code: 'WORKSPACE',
       message: /no end after 2 s/,
     });
-    const left = await dockerCli('exec', rig.container.id, 'bash', '-c', 'pgrep -a git || echo none');
+    const left = await execIn(rig.container.id, ['bash', '-c', 'pgrep -a git || echo none']);
     assert.equal(left, 'none\n');
     const stop = new AbortController();
     setTimeout(() => stop.abort(new Error('the bot stops')), 300);

@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { startProcessStage } from '../support/process-stage.ts';
 import { FAULTLESS, isLong, randomOf, seed, startFlow } from './flow.ts';
 
-const [kills, mails] = isLong ? [200, 50] : [5, 8];
+const [kills, mails] = isLong ? [200, 50] : [3, 6];
 
 test(`a bot killed ${kills} times at random while ${mails} mails flow loses none, runs none twice, and answers all`, async (t) => {
   t.diagnostic(`FAULT_SEED=${seed}`);

@@ -100,10 +100,12 @@ test('dockerd killed while a command runs, and started again with live-restore: 
   assert.equal(await stage.mailsLike(told), 1);
 });
 
-for (const [signal, words] of [
-  ['TERM', 'stopped with its containers'],
-  ['KILL', 'killed, and ends its containers when it starts again'],
-] as const) {
+/** Whoever is killed leaves more undone than who is stopped: that is for the long form of the fault suite. */
+const ENDS = [
+  ...(process.env['FAULTS'] === 'long' ? [['TERM', 'stopped with its containers'] as const] : []),
+  ['KILL', 'killed, and ends its containers when it starts again'] as const,
+];
+for (const [signal, words] of ENDS) {
   test(`dockerd ${words} while a command runs: told as interrupted, not run again, and the work is there`, async () => {
     await machine.stop('TERM');
     await machine.start();

@@ -11,6 +11,7 @@ import { installationId, openDatabase, type Db } from '../../src/store/database.
 import { addRepository } from '../../src/store/repositories.ts';
 import { ALICE } from '../support/app.ts';
 import { spawnBot, type BotProcess } from '../support/bot-process.ts';
+import { closeAll } from '../support/close-all.ts';
 import { collectedLog } from '../support/collected-log.ts';
 import { startDovecot } from '../support/dovecot.ts';
 import { engine } from '../support/engine.ts';
@@ -48,7 +49,7 @@ export async function startKillStage(): Promise<KillStage> {
   let isClosed = false;
   const close = async (): Promise<void> => {
     isClosed = true;
-    for (const closer of closers.splice(0).toReversed()) await closer();
+    await closeAll(closers);
   };
   try {
     const dir = await mkdtemp(join(tmpdir(), 'threadbox-kills-'));

@@ -6,36 +6,25 @@ import { ranWith } from '../support/ran-with.ts';
 import type { Moment } from '../support/step-proxy.ts';
 import { startKillStage, type KillStage } from './kill-stage.ts';
 
-/** By hand, LIFECYCLE_KILL_STEPS=all: at every step of a life, once before it and once after it. */
-const IS_LONG = process.env['LIFECYCLE_KILL_STEPS'] === 'all';
+/** In the long form of the fault suite, or by hand: at every step of a life, once before it and once after it. */
+const IS_LONG = process.env['FAULTS'] === 'long' || process.env['LIFECYCLE_KILL_STEPS'] === 'all';
 
-/** Those that the others hang on, each at the first time it comes, in the order of a life. */
+/** One at least of each thing that is done, where the most is half done; each at the first time it comes, in the order of a life. */
 const CHOSEN: readonly [Moment, RegExp][] = [
   // The first command: create.
   ['after', /does POST \/containers\/create$/],
-  ['before', /insert into "container_sessions"$/],
-  ['after', /starts the process prepare$/],
-  // The files of its mail: when they begin to be put there, and when they are there and it is not begun.
-  ['after', /starts the process inbox$/],
+  // The files of its mail are there, and it is not begun.
   ['before', /^the runner is given a command$/],
   // The save after it.
-  ['after', /starts the process save$/],
   ['before', /commits update "saved_states" \(snapshot, .* \(is_saved/],
   // `stop`: remove.
-  [
-    'before',
-    /commits update "container_sessions" \(state, end_reason, drops_volume\), .*"saved_states" \(expires_at/,
-  ],
   ['after', /does DELETE \/containers\/\*$/],
   ['before', /^PostgreSQL commits update "commands" \(state, container_session_id/],
   // The next command: restore, the volume is gone.
   ['after', /starts the process restore$/],
-  ['before', /commits update "saved_states" \(expires_at, volume_name, end_reason/],
   // `fresh`, and `restore`.
-  ['after', /is told: update "commands" \(control\)$/],
   ['after', /"saved_states" \(state, aside_at, expires_at, volume_name, announced_at\)$/],
   ['before', /does DELETE \/volumes\/\*$/],
-  ['after', /"saved_states" \(state, expires_at, end_reason, announced_at\)$/],
 ];
 
 /** One thread's life through all that touches its container: after each word, what is there is all there is. */

@@ -9,7 +9,7 @@ import { startSeparateBot, type SeparateBot } from '../support/separate-bot.ts';
 import { until } from '../support/until.ts';
 
 /** More of them in the long form of the fault suite, or by hand: LIFECYCLE_KILLS=100. */
-const KILLS = Number(process.env['LIFECYCLE_KILLS'] ?? (process.env['FAULTS'] === 'long' ? 50 : 4));
+const KILLS = Number(process.env['LIFECYCLE_KILLS'] ?? (process.env['FAULTS'] === 'long' ? 50 : 2));
 /** From the mail to the end of the removal that follows it. */
 const CYCLE_MS = 4_000;
 const THREAD = 'alice@example.com-sample';

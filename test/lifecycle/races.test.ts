@@ -9,12 +9,13 @@ import { loadConfig } from '../../src/config.ts';
 import { connectEmbedded } from '../../src/embedded/embedded.ts';
 import { LifecycleEvents } from '../../src/lifecycle/events.ts';
 import { startLifecycle, type Lifecycle } from '../../src/lifecycle/lifecycle.ts';
-import { awaitAnswer } from '../../src/mail/inbox/await-answer.ts';
-import { parseMessage, type ParsedMessage } from '../../src/mail/parse.ts';
+import type { ParsedMessage } from '../../src/mail/parse.ts';
 import { watchPart } from '../../src/part-state.ts';
 import { SharedState } from '../../src/store/shared-state.ts';
 import { ALICE } from '../support/app.ts';
+import { closeAll } from '../support/close-all.ts';
 import { collectedLog } from '../support/collected-log.ts';
+import { answerTo } from '../support/mailbox.ts';
 import { ranWith } from '../support/ran-with.ts';
 import { until } from '../support/until.ts';
 import { openStage, type Stage } from './stage.ts';
@@ -28,6 +29,7 @@ let other: Lifecycle;
 const closers: (() => unknown)[] = [];
 before(async () => {
   stage = await openStage();
+  closers.push(() => stage.close());
   const { bot } = stage;
   const { db, docker, installation, imageReady } = bot.app;
   const { log } = collectedLog();
@@ -70,10 +72,7 @@ before(async () => {
     await other.close();
   });
 });
-after(async () => {
-  for (const close of closers.toReversed()) await close();
-  await stage.close();
-});
+after(() => closeAll(closers));
 
 const at = (label: string) => ({ subject: `[sample#${label}] Work` });
 const threadOf = (label: string) => `alice@example.com-sample#${label}`;
@@ -87,7 +86,7 @@ async function sweptWhileExtended(label: string): Promise<ParsedMessage> {
   const sent = await sendToBot(user, { to: stage.bot.botAddress, ...at(label), body: 'extend' });
   await until(() => db('messages').where({ message_id: sent }).first());
   await Promise.all([stage.sweep(), other.sweep()]);
-  return parseMessage(await awaitAnswer({ ...user.imap, inReplyTo: sent, timeoutMs: 40_000 }));
+  return answerTo(user, sent);
 }
 
 /** What was promised is kept, by both: nothing is removed before it. */

@@ -1,11 +1,10 @@
 import type { Overrides } from '../../src/app.ts';
-import { askBot } from '../../src/cli/write-to-bot.ts';
 import type { ParsedMessage } from '../../src/mail/parse.ts';
 import type { Db } from '../../src/store/database.ts';
 import { NEXT_STATES } from '../../src/store/session-states.ts';
 import { ALICE, startTestApp, type TestApp } from '../support/app.ts';
 import { engine, inContainer } from '../support/engine.ts';
-import { readMails } from '../support/mailbox.ts';
+import { ask, readMails } from '../support/mailbox.ts';
 import { until } from '../support/until.ts';
 
 const THREAD = 'alice@example.com-sample';
@@ -75,11 +74,8 @@ export async function openStage(
     session,
     forward: (minutes) => void (aheadMs += minutes * 60_000),
     sweep: () => bot.app.lifecycle.sweep(),
-    async ask(body, { from = ALICE, subject = '[sample] Work', inReplyTo } = {}) {
-      const mail = { to: bot.botAddress, subject, body, inReplyTo };
-      const patience = { timeoutMs: 60_000, signal: new AbortController().signal };
-      return (await askBot(bot.userAt(from), mail, patience)).answer;
-    },
+    ask: (body, { from = ALICE, subject = '[sample] Work', inReplyTo } = {}) =>
+      ask(bot.userAt(from), { to: bot.botAddress, subject, body, inReplyTo }),
     mailLike: (pattern, to = ALICE) =>
       until(async () => (await mails(to)).find(({ text }) => pattern.test(text))),
     mailsLike: async (pattern, to = ALICE) =>

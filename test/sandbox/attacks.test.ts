@@ -3,12 +3,11 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { simpleParser, type ParsedMail } from 'mailparser';
-import { askBot } from '../../src/cli/write-to-bot.ts';
 import type { ParsedMessage } from '../../src/mail/parse.ts';
 import { openStage, type Stage } from '../lifecycle/stage.ts';
 import { ALICE, BOB } from '../support/app.ts';
 import { engine } from '../support/engine.ts';
-import { readMails } from '../support/mailbox.ts';
+import { ask, readMails } from '../support/mailbox.ts';
 import { ranWith } from '../support/ran-with.ts';
 import { until } from '../support/until.ts';
 import { FORGE_SAVES, SYSTEM_CALLS } from './attack-scripts.ts';
@@ -185,12 +184,11 @@ test('nobody hears of, or touches, what another user does in the same repository
     const { replyTo } = await simpleParser((await rawOf(of)) ?? '');
     const address = replyTo?.value[0]?.address ?? '';
     assert.match(address, /\+/);
-    const patience = { timeoutMs: 60_000, signal: new AbortController().signal };
-    const { answer } = await askBot(
-      stage.bot.userAt(attacker.address),
-      { to: address, subject: '[sample] Work', body: 'status' },
-      patience,
-    );
+    const answer = await ask(stage.bot.userAt(attacker.address), {
+      to: address,
+      subject: '[sample] Work',
+      body: 'status',
+    });
     assert.ok(!answer.text.includes(victim.mark) && !answer.text.includes(victim.threadId), answer.text);
     await stage.inside('touch /tmp/go', victim.threadId);
     ranWith((await running).text, 'whole');

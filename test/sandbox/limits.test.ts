@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { runtimeFault } from '../../src/containers/engine-facts.ts';
 import { limitsFor } from '../../src/containers/limits.ts';
+import { closeAll } from '../support/close-all.ts';
 import { LIMITS, startRig, text, type Rig } from '../containers/rig.ts';
 
 const MB = 2 ** 20;
@@ -14,9 +15,7 @@ describe('the limits of a container, as a command finds them', () => {
     const scope = { after: (closer: unknown) => void closers.push(closer as () => unknown) };
     rig = await startRig(scope, { limits: { memoryBytes: 192 * MB, tmpBytes: 24 * MB, pidsLimit: 96 } });
   });
-  after(async () => {
-    for (const closer of closers.toReversed()) await closer();
-  });
+  after(() => closeAll(closers));
   const says = async (script: string) => text(await rig.run(`{ ${script}; } 2>&1`)).trimEnd();
   /** cgroups v2, or else v1. */
   const counter = (v2: string, v1: string) => `cat /sys/fs/cgroup/${v2} || cat /sys/fs/cgroup/${v1}`;

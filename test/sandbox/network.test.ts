@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { bridgeName, networkName } from '../../src/containers/names.ts';
 import { setRepository } from '../../src/store/repositories.ts';
 import { openStage, type Stage } from '../lifecycle/stage.ts';
+import { closeAll } from '../support/close-all.ts';
 import { engine } from '../support/engine.ts';
 import { FAR, startFarNetwork, webCertificate } from '../support/far-network.ts';
 import { ranWith } from '../support/ran-with.ts';
@@ -43,9 +44,7 @@ before(async () => {
   const { IPAM } = await engine.getNetwork(networkName(installation)).inspect();
   gateway = IPAM?.Config?.[0]?.Gateway ?? '';
 });
-after(async () => {
-  for (const closer of closers.toReversed()) await closer();
-});
+after(() => closeAll(closers));
 
 const hostPort = (): number => (server.address() as AddressInfo).port;
 

@@ -12,6 +12,7 @@ import { chooseWay, type WorkspaceLimit } from '../../src/containers/workspace-l
 import { readyVolume, removeStrayDisks, removeVolume } from '../../src/containers/workspace-volume.ts';
 import { isOutgrown, watchWorkspace } from '../../src/containers/workspace-watch.ts';
 import { collectedLog } from '../support/collected-log.ts';
+import { closeAll } from '../support/close-all.ts';
 import { until } from '../support/until.ts';
 import {
   docker,
@@ -52,9 +53,7 @@ describe('a workspace on a disk of its own', () => {
     rig = await startRig(scope, { room });
     link = linkOf(limit.imagesDir, rig.container.volumeName);
   });
-  after(async () => {
-    for (const closer of closers.toReversed()) await closer();
-  });
+  after(() => closeAll(closers));
   const says = async (script: string) => text(await rig.run(`{ ${script}; } 2>&1`)).trimEnd();
   const stop = () => docker.getContainer(rig.container.id).stop({ t: 0 });
 

@@ -48,9 +48,13 @@ export async function startTestApp({
   });
   const { log, lines } = collectedLog();
   let app: App | null = null;
+  /** What is on the engine goes whatever becomes of the bot: the room for networks there is small. */
+  let remove = async (): Promise<void> => {};
 
   async function start(): Promise<void> {
-    app = await startApp({ config, secrets, log, signal: new AbortController().signal, overrides });
+    const started = await startApp({ config, secrets, log, signal: new AbortController().signal, overrides });
+    app = started;
+    remove = () => removeInstallation(started.docker, started.installation);
   }
   async function stop(): Promise<void> {
     const stopped = running();
@@ -62,13 +66,25 @@ export async function startTestApp({
     return app;
   }
 
+  async function close(): Promise<void> {
+    try {
+      if (app) await stop();
+    } finally {
+      try {
+        await remove();
+      } finally {
+        await upstream.close();
+        await rm(dataDir, { recursive: true, force: true });
+      }
+    }
+  }
+
   try {
     if (config.usesEmbeddedPostgres) await layPostgres(join(dataDir, 'postgres'));
     await start();
     await addRepository(running().db, { name: 'sample', url: upstream.url, branch: null, threadBy: null });
   } catch (error) {
-    await upstream.close();
-    await rm(dataDir, { recursive: true, force: true });
+    await close();
     throw error;
   }
   return {
@@ -90,16 +106,6 @@ export async function startTestApp({
     },
     stop,
     start,
-    async close() {
-      if (!app) await start();
-      const { docker, installation } = running();
-      await stop();
-      try {
-        await removeInstallation(docker, installation);
-      } finally {
-        await upstream.close();
-        await rm(dataDir, { recursive: true, force: true });
-      }
-    },
+    close,
   };
 }

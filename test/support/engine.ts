@@ -13,3 +13,14 @@ export async function inContainer(containerId: string, script: string): Promise<
   });
   return stdout + stderr;
 }
+
+/**
+ * Waits inside a container until a condition of the shell is true: a process there costs less than many execs.
+ *
+ * @throws when it is not within 20 s
+ */
+export async function untilInside(containerId: string, condition: string): Promise<void> {
+  const script = `for round in {1..400}; do if ${condition}; then echo done; exit; fi; sleep 0.05; done`;
+  const said = await inContainer(containerId, script);
+  if (said !== 'done\n') throw new Error(`not within 20 s: ${condition} ${said}`);
+}

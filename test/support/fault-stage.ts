@@ -9,6 +9,7 @@ import type { Log } from '../../src/log.ts';
 import { parseMessage, type ParsedMessage } from '../../src/mail/parse.ts';
 import { composeUserMail } from '../../src/mail/user-mail.ts';
 import { addRepository } from '../../src/store/repositories.ts';
+import { closeAll } from './close-all.ts';
 import { collectedLog, type LogLine } from './collected-log.ts';
 import { startDovecot, type Dovecot } from './dovecot.ts';
 import { engine } from './engine.ts';
@@ -54,9 +55,7 @@ export async function startFaultStage({
   overrides = {},
 }: { env?: Readonly<Record<string, string>>; overrides?: Overrides } = {}): Promise<FaultStage> {
   const closers: (() => Promise<unknown>)[] = [];
-  const close = async (): Promise<void> => {
-    for (const closer of closers.splice(0).toReversed()) await closer();
-  };
+  const close = (): Promise<void> => closeAll(closers);
   const { log, lines } = collectedLog();
   try {
     const dir = await mkdtemp(join(tmpdir(), 'threadbox-faults-'));

@@ -10,6 +10,7 @@ import { composeUserMail } from '../../src/mail/user-mail.ts';
 import { installationId, migrate, openDatabase, type Db } from '../../src/store/database.ts';
 import { addRepository } from '../../src/store/repositories.ts';
 import { spawnBot, type BotProcess } from './bot-process.ts';
+import { closeAll } from './close-all.ts';
 import { collectedLog } from './collected-log.ts';
 import { startDovecot, type Dovecot } from './dovecot.ts';
 import { engine, engineHost } from './engine.ts';
@@ -62,9 +63,7 @@ export async function startProcessStage({
   diskMb = null,
 }: { hasRedis?: boolean; hasPostfix?: boolean; diskMb?: number | null } = {}): Promise<ProcessStage> {
   const closers: (() => Promise<unknown>)[] = [];
-  const close = async (): Promise<void> => {
-    for (const closer of closers.splice(0).toReversed()) await closer();
-  };
+  const close = (): Promise<void> => closeAll(closers);
   try {
     const dir = await mkdtemp(join(tmpdir(), 'threadbox-processes-'));
     closers.push(() => rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));

@@ -5,7 +5,6 @@ import { embeddedCorrespondent, sendToBot, type Correspondent } from '../../src/
 import type { Docker } from '../../src/containers/client.ts';
 import { removeInstallation } from '../../src/containers/remove-installation.ts';
 import { connectEmbedded, type EmbeddedAddresses, type EmbeddedMail } from '../../src/embedded/embedded.ts';
-import { awaitAnswer } from '../../src/mail/inbox/await-answer.ts';
 import type { ParsedMessage } from '../../src/mail/parse.ts';
 import { installationId, openDatabase, type Db } from '../../src/store/database.ts';
 import { addRepository } from '../../src/store/repositories.ts';
@@ -13,7 +12,7 @@ import { spawnBot, type BotProcess } from './bot-process.ts';
 import { engine, engineHost } from './engine.ts';
 import { startGitUpstream } from './git-upstream.ts';
 import { layPostgres } from './laid-postgres.ts';
-import { readMails } from './mailbox.ts';
+import { answerTo, readMails } from './mailbox.ts';
 import { until } from './until.ts';
 
 /** A bot in a process of its own, on embedded parts, that is killed and started again on the same data. */
@@ -127,11 +126,9 @@ export async function startSeparateBot(
     crash,
     send: (from, subject, body) => sendToBot(correspondent(from), { to: BOT_ADDRESS, subject, body }),
     async answersTo(from, messageIds) {
-      const { imap } = correspondent(from);
-      await Promise.all(
-        messageIds.map((inReplyTo) => awaitAnswer({ ...imap, inReplyTo, timeoutMs: 40_000 })),
-      );
-      const mails = await readMails({ imap });
+      const user = correspondent(from);
+      for (const id of messageIds) await answerTo(user, id);
+      const mails = await readMails(user);
       return messageIds.map((id) => mails.filter(({ inReplyTo }) => inReplyTo === id));
     },
     containerOf: (threadId) =>

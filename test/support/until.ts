@@ -4,9 +4,9 @@ const LEAST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 250;
 
 /**
- * The first value that is neither undefined, null nor false, looked for often; but no more than a third of the time while a
- * look takes up to an eighth of a second, and every quarter of a second where it takes longer: so who looks into a container
- * or a mailbox slows down little what is waited for.
+ * The first value that is neither undefined, null nor false, looked for often; but no more than a ninth of the time while a
+ * look takes up to a thirtieth of a second, and every quarter of a second where it takes longer: so who looks into a database, a
+ * container or a mailbox slows down little what is waited for, and less where the machine has much to do.
  *
  * @throws when there is none within `timeoutMs`
  */
@@ -21,6 +21,6 @@ export async function until<T>(
     if (value !== undefined && value !== null && value !== false) return value;
     const endedAt = performance.now();
     if (endedAt > deadlineAt) throw new Error(`not within ${timeoutMs} ms: ${look.toString()}`);
-    await pause(Math.min(Math.max(LEAST_PAUSE_MS, 2 * (endedAt - startedAt)), LONGEST_PAUSE_MS));
+    await pause(Math.min(Math.max(LEAST_PAUSE_MS, 8 * (endedAt - startedAt)), LONGEST_PAUSE_MS));
   }
 }
