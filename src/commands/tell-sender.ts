@@ -161,7 +161,7 @@ export async function tellFailure(
 
 /** The command still waits to be started, through no fault of its own. It stays as it is. */
 export async function tellDelay(
-  parts: Pick<TellParts, 'db' | 'now' | 'wakeOutbox'> & { config: Answering },
+  parts: Pick<TellParts, 'db' | 'now' | 'wakeOutbox' | 'secretsOf'> & { config: Answering },
   command: Command,
   reason: string,
 ): Promise<void> {
