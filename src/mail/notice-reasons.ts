@@ -40,6 +40,8 @@ export const DOUBTS: Readonly<Record<Doubt | 'broken-characters', string>> = {
   'open-quote': 'One of its lines reads as if a quoted mail began there.',
   'no-beginning': 'It quotes an answer of Threadbox, and nothing shows where that begins.',
   'beside-a-fence': 'There is a block between ``` lines, and more beside it.',
+  'broken-lines':
+    'One of its lines is as long as a line can be before Gmail, in plain text mode, or Outlook breaks it: one command may have become two. Switch that off, or end such a line with a backslash.',
   'broken-characters': 'Some of its characters arrived broken: \ufffd. Send it as UTF-8, or without them.',
 };
 

@@ -50,6 +50,11 @@ const notices: [notice: Notice, ...says: RegExp[]][] = [
     /arrived broken/,
   ],
   [
+    { kind: 'unsure', understood: 'one\ntwo', doubt: 'broken-lines', repositoryName: '' },
+    /one command may have become two\. Switch that off, or end such a line with a backslash\.\n/,
+    /what was understood:\n\n {2}one\n {2}two\n/,
+  ],
+  [
     { kind: 'timeout-line', line: 'timeout 9h', isTooLong: true, mostMs: 14_400_000 },
     /^This command may not take so long\n\nNothing was run\. A command can be given 4 h at the most/,
     /begins with:\n\n {2}timeout 9h\n/,
