@@ -3,7 +3,7 @@ import type { EventEmitter } from 'node:events';
 import { MailParser, type AttachmentStream, type MailParserOptions, type MessageText } from 'mailparser';
 import { readCms } from './cms.ts';
 import { essentialHeaders } from './essential-headers.ts';
-import { isCms, isFile } from './part-kinds.ts';
+import { isCms, isFile, isOddlyEncodedText } from './part-kinds.ts';
 
 /** A part of a mail that is not its text. Measured; only what may hold the mail itself is kept. */
 type MimePart = {
@@ -17,7 +17,13 @@ type MimePart = {
 
 /** Why a mail cannot be read, though its headers can. `deadly`: each process that read it has ended over it. */
 export type Obstacle =
-  'encrypted' | 'too-many-parts' | 'headers-too-large' | 'text-too-long' | 'too-slow' | 'deadly';
+  | 'encrypted'
+  | 'odd-encoding'
+  | 'too-many-parts'
+  | 'headers-too-large'
+  | 'text-too-long'
+  | 'too-slow'
+  | 'deadly';
 
 /** What a mail's MIME structure holds. */
 export type MimeContent = {
@@ -106,8 +112,10 @@ const MailParserWithParts = MailParser as unknown as new (
  */
 class PartsParser extends MailParserWithParts {
   #isOfMail = false;
+  hasOddText = false;
 
   override processHeaders(lines: readonly HeaderLine[]): unknown {
+    this.hasOddText ||= isOddlyEncodedText(new Map(lines.map(({ key, line }) => [key, line])));
     const isRead = ({ key }: HeaderLine) => key === 'subject' || key.startsWith('content-');
     return super.processHeaders(this.#isOfMail ? lines.filter(isRead) : lines);
   }
@@ -136,7 +144,7 @@ function levelOf(node: SplitNode): number {
 export async function parseParts(
   raw: Buffer,
   onPart: (part: AttachmentStream, fail: (error: Error) => void) => void,
-): Promise<{ parser: MailParser; body: MessageText | null }> {
+): Promise<{ parser: MailParser & { hasOddText: boolean }; body: MessageText | null }> {
   const parser = new PartsParser({
     ...LIMITS,
     skipHtmlToText: true,
@@ -177,14 +185,15 @@ async function readParts(raw: Buffer): Promise<Parts | { fault: Error }> {
     const { text = '', html = '' } = (body ?? {}) as Partial<MessageText>;
     const headers = unfold(parser.headerLines || []);
     const isLong = text.length > LONGEST_TEXT;
+    const obstacle = parser.hasOddText ? 'odd-encoding' : isLong ? 'text-too-long' : null;
     const content = {
       headers,
       subject: parser.subject ?? '',
-      text: isLong ? '' : text,
-      html: isLong ? '' : html || '',
+      text: obstacle === null ? text : '',
+      html: obstacle === null ? html || '' : '',
       attachments,
-      obstacle: isLong ? ('text-too-long' as const) : null,
-    };
+      obstacle,
+    } satisfies MimeContent;
     return { content, cms: cms.length > 0 ? Buffer.concat(cms) : null };
   } catch (fault) {
     return { fault: fault as Error };

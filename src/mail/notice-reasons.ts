@@ -10,6 +10,11 @@ export const OBSTACLES: Readonly<
     'Threadbox has no key to read it with.',
     'Send it without encryption. Signed mail is fine.',
   ],
+  'odd-encoding': [
+    'The characters of this mail cannot be read',
+    'Its text is in an encoding that is hardly used any more, such as UTF-7 or uuencode.',
+    'Send it as UTF-8.',
+  ],
   'too-many-parts': [
     'This mail has too many parts',
     'A mail to Threadbox can have up to 1,000 parts, attachments included, and 50 within one another.',

@@ -79,6 +79,12 @@ const notices: [notice: Notice, ...says: RegExp[]][] = [
     /Nothing was run\. Threadbox has no key/,
     /Send it without encryption/,
   ],
+  [
+    { kind: 'unreadable', obstacle: 'odd-encoding' },
+    /^The characters of this mail cannot be read\n/,
+    /Nothing was run\. Its text is in an encoding .* UTF-7/,
+    /Send it as UTF-8\./,
+  ],
   [{ kind: 'unreadable', obstacle: 'too-many-parts' }, /up to 1,000 parts/, /packed into one/],
   [{ kind: 'unreadable', obstacle: 'headers-too-large' }, /up to 1 MB/, /as a new mail/],
   [{ kind: 'unreadable', obstacle: 'text-too-long' }, /up to 4 MB of text/, /attached/],
