@@ -1,5 +1,6 @@
 import type { Config } from '../config.ts';
 import { readBounce } from '../mail/bounce.ts';
+import { doubtBrokenLines } from '../mail/broken-lines.ts';
 import type { Notice } from '../mail/notices.ts';
 import type { ParsedMessage } from '../mail/parse.ts';
 import { stripReplyPrefixes } from '../mail/reply-prefixes.ts';
@@ -120,7 +121,7 @@ async function judgeRequest(intake: Intake, request: Request): Promise<Judged> {
     return orElse(() => refuseWithinCaps(intake, received, facts, notice));
   }
   const repositories = await queries.repositoriesFor(sender);
-  const { text: typed, doubt } = readTyped(message.text);
+  const { text: typed, doubt } = doubtBrokenLines(readTyped(message.text), message);
   const bodyLine = bodyRepositoryLine(typed);
   const known = { sender, repositories, bodyLine, ofToken: token.thread };
   const { found, ...by } = await threadOf(intake, message, known);

@@ -2,21 +2,26 @@ import { LOOP_HEADER } from './headers.ts';
 import type { ParsedMessage } from './parse.ts';
 import { isSameMailbox } from './sender.ts';
 
+type LoopRules = { botAddress: string; botAliases?: readonly string[]; allowedLists?: readonly string[] };
+
 /**
  * Why a message must never be answered nor run, or null when a person seems to have sent it. An answer to a machine can
  * start a loop that nobody ends.
  *
- * @param rules `allowedLists`: List-Ids, lower case, of mailing lists whose mail is taken for that of its author
+ * @param rules `botAliases`: more addresses of the bot's own; `allowedLists`: List-Ids, lower case, of mailing lists whose mail
+ * is taken for that of its author
  */
 export function loopReason(
   { headers, sender }: Pick<ParsedMessage, 'headers' | 'sender'>,
-  { botAddress, allowedLists = [] }: { botAddress: string; allowedLists?: readonly string[] },
+  { botAddress, botAliases = [], allowedLists = [] }: LoopRules,
 ): string | null {
   const values = (name: string) => (headers.get(name) ?? []).map((value) => value.toLowerCase());
   const first = (name: string) => values(name)[0] ?? '';
 
   if (headers.has(LOOP_HEADER.toLowerCase())) return 'a mail of Threadbox itself';
-  if (sender !== null && isSameMailbox(sender, botAddress.toLowerCase())) return "from the bot's own address";
+  const own = [botAddress, ...botAliases].map((address) => address.toLowerCase());
+  if (sender !== null && own.some((address) => isSameMailbox(sender, address)))
+    return "from the bot's own address";
   if (first('return-path').replace(/\s/g, '') === '<>') return 'a bounce (empty Return-Path)';
   if (keyword(first('content-type')) === 'multipart/report') return 'a report of a mail server';
   if (headers.has('x-failed-recipients')) return 'a bounce (X-Failed-Recipients)';

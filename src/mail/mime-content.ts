@@ -10,7 +10,13 @@ export type MimePart = {
 
 /** Why a mail cannot be read, though its headers can. `deadly`: each process that read it has ended over it. */
 export type Obstacle =
-  'encrypted' | 'too-many-parts' | 'headers-too-large' | 'text-too-long' | 'too-slow' | 'deadly';
+  | 'encrypted'
+  | 'odd-encoding'
+  | 'too-many-parts'
+  | 'headers-too-large'
+  | 'text-too-long'
+  | 'too-slow'
+  | 'deadly';
 
 /** What a mail's MIME structure holds. */
 export type MimeContent = {

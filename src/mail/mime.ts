@@ -4,7 +4,7 @@ import { MailParser, type AttachmentStream, type MailParserOptions, type Message
 import { readCms } from './cms.ts';
 import { essentialHeaders } from './essential-headers.ts';
 import { unfold, type HeaderLine, type MimeContent, type MimePart, type Obstacle } from './mime-content.ts';
-import { isCms, isFile } from './part-kinds.ts';
+import { isCms, isFile, isOddlyEncodedText } from './part-kinds.ts';
 import { readUsual } from './usual-mime.ts';
 
 const LIMITS = { maxHeadSize: 1 << 20, maxChildNodes: 1000 };
@@ -88,8 +88,10 @@ const MailParserWithParts = MailParser as unknown as new (
  */
 class PartsParser extends MailParserWithParts {
   #isOfMail = false;
+  hasOddText = false;
 
   override processHeaders(lines: readonly HeaderLine[]): unknown {
+    this.hasOddText ||= isOddlyEncodedText(new Map(lines.map(({ key, line }) => [key, line])));
     const isRead = ({ key }: HeaderLine) => key === 'subject' || key.startsWith('content-');
     return super.processHeaders(this.#isOfMail ? lines.filter(isRead) : lines);
   }
@@ -118,7 +120,7 @@ function levelOf(node: SplitNode): number {
 export async function parseParts(
   raw: Buffer,
   onPart: (part: AttachmentStream, fail: (error: Error) => void) => void,
-): Promise<{ parser: MailParser; body: MessageText | null }> {
+): Promise<{ parser: MailParser & { hasOddText: boolean }; body: MessageText | null }> {
   const parser = new PartsParser({
     ...LIMITS,
     skipHtmlToText: true,
@@ -159,14 +161,15 @@ async function readParts(raw: Buffer): Promise<Parts | { fault: Error }> {
     const { text = '', html = '' } = (body ?? {}) as Partial<MessageText>;
     const headers = unfold(parser.headerLines || []);
     const isLong = text.length > LONGEST_TEXT;
+    const obstacle = parser.hasOddText ? 'odd-encoding' : isLong ? 'text-too-long' : null;
     const content = {
       headers,
       subject: parser.subject ?? '',
-      text: isLong ? '' : text,
-      html: isLong ? '' : html || '',
+      text: obstacle === null ? text : '',
+      html: obstacle === null ? html || '' : '',
       attachments,
-      obstacle: isLong ? ('text-too-long' as const) : null,
-    };
+      obstacle,
+    } satisfies MimeContent;
     return { content, cms: cms.length > 0 ? Buffer.concat(cms) : null };
   } catch (fault) {
     return { fault: fault as Error };

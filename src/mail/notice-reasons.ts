@@ -10,6 +10,11 @@ export const OBSTACLES: Readonly<
     'Threadbox has no key to read it with.',
     'Send it without encryption. Signed mail is fine.',
   ],
+  'odd-encoding': [
+    'The characters of this mail cannot be read',
+    'Its text is in an encoding that is hardly used any more, such as UTF-7 or uuencode.',
+    'Send it as UTF-8.',
+  ],
   'too-many-parts': [
     'This mail has too many parts',
     'A mail to Threadbox can have up to 1,000 parts, attachments included, and 50 within one another.',
@@ -40,6 +45,8 @@ export const DOUBTS: Readonly<Record<Doubt | 'broken-characters', string>> = {
   'open-quote': 'One of its lines reads as if a quoted mail began there.',
   'no-beginning': 'It quotes an answer of Threadbox, and nothing shows where that begins.',
   'beside-a-fence': 'There is a block between ``` lines, and more beside it.',
+  'broken-lines':
+    'One of its lines is as long as a line can be before Gmail, in plain text mode, or Outlook breaks it: one command may have become two. Switch that off, or end such a line with a backslash.',
   'broken-characters': 'Some of its characters arrived broken: \ufffd. Send it as UTF-8, or without them.',
 };
 

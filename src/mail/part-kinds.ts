@@ -15,6 +15,23 @@ const LARGEST_ORNAMENT_BYTES = 32 * 1024;
 /** S/MIME (RFC 8551, 3.2): the mail itself, signed or encrypted. */
 export const isCms = (contentType: string): boolean => /^application\/(?:x-)?pkcs7-mime$/i.test(contentType);
 
+/** They shift between character sets amid the text; the parser hands it on as it came, which would be run. */
+const ODD_CHARSET = /charset\s*=\s*"?(?:utf-?7|(?:x-)?unicode-1-1-utf-7|hz-gb-2312|iso-2022-(?:kr|cn))\b/i;
+/** Of before MIME. What else is none (RFC 2045, 6.1) is a slip of a program that means 8bit. */
+const ODD_ENCODING = /:\s*"?(?:x-)?(?:uue(?:ncode)?|uu|yenc|binhex40)\b/i;
+
+/**
+ * True for a text, that is no attachment, in an encoding that is not read.
+ *
+ * @param header the lines of a part's header by their names, lower case
+ */
+export function isOddlyEncodedText(header: ReadonlyMap<string, string>): boolean {
+  const type = header.get('content-type') ?? '';
+  if (type !== '' && !/^[^:]*:\s*text\/(?:plain|html)\b/i.test(type)) return false;
+  if (/\battachment\b|\bname\s*=/i.test((header.get('content-disposition') ?? '') + type)) return false;
+  return ODD_CHARSET.test(type) || ODD_ENCODING.test(header.get('content-transfer-encoding') ?? '');
+}
+
 /** Outlook's packing of a mail, for Outlook alone. */
 export const isOutlookPacking = ({ contentType, filename = '' }: Omit<PartKind, 'sizeBytes'>): boolean =>
   /^application\/(?:vnd\.)?ms-tnef$/i.test(contentType) || filename.toLowerCase() === 'winmail.dat';

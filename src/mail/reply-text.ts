@@ -27,9 +27,16 @@ const FOOTER_RULE = /^\s*[-_=*]{10,}\s*$/;
  * - `open-quote`: a line like "On Monday, Bot wrote:", and nothing that says that what follows was quoted
  * - `no-beginning`: an answer of ours is quoted, and nothing tells where it begins
  * - `beside-a-fence`: a fenced block, and other lines
+ * - `broken-lines`: a mail program may have made two lines of one
  */
 export type Doubt =
-  'around-a-quote' | 'between-quoted-lines' | 'cut-short' | 'open-quote' | 'no-beginning' | 'beside-a-fence';
+  | 'around-a-quote'
+  | 'between-quoted-lines'
+  | 'cut-short'
+  | 'open-quote'
+  | 'no-beginning'
+  | 'beside-a-fence'
+  | 'broken-lines';
 
 /** `text`: what was understood, also where there is a doubt. Half a command must not be run. */
 export type Typed = { text: string; doubt: Doubt | null };

@@ -4,7 +4,7 @@ import { LOOP_HEADER } from '../../src/mail/headers.ts';
 import { loopReason } from '../../src/mail/loop-guard.ts';
 import { parseMessage } from '../../src/mail/parse.ts';
 
-const BOT = { botAddress: 'bot@example.com' };
+const BOT = { botAddress: 'bot@example.com', botAliases: ['Build@example.com'] };
 
 async function reason(headers: string, from = 'john@example.com'): Promise<string | null> {
   const mail = `From: ${from}\nSubject: hello\n${headers}\n\nls\n`;
@@ -66,6 +66,7 @@ for (const [headers, expected] of NEVER_ANSWERED) {
 test("the bot's own address and mail servers are never answered", async () => {
   assert.match((await reason('X-A: b', 'Bot <BOT@example.com>')) ?? '', /own address/);
   assert.match((await reason('X-A: b', 'bot+app@example.com')) ?? '', /own address/);
+  assert.match((await reason('X-A: b', 'build@example.com')) ?? '', /own address/);
   assert.match((await reason('X-A: b', 'MAILER-DAEMON@mx.example.com')) ?? '', /mailer-daemon/);
   assert.equal(await reason('X-A: b', 'robot@example.com'), null);
   assert.equal(await reason('X-A: b', 'bot+app@elsewhere.example'), null);

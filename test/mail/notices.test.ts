@@ -54,6 +54,11 @@ const notices: [notice: Notice, ...says: RegExp[]][] = [
     /^Your command is waiting\n\n {2}echo \[GitHub token\]\n/,
   ],
   [
+    { kind: 'unsure', understood: 'one\ntwo', doubt: 'broken-lines', repositoryName: '' },
+    /one command may have become two\. Switch that off, or end such a line with a backslash\.\n/,
+    /what was understood:\n\n {2}one\n {2}two\n/,
+  ],
+  [
     { kind: 'timeout-line', line: 'timeout 9h', isTooLong: true, mostMs: 14_400_000 },
     /^This command may not take so long\n\nNothing was run\. A command can be given 4 h at the most/,
     /begins with:\n\n {2}timeout 9h\n/,
@@ -77,6 +82,12 @@ const notices: [notice: Notice, ...says: RegExp[]][] = [
     /^This mail is encrypted\n/,
     /Nothing was run\. Threadbox has no key/,
     /Send it without encryption/,
+  ],
+  [
+    { kind: 'unreadable', obstacle: 'odd-encoding' },
+    /^The characters of this mail cannot be read\n/,
+    /Nothing was run\. Its text is in an encoding .* UTF-7/,
+    /Send it as UTF-8\./,
   ],
   [{ kind: 'unreadable', obstacle: 'too-many-parts' }, /up to 1,000 parts/, /packed into one/],
   [{ kind: 'unreadable', obstacle: 'headers-too-large' }, /up to 1 MB/, /as a new mail/],

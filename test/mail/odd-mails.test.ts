@@ -48,6 +48,10 @@ const READ: Readonly<Record<string, readonly [mail: string, command: string]>> =
     'Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\necho o=\nne =3D tw=C3=\n=B6\n',
     'echo one = twö',
   ],
+  'a transfer encoding that is none': [
+    'Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: UTF-8\n\necho one\n',
+    'echo one',
+  ],
   'a text of no character set, in UTF-8': [
     `Content-Type: text/plain\n\n${latin('echo Grüße')}\n`,
     'echo Grüße',
@@ -157,6 +161,25 @@ for (const [what, mail] of Object.entries(ENCRYPTED)) {
     both(mail, ({ text, obstacle, sender }) => {
       assert.deepEqual([text, obstacle, sender], ['', 'encrypted', 'john@example.com']);
     }));
+}
+
+for (const [charset, encoding, text] of [
+  ['utf-7', '7bit', 'echo +AOQ-'],
+  ['iso-2022-kr', '7bit', '\x1b$)Cecho \x0eGQ\x0f'],
+  ['hz-gb-2312', '7bit', 'echo ~{VP~}'],
+  ['utf-8', 'x-uuencode', 'begin 644 x\n$96-H;PH\n`\nend'],
+] as const) {
+  test(`text that would be run as it came is not read: ${charset}, ${encoding}`, async () => {
+    const part = `Content-Type: text/plain; charset="${charset}"\nContent-Transfer-Encoding: ${encoding}\n\n${text}\n`;
+    for (const mail of [part, multipart('mixed', [part]), multipart('alternative', [part, TEXT])])
+      await both(`${HEAD}${mail}`, (message) =>
+        assert.deepEqual([message.text, message.obstacle], ['', 'odd-encoding']),
+      );
+    const file = part.replace('\n', '; name=a.txt\n');
+    await both(`${HEAD}${multipart('mixed', [TEXT, file])}`, (message) =>
+      assert.equal(message.text.trim(), 'echo one; ls > out'),
+    );
+  });
 }
 
 test('bytes of a character set that nobody knows are no reason to fail, and are seen to be broken', () =>
