@@ -20,7 +20,7 @@ export async function startBot(env: Readonly<Record<string, string>>, logFile: s
   const log = await open(logFile, 'w');
   // With our own options for Node: `node --cpu-prof bench/main.ts` makes a profile of the bot as well.
   // And with that of bin/threadbox.mjs, as it is used.
-  const node = [process.execPath, '--max-semi-space-size=4', ...process.execArgv];
+  const node = [process.execPath, '--max-semi-space-size=8', ...process.execArgv];
   // It stops when this process dies; Ctrl-C in a terminal reaches it only through us.
   const bot = spawn('setpriv', ['--pdeathsig', 'TERM', '--', ...node, 'src/main.ts', 'start'], {
     cwd: projectRoot,

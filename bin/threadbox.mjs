@@ -1,8 +1,8 @@
-#!/usr/bin/env -S node --max-semi-space-size=4
+#!/usr/bin/env -S node --max-semi-space-size=8
 // The `threadbox` command. The sources are TypeScript that Node 24 runs as it is; an older Node hands over to
 // the pinned one that `npm ci` installed.
 //
-// Node would let what is new in memory grow beyond 100 MB, and the mails of a backlog do so for no gain; 12 MB do as well.
+// Node would let what is new in memory grow beyond 100 MB, and the mails of a backlog do so for no gain; 24 MB do as well.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import module from 'node:module';

@@ -16,6 +16,7 @@ import { workspaces } from './0017-workspaces.ts';
 import { allowLists } from './0018-allow-lists.ts';
 import { asRoot } from './0019-as-root.ts';
 import { monitor } from './0021-monitor.ts';
+import { signedOnly } from './0022-signed-only.ts';
 import type { Migration } from './migration.ts';
 
 /**
@@ -41,4 +42,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0018-allow-lists': allowLists,
   '0019-as-root': asRoot,
   '0021-monitor': monitor,
+  '0022-signed-only': signedOnly,
 };

@@ -196,7 +196,8 @@ function structured(
     params.set(name.toLowerCase(), quoted ?? token ?? '');
     at = PARAMETER.lastIndex;
   }
-  return /^\s*;?\s*$/.test(field.slice(at)) ? { value: value.toLowerCase(), params } : null;
+  const rest = field.slice(at).trim();
+  return rest === '' || rest === ';' ? { value: value.toLowerCase(), params } : null;
 }
 
 function contentOf(mail: Mail, headers: Map<string, string[]>, subject: string): MimeContent | null {

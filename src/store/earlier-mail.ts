@@ -99,7 +99,7 @@ export async function areRepeated(db: Db, mails: readonly MailToTake[]): Promise
           and (asked."isVerified" and ${ACTED_ON} or copy.body_hash = asked."bodyHash" and (copy.outcome = 'command'
             or copy.outcome = 'answered' and copy.handled_at > now() - ${COPIES_WITHIN})) limit 1)
        or asked."signatureIds" <> '{}'
-          and (${copyBy('signature_ids && asked."signatureIds"')} and ${ACTED_ON} limit 1)`,
+          and (${copyBy(`signature_ids <> '{}' and signature_ids && asked."signatureIds"`)} and ${ACTED_ON} limit 1)`,
     [asNumberedRows(mails)],
   );
   const repeated = new Set(rows.map(({ n }) => n));

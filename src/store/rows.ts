@@ -3,7 +3,9 @@
  * out of so many at once without being another for each number of them.
  */
 export function asRows(rows: readonly object[]): string {
-  // Half a surrogate pair, as a broken mail may have, is no Unicode for PostgreSQL.
+  const json = JSON.stringify(rows);
+  // Half a surrogate pair, as a broken mail may have, is no Unicode for PostgreSQL. It is always written as its number.
+  if (!/\\ud[89a-f]/.test(json)) return json;
   return JSON.stringify(rows, (_, value: unknown) =>
     typeof value === 'string' && !value.isWellFormed() ? value.toWellFormed() : value,
   );
