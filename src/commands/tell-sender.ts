@@ -185,6 +185,7 @@ export function isForTheSender(error: unknown): boolean {
   return (
     code === 'REPOSITORY_UNAVAILABLE' ||
     code === 'WORKSPACE' ||
+    code === 'WORKSPACE_UNWRITABLE' ||
     code === 'RESTORE_FAILED' ||
     code === 'NOT_ALLOWED' ||
     code === 'SECRETS' ||
