@@ -1,7 +1,9 @@
+import { startedAnewNote } from '../mail/ending-notes.ts';
 import type { OutboxFacts } from '../mail/outbox-files.ts';
 import { BUILTINS } from './builtins.ts';
-import { inboxOf, outboxOf, type FileParts } from './command-files.ts';
+import { inboxOf, outboxOf, type FileParts, type Inbox } from './command-files.ts';
 import { proxyEnv, type Refused } from '../containers/allow-lists.ts';
+import { stopContainer } from '../containers/container.ts';
 import { ContainersError } from '../containers/errors.ts';
 import { recoverExecution, runExecution, type ExecutionResult } from '../containers/execution.ts';
 import type { Oversize } from '../containers/workspace-watch.ts';
@@ -9,7 +11,7 @@ import type { Config } from '../config.ts';
 import type { Masks } from '../secrets/masks.ts';
 import { recordAttempt, type Command } from '../store/commands.ts';
 import type { Repository } from '../store/repositories.ts';
-import { activeSession } from '../store/sessions.ts';
+import { activeSession, type Session } from '../store/sessions.ts';
 import type { Cancellations } from './cancellations.ts';
 import { withTokens } from './repository-secrets.ts';
 import { resumeContainer } from './resume-container.ts';
@@ -52,6 +54,23 @@ export type Tries = {
 /** Whether the attempt of that number may have run, for all this process knows. */
 export function mayHaveBegun(attempt: number, tries: Tries): boolean {
   return attempt > 0 && attempt !== tries.notBegun && attempt !== tries.givenUp;
+}
+
+/** Somebody stopped or removed it since the last command. */
+const isReopenable = (code: string): boolean => code === 'CONTAINER_GONE' || code === 'WORKSPACE_NOT_READY';
+
+/** A disk that has failed is sound again when its container is started the next time; that is tried once for each command. */
+const isStuck = (code: string, { notes }: Pick<Inbox, 'notes'>): boolean =>
+  code === 'WORKSPACE_UNWRITABLE' && !notes.includes(startedAnewNote);
+
+async function stopStuck(
+  { docker, log }: ExecuteParts,
+  { containerId }: Pick<Session, 'containerId'>,
+  { notes }: Pick<Inbox, 'notes'>,
+): Promise<void> {
+  log.warn({ containerId }, 'a workspace takes no new files: its container is started anew');
+  await stopContainer(docker, containerId);
+  notes.push(startedAnewNote);
 }
 
 /** A container that is gone again each time it is made. */
@@ -112,9 +131,8 @@ export async function execute(
       const { code, mayHaveStarted } = asContainersError(error);
       if (!mayHaveStarted) {
         Object.assign(tries, { notBegun: attempt, hasBegun: false });
-        const isReopenable = code === 'CONTAINER_GONE' || code === 'WORKSPACE_NOT_READY';
-        if (!isReopenable || reopenings >= MOST_REOPENINGS) throw error;
-        // Somebody stopped or removed it since the last command.
+        if (isStuck(code, inbox)) await stopStuck(parts, opened.session, inbox);
+        else if (!isReopenable(code) || reopenings >= MOST_REOPENINGS) throw error;
         opened = await openContainer(parts, command, repository);
         await network.mayStart();
         continue;

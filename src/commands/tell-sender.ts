@@ -182,6 +182,7 @@ export function isForTheSender(error: unknown): boolean {
   return (
     code === 'REPOSITORY_UNAVAILABLE' ||
     code === 'WORKSPACE' ||
+    code === 'WORKSPACE_UNWRITABLE' ||
     code === 'RESTORE_FAILED' ||
     code === 'NOT_ALLOWED' ||
     code === 'SECRETS' ||

@@ -7,6 +7,8 @@
  * - `CONTAINER_GONE`: the container was removed or stopped meanwhile.
  * - `WORKSPACE_NOT_READY`: the workspace is not prepared (or was destroyed by a command): prepare it, then try again.
  * - `WORKSPACE`: the workspace cannot be prepared or used; the message has git's words.
+ * - `WORKSPACE_UNWRITABLE`: it takes no new files. A disk that has failed, as where that of the host was full, is sound again when
+ *   its container is started anew.
  * - `WORKSPACE_LOST`: the workspace has gone, with what was not saved of it. There is nothing to save or to look at.
  * - `REPOSITORY_UNAVAILABLE`: the upstream cannot be fetched; the message has git's words.
  * - `SCRIPT_TOO_LARGE`: the command is longer than can be handed to a process.
@@ -23,6 +25,7 @@ export type ContainersErrorCode =
   | 'CONTAINER_GONE'
   | 'WORKSPACE_NOT_READY'
   | 'WORKSPACE'
+  | 'WORKSPACE_UNWRITABLE'
   | 'WORKSPACE_LOST'
   | 'REPOSITORY_UNAVAILABLE'
   | 'SCRIPT_TOO_LARGE'

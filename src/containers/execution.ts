@@ -78,8 +78,8 @@ export async function runExecution(
   }
   if (word === 'no-claim') {
     throw new ContainersError(
-      'WORKSPACE',
-      'The workspace takes no new files: its disk is full or it is damaged',
+      'WORKSPACE_UNWRITABLE',
+      'The workspace takes no new files: its disk, or the one of the machine that it lies on, is full or damaged. Whoever runs this Threadbox can see to that',
     );
   }
   await endRest(docker, containerId, answer);

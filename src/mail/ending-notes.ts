@@ -123,6 +123,12 @@ function diskNote({ disks }: ShortageFacts, lastOutput: string): string | null {
   );
 }
 
+/** Where a workspace took no new files before a command could begin, and its container was started anew for that. */
+export const startedAnewNote =
+  'Your workspace took no new files any more, as where the disk of the machine was full, so your container was started anew: ' +
+  'what ran in the background has ended, /tmp is empty, and what was written last may be missing. See that your files are as ' +
+  'you want them.';
+
 /** Where nothing keeps a workspace to its size, it is looked at. */
 function oversizeNote({ oversize, repositoryName }: EndingFacts): string | null {
   if (!oversize) return null;
