@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { until } from '../support/until.ts';
 
-const bin = fileURLToPath(new URL('../../bin/threadbox.mjs', import.meta.url));
+export const bin = fileURLToPath(new URL('../../bin/threadbox.mjs', import.meta.url));
 
 export type Finished = { code: number | null; out: string; err: string };
 
