@@ -79,6 +79,11 @@ const forTests = [
     purpose: 'the proxy of repositories with an allow-list',
     files: ['/usr/sbin/squid'],
   },
+  {
+    name: 'chromium',
+    purpose: 'opens the Container Monitor, for the tests only',
+    files: [process.env['CHROMIUM'] ?? '/usr/bin/chromium'],
+  },
   { name: 'openssl', purpose: 'makes certificates, for the tests only', files: ['/usr/bin/openssl'] },
   {
     name: 'docker-compose',

@@ -43,7 +43,11 @@ type Around = { parts: ApiParts; door: Door; signal: AbortSignal };
 
 async function answer(context: ServerContext, route: Route, around: Around): Promise<Response> {
   const reply = await handled(context, route, around);
-  if (reply instanceof Response) return reply;
+  if (reply instanceof Response) {
+    // Nobody reads what a HEAD is not told, and events would be held for them for ever.
+    if (context.req.method === 'HEAD') await reply.body?.cancel();
+    return reply;
+  }
   if ('problem' in reply) return problemResponse(reply.problem);
   return Response.json(reply.body, { status: reply.status ?? 200 });
 }

@@ -22,24 +22,54 @@ export function readRange(
   return { first: Number(first), last: last === '' ? sizeBytes - 1 : Math.min(Number(last), sizeBytes - 1) };
 }
 
-/** Bytes as an answer, whole or the range that is asked for. */
+const CHUNK_BYTES = 64 << 10;
+
+/** @param isDone is called when all was taken, or whoever asked has gone */
+function streamed(bytes: Buffer, isDone: () => void): ReadableStream<Uint8Array> {
+  let at = 0;
+  return new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        controller.enqueue(new Uint8Array(bytes.subarray(at, at + CHUNK_BYTES)));
+        at += CHUNK_BYTES;
+        if (at < bytes.length) return;
+        controller.close();
+        isDone();
+      },
+      cancel: isDone,
+    },
+    { highWaterMark: 1 },
+  );
+}
+
+/** Bytes as an answer, whole or the range that is asked for. @param isDone is called once they are needed no more */
 export function rangedResponse(
   bytes: Buffer,
   range: string | undefined,
   headers: Readonly<Record<string, string>>,
+  isDone = (): void => undefined,
 ): Response {
   const asked = readRange(range, bytes.length);
   const all = { 'Accept-Ranges': 'bytes', ...headers };
   if (asked === 'unsatisfiable') {
+    isDone();
     return new Response(null, {
       status: 416,
       headers: { ...all, 'Content-Range': `bytes */${bytes.length}` },
     });
   }
-  if (asked === 'whole') return new Response(new Uint8Array(bytes), { headers: all });
+  if (asked === 'whole') {
+    const length = { 'Content-Length': String(bytes.length) };
+    return new Response(streamed(bytes, isDone), { headers: { ...all, ...length } });
+  }
   const { first, last } = asked;
-  return new Response(new Uint8Array(bytes.subarray(first, last + 1)), {
+  const part = bytes.subarray(first, last + 1);
+  return new Response(streamed(part, isDone), {
     status: 206,
-    headers: { ...all, 'Content-Range': `bytes ${first}-${last}/${bytes.length}` },
+    headers: {
+      ...all,
+      'Content-Length': String(part.length),
+      'Content-Range': `bytes ${first}-${last}/${bytes.length}`,
+    },
   });
 }

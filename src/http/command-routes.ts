@@ -4,7 +4,7 @@ import { logOfCommand, outputOfCommand, type StoredOutput } from '../store/comma
 import { threadById } from '../store/threads.ts';
 import { rangedResponse } from './byte-range.ts';
 import { listRoute } from './list-route.ts';
-import { conflict, notFound } from './problem.ts';
+import { conflict, notFound, tooMany } from './problem.ts';
 import { route, type ApiParts, type Route } from './route.ts';
 import { command, commandStates, commandWithOutput, text, thread } from './schemas.ts';
 import { withoutSecrets } from './said.ts';
@@ -18,6 +18,33 @@ const NO_OUTPUT = notFound(
 
 const commandId = (params: Readonly<Record<string, string>>): number | null =>
   /^\d{1,15}$/.test(params['commandId'] ?? '') ? Number(params['commandId']) : null;
+
+/** A log may have 5 MB, which are held until they are taken: of a hundred at once the bot would take a gigabyte. */
+const MOST_LOGS_OUT = 4;
+let logsOut = 0;
+
+function once(work: () => void): () => void {
+  let isDone = false;
+  return () => {
+    if (!isDone) work();
+    isDone = true;
+  };
+}
+
+const logResponse = (
+  commandId: number,
+  log: Buffer,
+  { range, isDone }: { range: string | null; isDone: () => void },
+): Response =>
+  rangedResponse(
+    log,
+    range ?? undefined,
+    {
+      'Content-Type': 'application/gzip',
+      'Content-Disposition': `attachment; filename="command-${commandId}.log.gz"`,
+    },
+    isDone,
+  );
 
 /** Whatever a command wrote: never anything that a browser would run. */
 const AS_TEXT = { 'Content-Type': 'text/plain; charset=utf-8' };
@@ -111,17 +138,26 @@ export const commandRoutes: readonly Route[] = [
       200: { mediaType: 'application/gzip', description: 'The whole log, up to 5 MB compressed' },
       206: { mediaType: 'application/gzip', description: 'The range that was asked for' },
     },
-    refusals: { 404: 'No command has that id, or /output has all of it', 416: 'Behind the end' },
+    refusals: {
+      404: 'No command has that id, or /output has all of it',
+      416: 'Behind the end',
+      429: 'Four are being given out already',
+    },
     async handle({ parts, params, headers }) {
       const found = await commandOf(parts, params);
       if (!found) return { problem: NO_COMMAND };
-      const log = await logOfCommand(parts.db, found.id);
-      if (!log)
-        return { problem: notFound(`There is no more than /api/v1/commands/${found.id}/output has.`) };
-      return rangedResponse(log, headers.get('range') ?? undefined, {
-        'Content-Type': 'application/gzip',
-        'Content-Disposition': `attachment; filename="command-${found.id}.log.gz"`,
-      });
+      if (logsOut >= MOST_LOGS_OUT) return { problem: tooMany(2) };
+      logsOut += 1;
+      const isDone = once(() => (logsOut -= 1));
+      try {
+        const log = await logOfCommand(parts.db, found.id);
+        if (log) return logResponse(found.id, log, { range: headers.get('range'), isDone });
+      } catch (error) {
+        isDone();
+        throw error;
+      }
+      isDone();
+      return { problem: notFound(`There is no more than /api/v1/commands/${found.id}/output has.`) };
     },
   }),
   route({
@@ -130,6 +166,7 @@ export const commandRoutes: readonly Route[] = [
     name: 'cancelCommand',
     summary: 'Ends a command that runs, or takes out one that waits; its sender is told by mail',
     role: 'admin',
+    again: 'it is cancelled, or cancelling as long as it ends; its sender is told once',
     answers: {
       200: z.strictObject({ outcome: z.literal('cancelled') }),
       202: z.strictObject({

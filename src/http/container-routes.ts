@@ -145,6 +145,7 @@ export const containerRoutes: readonly Route[] = [
     name: 'extendContainer',
     summary: 'Sets the idle time back, or keeps the container for so many minutes; as the word extend does',
     role: 'admin',
+    again: 'it counts from the later of the two, as it sets an end and adds nothing to one',
     body: z.strictObject({
       minutes: z.int().min(1).max(527_040).optional().describe('One more idle time when not given'),
     }),
@@ -171,6 +172,7 @@ export const containerRoutes: readonly Route[] = [
     name: 'cleanUpContainer',
     summary: 'Saves the work and removes the container; as the word stop does',
     role: 'admin',
+    again: 'it waits for the same removal, and of a container that has gone it is removed',
     answers: {
       200: z.strictObject({ outcome: z.literal('removed') }),
       202: waiting,
@@ -193,6 +195,7 @@ export const containerRoutes: readonly Route[] = [
     name: 'saveContainer',
     summary: 'Saves the work now; as the word save does',
     role: 'admin',
+    again: 'it waits for the same save, or saves what has come since; the same work is the same commit',
     answers: {
       200: z.strictObject({
         outcome: z.literal('saved'),

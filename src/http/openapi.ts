@@ -60,11 +60,14 @@ export function openApiDocument(routes: readonly Route[], version: string): obje
 }
 
 function operationOf(route: Route): object {
-  const { name, summary, role, body, path } = route;
+  const { name, summary, role, again, body, path } = route;
   return {
     operationId: name,
     summary,
-    description: role === null ? 'Needs no token.' : `Needs the role ${role}.`,
+    description: [
+      role === null ? 'Needs no token.' : `Needs the role ${role}.`,
+      ...(again === undefined ? [] : [`Sent again: ${again}.`]),
+    ].join(' '),
     ...(role === null && { security: [] }),
     parameters: [...pathParameters(path), ...queryParameters(route)],
     ...(body && {

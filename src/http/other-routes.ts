@@ -63,6 +63,7 @@ export const otherRoutes: readonly Route[] = [
     name: 'pause',
     summary: 'Has nothing started any more: mail is still taken, what runs goes on',
     role: 'admin',
+    again: 'it is the pause that there is, with a reason that is given now',
     body: z.strictObject({
       reason: text(500).optional().describe('Told to whoever sends a command meanwhile'),
     }),
@@ -79,6 +80,7 @@ export const otherRoutes: readonly Route[] = [
     name: 'resume',
     summary: 'Ends a pause: all commands that wait are run, in their order',
     role: 'admin',
+    again: 'wasPaused is false',
     answers: {
       200: z.strictObject({ wasPaused: z.boolean(), waitingCommands: count }),
     },

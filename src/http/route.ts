@@ -71,6 +71,8 @@ export type Route = {
   summary: string;
   /** null: for anybody. */
   role: TokenRole | null;
+  /** Of a POST: what it comes to when it is sent once more, as where its answer was lost on the way. */
+  again?: string;
   query?: z.ZodObject;
   body?: z.ZodObject;
   answers: Readonly<Record<number, z.ZodType | MediaType>>;

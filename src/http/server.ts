@@ -40,6 +40,8 @@ export type HttpServer = {
 
 /** What one address may ask for, of all kinds. A page with its live view stays far below. */
 const REQUESTS = { burst: 500, perSecond: 100 };
+/** Who takes nothing of an answer for so long does not hold it in memory any more. Whoever watches hears more often. */
+const STALLED_MS = 60_000;
 const STARTING = unavailable('starting', 'The bot starts: it waits for its parts. Its log says for which.');
 /**
  * What /metrics counts in the whole history is kept for so long; where that took long, a hundred times as long as it took. As
@@ -73,19 +75,15 @@ export function startHttp({
     for (const [name, value] of Object.entries(securityHeaders({ isPage })))
       context.res.headers.set(name, value);
   });
+  // Whoever asks too much does not make it look dead.
+  shell.get('/healthz', (context) => context.text('alive\n'));
   shell.use(async (context, next) => {
     const waitSeconds = requests.take(addressOf(context), now().getTime());
     if (waitSeconds > 0) return problemResponse(tooMany(waitSeconds));
     return next();
   });
-  shell.get('/healthz', (context) => context.text('alive\n'));
   shell.all('*', (context) => attached?.fetch(context.req.raw, context.env) ?? problemResponse(STARTING));
-  shell.onError((error, context) => {
-    log.error({ err: error, path: context.req.path }, 'a request could not be answered');
-    return problemResponse(
-      unavailable('fault', 'This is a fault of Threadbox, or a part of it is away; its log tells.'),
-    );
-  });
+  shell.onError((error, context) => faultAnswer(error, context.req.path, log));
 
   const server = createAdaptorServer({
     fetch: shell.fetch,
@@ -97,6 +95,7 @@ export function startHttp({
     },
   }) as Server;
   server.maxConnections = 500;
+  server.timeout = STALLED_MS;
   sayWhatIsOpen(listen, log);
   const address = listenFor(server, listen, { log, signal: ending });
   address.catch(() => undefined);
@@ -191,13 +190,17 @@ function createRoutes(parts: HttpParts, signal: AbortSignal): Hono<ServerEnv> {
     });
   }
   app.notFound(() => problemResponse(notFound('Nothing is here. /api/v1/openapi.json lists all there is.')));
-  app.onError((error, context) => {
-    log.error({ err: error, path: context.req.path }, 'a request could not be answered');
-    return problemResponse(
-      unavailable('fault', 'This is a fault of Threadbox, or a part of it is away; its log tells.'),
-    );
-  });
+  app.onError((error, context) => faultAnswer(error, context.req.path, log));
   return app;
+}
+
+/** Whoever goes in the middle of their own request ("aborted" of node:http) makes no fault of it. */
+function faultAnswer(error: Error, path: string, log: Log): Response {
+  const level = error.message === 'aborted' ? 'debug' : 'error';
+  log[level]({ err: error, path }, 'a request could not be answered');
+  return problemResponse(
+    unavailable('fault', 'This is a fault of Threadbox, or a part of it is away; its log tells.'),
+  );
 }
 
 async function metrics(

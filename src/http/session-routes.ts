@@ -22,6 +22,7 @@ export const sessionRoutes = (door: Door): readonly Route[] => [
     name: 'logIn',
     summary: 'Takes a token and sets a cookie, for the page: 12 hours at most, one hour when it is not used',
     role: null,
+    again: 'it is another session',
     body: z.strictObject({ token: text(200) }),
     answers: { 200: who },
     refusals: { 401: 'No token holds that is like that', 429: 'Too many wrong ones' },
@@ -38,6 +39,7 @@ export const sessionRoutes = (door: Door): readonly Route[] => [
     name: 'logInByLink',
     summary: 'The same with what is in a link that the bot has mailed to an admin, which is used up by it',
     role: null,
+    again: 'it is refused, as a link is good once, on purpose',
     body: z.strictObject({ secret: text(200) }),
     answers: { 200: who },
     refusals: { 401: 'It was used, or is older than ten minutes', 429: 'Too many wrong ones' },
@@ -63,6 +65,7 @@ export const sessionRoutes = (door: Door): readonly Route[] => [
     name: 'logOut',
     summary: 'Ends the session of the cookie',
     role: 'read',
+    again: 'there is none any more, which is 401',
     answers: { 200: z.strictObject({ loggedOut: z.literal(true) }) },
     handle({ parts: { config }, headers }) {
       door.logOut(headers);

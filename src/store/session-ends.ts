@@ -42,14 +42,9 @@ export type NamedSession = Pick<Session, 'id' | 'containerId' | 'state'> & {
 
 const DOCKER_ID = /^[0-9a-f]{12,64}$/;
 
-const containerIs = (reference: string) =>
-  DOCKER_ID.test(reference)
-    ? (['container_id', 'like', `${reference}%`] as const)
-    : (['container_name', '=', reference] as const);
-
-/** @param reference Docker's id of it, its first twelve digits at least, or its name */
+/** @param reference Docker's id of it, its first twelve digits at least. Not its name, which its thread's next one has, too */
 export async function sessionOfContainer(db: Db, reference: string): Promise<NamedSession | null> {
-  const [column, operator, value] = containerIs(reference);
+  if (!DOCKER_ID.test(reference)) return null;
   const [row] = await db('container_sessions')
     .join('repositories', 'repositories.id', 'container_sessions.repository_id')
     .select<NamedSession[]>({
@@ -60,7 +55,7 @@ export async function sessionOfContainer(db: Db, reference: string): Promise<Nam
       repositoryName: 'repositories.name',
       saveError: 'container_sessions.save_error',
     })
-    .where(column, operator, value)
+    .where('container_id', 'like', `${reference}%`)
     .orderBy('container_sessions.id', 'desc')
     .limit(1);
   return row ?? null;

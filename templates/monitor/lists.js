@@ -15,6 +15,7 @@ export async function showSaves(place, { search, memory, refresh }) {
         'span',
         {},
         el('a', { href: `#/threads/${encodeURIComponent(save.threadId)}` }, save.threadId),
+        ' ',
         save.state === 'aside' && el('span', { class: 'chip calm' }, 'put aside'),
         save.leftOut.length > 0 && el('span', { class: 'chip unsure' }, `${save.leftOut.length} left out`),
       ),
@@ -95,12 +96,12 @@ export async function showFigures(place) {
       }),
       lines({
         title: 'How long commands take',
-        summary: 'Median and 95th percentile of each hour, in seconds',
+        summary: 'In each hour: ',
+        names: ['half within', '95 of 100 within'],
         points: hours.map((hour) => ({
           label: label(hour),
           values: [seconds(hour.medianMs), seconds(hour.p95Ms)],
         })),
-        unit: ' s',
       }),
       bars({
         title: 'Containers in each hour',

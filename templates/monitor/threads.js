@@ -21,7 +21,7 @@ export async function showThreads(place, { search, memory, refresh }) {
       el(
         'span',
         {},
-        thread.commandCount,
+        `${thread.commandCount} `,
         thread.hasContainer && el('span', { class: 'chip calm' }, 'container'),
       ),
       moment(thread.lastCommandAt, ago(thread.lastCommandAt, Date.now())),
@@ -231,12 +231,20 @@ export async function fill(place, { path, filter, heading, empty, row, memory, r
     return shown;
   }
   const rows = shown.items.map((item) => {
-    const cells = row(item).map((cell, index) => el('td', { 'data-name': heading[index] }, cell));
-    return el('tr', {}, ...cells);
+    const cells = row(item).map((cell, index) =>
+      el('td', { role: 'cell', 'data-name': heading[index] }, cell),
+    );
+    return el('tr', { role: 'row' }, ...cells);
   });
-  const names = heading.map((name) => el('th', { scope: 'col' }, name));
+  const names = heading.map((name) => el('th', { role: 'columnheader', scope: 'col' }, name));
   place.replaceChildren(
-    el('table', {}, el('thead', {}, el('tr', {}, ...names)), el('tbody', {}, ...rows)),
+    // The roles are said, as the table of a phone is none by its looks.
+    el(
+      'table',
+      { role: 'table' },
+      el('thead', { role: 'rowgroup' }, el('tr', { role: 'row' }, ...names)),
+      el('tbody', { role: 'rowgroup' }, ...rows),
+    ),
     moreButton(shown, { memory, refresh }),
   );
   return shown;

@@ -10,6 +10,7 @@ import { loadObstacle } from '../../src/store/dump.ts';
 import { addRepository } from '../../src/store/repositories.ts';
 import { registerUser } from '../../src/store/users.ts';
 import { startGitUpstream, type GitUpstream } from '../support/git-upstream.ts';
+import { startPrivateDatabase, type PrivateDatabase } from '../support/private-database.ts';
 import { privateDir, startThreadbox, threadbox, type Finished, type Running } from './threadbox.ts';
 
 const SECRET = 'geheim-8231';
@@ -19,12 +20,19 @@ let dir: Awaited<ReturnType<typeof privateDir>>;
 let upstream: GitUpstream;
 let bot: Running | null = null;
 let installation: string | null = null;
+let server: PrivateDatabase;
+/** Of places that have no embedded database. */
+const databaseUrls = new Map<string, string>();
+const envOf = (place: string): Record<string, string> => {
+  const DATABASE_URL = databaseUrls.get(place);
+  return { DATA_DIR: join(dir.path, place), ...(DATABASE_URL !== undefined && { DATABASE_URL }) };
+};
 const on = (place: string, ...words: string[]): Promise<Finished> =>
-  threadbox(words, { cwd: dir.path, env: { DATA_DIR: join(dir.path, place) } });
+  threadbox(words, { cwd: dir.path, env: envOf(place) });
 const backup = (): string => join(dir.path, 'backup.tar.gz');
 
 async function startOn(place: string): Promise<Running> {
-  bot = startThreadbox(['start'], { cwd: dir.path, env: { DATA_DIR: join(dir.path, place) } });
+  bot = startThreadbox(['start'], { cwd: dir.path, env: envOf(place) });
   await bot.says(/Threadbox waits for mail to/);
   return bot;
 }
@@ -32,15 +40,26 @@ async function startOn(place: string): Promise<Running> {
 before(async () => {
   dir = await privateDir();
   upstream = await startGitUpstream();
+  server = await startPrivateDatabase();
   await writeFile(join(dir.path, '.env'), `STILL_RUNNING_AFTER_MS=0\n# ${SECRET}\n`, { mode: 0o600 });
 });
 
 after(async () => {
   await bot?.kill();
   if (installation !== null) await removeInstallation(docker, installation);
+  await server.close();
   await upstream.close();
   await dir.close();
 });
+
+/** Empty, on a server that knows nothing of Threadbox, of a user who may do nothing beyond it. */
+async function ordinaryDatabase(): Promise<string> {
+  await server.db.raw(`create role ordinary login password 'x'`);
+  await server.db.raw('create database outside owner ordinary');
+  const url = new URL(server.url);
+  [url.username, url.password, url.pathname] = ['ordinary', 'x', 'outside'];
+  return url.href;
+}
 
 test('a thread goes on in an empty installation after its backup, with work that no container has any more', async () => {
   const old = await startOn('old');
@@ -100,18 +119,27 @@ test('a thread goes on in an empty installation after its backup, with work that
     /is not: there are saved states in .*new\/saves\.\nStop the bot there, or name another/,
   );
 
-  await startOn('new');
-  const resumed = await on('new', 'resume');
+  // From the embedded database to another one, and on there.
+  const databaseUrl = await ordinaryDatabase();
+  for (const place of ['outside', 'beside']) databaseUrls.set(place, databaseUrl);
+  const outside = await on('outside', 'restore', backup());
+  assert.equal(outside.code, 0, outside.err);
+  assert.match(
+    (await on('beside', 'restore', backup())).err,
+    /^threadbox: the database is not empty: there are rows in the table users\.\nName an empty database: /,
+  );
+  await startOn('outside');
+  const resumed = await on('outside', 'resume');
   assert.equal(resumed.code, 0, resumed.err);
   const { out } = await on(
-    'new',
+    'outside',
     'mail',
     '-s',
     '[sample] Work',
     '-b',
     'git log --format=%s; cat work.txt loose.txt',
   );
-  const users = await on('new', 'user', 'list', '--json');
+  const users = await on('outside', 'user', 'list', '--json');
   assert.equal((JSON.parse(users.out) as { name: string }[])[0]?.name, 'Ali\u2028ce');
   assert.match(out, /\nAuto-save: .*\nWork\nStart\ndone-7719\nloose\n/);
 });

@@ -257,6 +257,9 @@ test('SQL reads the embedded database while the bot runs: a table, CSV or JSON, 
     /^threadbox: column "adress" does not exist\nLINE 1: SELECT adress FROM users\n {15}\^\nHint: Perhaps/,
   );
   assert.match(named.out, /^id,thread,made,ended,why\r\n\d+,alice@example\.com-sample,/, named.err);
+  const audit = 'SELECT DISTINCT via, name, outcome FROM sql_queries WHERE ended_at IS NOT NULL';
+  const audited = (await run('sql', audit, '--format', 'csv')).out.trim().split('\r\n').slice(1).toSorted();
+  assert.deepEqual(audited, ['command-line,,error', 'command-line,,rows', 'command-line,history,rows']);
   assert.equal(reserved.code, 2);
   assert.match(reserved.err, /NAME: mails with \[sql\] are queries of admins/);
 });

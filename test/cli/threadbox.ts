@@ -9,7 +9,7 @@ import { until } from '../support/until.ts';
 import type { Asked } from './warm-host.ts';
 
 const warmHost = fileURLToPath(new URL('warm-host.ts', import.meta.url));
-const bin = fileURLToPath(new URL('../../bin/threadbox.mjs', import.meta.url));
+export const bin = fileURLToPath(new URL('../../bin/threadbox.mjs', import.meta.url));
 
 export type Finished = { code: number | null; out: string; err: string };
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -7,7 +8,7 @@ import { commands } from '../../src/cli/commands.ts';
 import { explain } from '../../src/cli/explain.ts';
 import { commandHelp, overview } from '../../src/cli/help.ts';
 import { readWords } from '../../src/cli/read-words.ts';
-import { privateDir, threadbox, threadboxProcess } from './threadbox.ts';
+import { bin, privateDir, threadbox, threadboxProcess } from './threadbox.ts';
 
 let dir: Awaited<ReturnType<typeof privateDir>>;
 before(async () => {
@@ -168,6 +169,22 @@ test('looking at an installation that is not there makes none', async () => {
   const removal = await threadbox(['user', 'remove', 'a@example.com'], { env });
   assert.equal(removal.code, 1);
   assert.match(removal.err, /no user has the address a@example\.com/);
+});
+
+test('on a terminal queries are asked for one after another; a failed one does not end it, and no bot is needed', () => {
+  const typed = 'SELECT 40 +\n  2 AS n;\nDELETE FROM users;\nidle\nquit\n';
+  const { stdout, status } = spawnSync('script', ['-qec', `${process.execPath} ${bin} sql`, '/dev/null'], {
+    env: { PATH: process.env['PATH'], DATA_DIR: join(dir.path, 'prompt') },
+    input: typed,
+    encoding: 'utf8',
+  });
+  assert.equal(status, 0, stdout);
+  const said = stdout.replaceAll('\r', '');
+  assert.match(said, /Read-only\. help tells more\.\n[^]* n\n--\n42\n\(1 row in /);
+  assert.match(
+    said,
+    /threadbox: DELETE cannot be run here\nLINE 1: DELETE FROM users\n[^]*thread +idle +warned_at/,
+  );
 });
 
 test('a data directory that cannot be one is told by its path', async () => {

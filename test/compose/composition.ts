@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -38,23 +39,26 @@ export type Composition = {
 
 export async function openComposition(): Promise<Composition> {
   const dir = await mkdtemp(join(tmpdir(), 'tb-compose-'));
-  // An ordinary container, for its network: it leads out, as images are built of packages.
-  const network = await engine.createContainer({
+  // A container for its network: it leads out, as images are built of packages. An engine of npm's own has no other one.
+  const name = `threadbox-compose-${randomUUID().slice(0, 8)}`;
+  const network = await engine.createNetwork({ Name: name });
+  const holder = await engine.createContainer({
     Image: process.env['CONTAINER_IMAGE'] ?? 'threadbox-workspace:1',
     Cmd: ['sleep', 'infinity'],
-    HostConfig: { Init: true, AutoRemove: true },
+    HostConfig: { Init: true, NetworkMode: name },
   });
   const removals: (() => Promise<unknown>)[] = [
     () => rm(dir, { recursive: true, force: true }),
-    () => network.remove({ force: true }),
+    () => network.remove(),
+    () => holder.remove({ force: true }),
   ];
   const close = async (): Promise<void> => {
     for (const remove of removals.toReversed()) await remove();
   };
   try {
-    await network.start();
-    const { State, NetworkSettings } = await network.inspect();
-    const machine = await startPrivateEngine({ onNetworkOf: State.Pid });
+    await holder.start();
+    const { NetworkSettings } = await holder.inspect();
+    const machine = await startPrivateEngine({ onNetworkOf: await processOf(holder.id) });
     removals.push(machine.close);
     const dataDir = join(dir, 'data');
     const env = {
@@ -88,13 +92,22 @@ export async function openComposition(): Promise<Composition> {
       threadbox: (...words) => compose('exec', '-T', 'bot', 'threadbox', ...words),
       idOf: async (service) => (await compose('ps', '-q', service)).trim(),
       untilHealthy: () => untilHealthy(machine),
-      person: (name) => personAt(NetworkSettings.Networks['bridge']?.IPAddress ?? '', name),
+      person: (who) => personAt(NetworkSettings.Networks[name]?.IPAddress ?? '', who),
       close,
     };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+/** One of a container's, by the number it has here: an engine of npm's own counts from 1. */
+async function processOf(containerId: string): Promise<number> {
+  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+    const groups = await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '');
+    if (groups.includes(containerId)) return Number(pid);
+  }
+  throw new Error(`Expected a process of ${containerId} on this machine`);
 }
 
 /** In place of those of registries. */

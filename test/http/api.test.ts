@@ -7,6 +7,7 @@ import { askRemoval } from '../../src/store/session-ends.ts';
 import { openStage, type Stage } from '../lifecycle/stage.ts';
 import { ALICE, BOB } from '../support/app.ts';
 import { until } from '../support/until.ts';
+import { buttonTests } from './buttons.ts';
 import { allRoutes, openClient, type Client, type Json } from './client.ts';
 import { hostileTests } from './hostile.ts';
 
@@ -267,6 +268,7 @@ test('pause and resume hold back commands, and may be said twice', async () => {
   assert.equal(((await ask('GET', '/api/v1/pause')).body as Json)['isPaused'], false);
 });
 
+buttonTests(() => ({ ...client, stage }));
 hostileTests(() => ({ ...client, stage }), threadOf);
 
 test('metrics count what has happened', async () => {

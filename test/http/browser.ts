@@ -1,4 +1,9 @@
-import { chromium, type Page } from 'playwright-core';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium, type Browser, type Page } from 'playwright-core';
 
 type Window = { width: number; height: number; scheme: 'light' | 'dark' };
 export type TestBrowser = {
@@ -8,22 +13,60 @@ export type TestBrowser = {
   close: () => Promise<void>;
 };
 
-/** Debian's Chromium, with no more processes than it needs; CHROMIUM names another. */
+/**
+ * Debian's Chromium, with no more processes than it needs; CHROMIUM names another. It is on a network of its own, where
+ * `base` leads to the bot and nothing else is.
+ */
 export async function openBrowser(base: string): Promise<TestBrowser> {
-  const faults: string[] = [];
-  const browser = await chromium.launch({
-    executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
-    args: [
-      '--no-sandbox',
-      '--no-zygote',
-      '--disable-gpu',
-      '--disable-quic',
-      '--disable-extensions',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
+  const door = await openDoor(Number(new URL(base).port));
+  try {
+    const browser = await chromium.launch({
+      executablePath: fileURLToPath(new URL('apart.sh', import.meta.url)),
+      env: { CHROMIUM: '/usr/bin/chromium', ...process.env, ...door.env, NODE: process.execPath },
+      args: [
+        '--no-sandbox',
+        '--no-zygote',
+        '--disable-gpu',
+        '--disable-quic',
+        '--disable-extensions',
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--disable-sync',
+      ],
+    });
+    return testBrowser(browser, base, () => door.close());
+  } catch (error) {
+    await door.close();
+    throw error;
+  }
+}
+
+/** A socket that leads to the bot, from whatever network. */
+async function openDoor(port: number) {
+  const dir = await mkdtemp(join(tmpdir(), 'tb-browser-'));
+  const socket = join(dir, 'bot');
+  const server = createServer((browser) => {
+    const bot = connect(port, '127.0.0.1');
+    browser.pipe(bot).pipe(browser);
+    browser.on('error', () => bot.destroy());
+    bot.on('error', () => browser.destroy());
+    browser.on('close', () => bot.destroy());
+    bot.on('close', () => browser.destroy());
   });
+  await new Promise<void>((resolve) => {
+    server.listen(socket, resolve);
+  });
+  return {
+    env: { BOT_PORT: String(port), BOT_SOCKET: socket },
+    async close(): Promise<void> {
+      server.close();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+function testBrowser(browser: Browser, base: string, closeDoor: () => Promise<void>): TestBrowser {
+  const faults: string[] = [];
   return {
     faults,
     async open({ width, height, scheme: colorScheme }) {
@@ -33,10 +76,7 @@ export async function openBrowser(base: string): Promise<TestBrowser> {
       page.setDefaultTimeout(60_000);
       page.on('pageerror', (error) => faults.push(error.message));
       page.on('console', (message) => {
-        if (
-          message.type() === 'error' &&
-          !/status of (?:401|409|503)|ERR_NETWORK_CHANGED/.test(message.text())
-        )
+        if (message.type() === 'error' && !/status of (?:401|409|503)/.test(message.text()))
           faults.push(message.text());
       });
       page.on('request', (request) => {
@@ -44,6 +84,9 @@ export async function openBrowser(base: string): Promise<TestBrowser> {
       });
       return page;
     },
-    close: () => browser.close(),
+    async close() {
+      await browser.close();
+      await closeDoor();
+    },
   };
 }

@@ -40,6 +40,8 @@ export function buttonTests(get: () => Client & { stage: Stage }): void {
 
     await stage.ask(`echo '${MARKUP}' > work.txt; cat work.txt`, { subject });
     await card.getByText(/^Clean-up in [34]\d:\d\d$/).waitFor();
+    const clock = card.locator('.clock');
+    await clock.filter({ hasNotText: (await clock.textContent()) ?? '' }).waitFor();
     await card.getByText(/ of 2\.0 GB$/).waitFor();
     await card.getByText(/^\d+ (?:KB|MB)$/).waitFor();
     const run = { to: stage.bot.botAddress, subject, body: 'while :; do sleep 0.05; done' };
@@ -81,7 +83,8 @@ export function buttonTests(get: () => Client & { stage: Stage }): void {
     await toast(/^Saved, and removed/);
     await card.waitFor({ state: 'detached' });
     await page.getByRole('link', { name: 'Saved' }).click();
-    await page.getByRole('link', { name: threadId }).waitFor();
+    const keptUntil = page.locator('tr', { hasText: threadId }).locator('[data-name="Kept until"] time');
+    await keptUntil.waitFor();
     await page.getByLabel('Search in this view').fill('nobody');
     await page.getByText('Nothing is found.').waitFor();
 
@@ -92,13 +95,14 @@ export function buttonTests(get: () => Client & { stage: Stage }): void {
     await page.getByRole('button', { name: 'Resume' }).click();
     await confirm();
     await page.locator('#paused').waitFor({ state: 'hidden' });
-    for (const [view, shown] of [
-      ['Refused', 'table, .empty'],
-      ['Figures', '.chart'],
-    ] as const) {
-      await page.getByRole('link', { name: view, exact: true }).click();
-      await page.locator(`#main :is(${shown})`).first().waitFor();
-    }
+    await page.getByRole('link', { name: 'Refused', exact: true }).click();
+    const stranger = { to: stage.bot.botAddress, subject: `[sample] ${MARKUP}`, body: 'id' };
+    await sendToBot(stage.bot.userAt('eve@example.net'), stranger);
+    // It comes by itself.
+    const refused = page.locator('tr', { hasText: 'eve@example.net' });
+    await refused.filter({ hasText: MARKUP }).getByText('the sender is not allowed').waitFor();
+    await page.getByRole('link', { name: 'Figures', exact: true }).click();
+    await page.locator('#main .chart').nth(2).waitFor();
     await page.getByRole('button', { name: 'Log out' }).click();
     await page.getByLabel('Token').waitFor();
     assert.equal(await page.title(), 'Threadbox');

@@ -32,9 +32,17 @@ export function hostileTests(
       [threadOf('care')],
     );
     assert.deepEqual(((await ask('GET', '/api/v1/threads?q=%25')).body as { items: Json[] }).items, []);
-    const mails = (await ask('GET', '/api/v1/messages?direction=in&limit=1')).body as { items: Json[] };
+    const mails = (await ask('GET', '/api/v1/messages?direction=in&outcome=command&limit=1')).body as {
+      items: Json[];
+    };
     assert.equal(mails.items[0]?.['outcome'], 'command');
     assert.equal((await ask('GET', '/api/v1/messages?refused=true')).status, 200);
+
+    // A name is its thread's, and so the next container's, too: what is sent again would meet that.
+    const ended = (await ask('GET', '/api/v1/containers/sessions?active=false&limit=1')).body as typeof mails;
+    const { containerId, containerName } = ended.items[0] as Record<string, string>;
+    assert.equal((await ask('POST', `/api/v1/containers/${containerId}/extend`)).status, 409);
+    assert.equal((await ask('POST', `/api/v1/containers/${containerName}/extend`)).status, 404);
 
     for (const [path, status] of [
       ['/api/v1/commands?limit=0', 400],
@@ -72,6 +80,20 @@ export function hostileTests(
       assert.equal(response.status, status, body.slice(0, 40));
       assert.equal(response.headers.get('content-type'), 'application/problem+json');
     }
+  });
+
+  test('who asks for the head alone holds no place among those who watch, and no log', async () => {
+    const { ask, base, reader } = open();
+    const { body } = await ask('GET', '/api/v1/commands?q=seq%2030000');
+    const [{ id } = assert.fail()] = (body as { items: { id: number }[] }).items;
+    for (const path of ['/api/v1/events', `/api/v1/commands/${id}/log`]) {
+      const asking = { method: 'HEAD', headers: { Authorization: `Bearer ${reader}` } };
+      const all = Array.from({ length: 6 }, async () => (await fetch(`${base}${path}`, asking)).status);
+      for (const status of await Promise.all(all))
+        assert.ok([200, 429].includes(status), `${path} ${status}`);
+    }
+    assert.equal((await ask('GET', `/api/v1/commands/${id}/log`)).status, 200);
+    await until(async () => /^threadbox_watchers 0$/m.test((await ask('GET', '/metrics')).body));
   });
 
   test('a page logs in with a token; its cookie changes nothing without the page, and goes with the token', async () => {

@@ -31,6 +31,41 @@ test('while the bot waits for its parts it is alive and not ready; a port that i
   await first.close();
 });
 
+test('whoever asks too much waits; that it lives is told all the same', async () => {
+  // Its clock stands still: nothing grows back.
+  const at = new Date();
+  const signal = new AbortController().signal;
+  const server = startHttp({ listen: { host: '127.0.0.1', port: 0 }, log, now: () => at, signal });
+  const { port } = await server.address;
+  const get = async (path: string) => {
+    const answer = await fetch(`http://127.0.0.1:${port}${path}`);
+    await answer.text();
+    return answer;
+  };
+  for (let batch = 0; batch < 50; batch += 1) {
+    const answers = await Promise.all(Array.from({ length: 10 }, () => get('/nowhere')));
+    assert.ok(answers.every(({ status }) => status === 503));
+  }
+  const refused = await get('/metrics');
+  assert.deepEqual([refused.status, refused.headers.get('retry-after')], [429, '1']);
+  assert.equal((await get('/healthz')).status, 200);
+  await server.close();
+});
+
+test('one whose parts are not all well is alive and not ready, and says of each how it is', async () => {
+  const server = start(0);
+  const { port } = await server.address;
+  const parts = { imap: { isReady: false, detail: 'nothing was heard for 151 s', lastHeardAt: null } };
+  const readiness = () => Promise.resolve({ isReady: false, at: new Date(), parts });
+  server.attach({ config: { adminAddresses: [] }, readiness } as never);
+  const answer = await fetch(`http://127.0.0.1:${port}/readyz`);
+  assert.equal(answer.status, 503);
+  const told = (await answer.json()) as { isReady: boolean; parts: unknown };
+  assert.deepEqual([told.isReady, told.parts], [false, parts]);
+  assert.equal((await fetch(`http://127.0.0.1:${port}/healthz`)).status, 200);
+  await server.close();
+});
+
 test('whoever opens it beyond this machine is told what that means', async () => {
   const isWarned = () => lines.some(({ msg }) => /open beyond this machine.*whoever reads along/.test(msg));
   assert.equal(isWarned(), false);

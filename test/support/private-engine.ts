@@ -111,7 +111,7 @@ function startMachine(dir: string, onNetworkOf: number | undefined): Machine {
     async tell(line) {
       const done = once(lines, 'line');
       child.stdin?.write(`${line}\n`);
-      await done;
+      await Promise.race([done, ended.then(() => Promise.reject(new Error('the machine has gone')))]);
     },
     async crash() {
       child.kill('SIGKILL');
