@@ -117,7 +117,7 @@ export async function startProcessStage({ hasRedis = false } = {}): Promise<Proc
       },
       deliver,
       answersTo,
-      answerTo: (messageId) => until(async () => (await answersTo(messageId))[0], 40_000),
+      answerTo: (messageId) => until(async () => (await answersTo(messageId))[0]),
       close,
     };
   } catch (error) {
