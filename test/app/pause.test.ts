@@ -71,10 +71,7 @@ test('a pause lets run what runs, starts nothing else, survives a restart, and a
     /^The pause since .* \(the machine is moved\) is over\.\n.*now: 4\n$/,
   );
   for (const [index, id] of sent.entries()) {
-    await until(
-      async () => (await stage.answersTo(id)).some(({ text }) => text.startsWith('Exit code 0')),
-      40_000,
-    );
+    await until(async () => (await stage.answersTo(id)).some(({ text }) => text.startsWith('Exit code 0')));
     const answers = await stage.answersTo(id);
     ranWith(answers.at(-1)?.text ?? '', String(index + 1));
   }

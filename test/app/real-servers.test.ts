@@ -108,7 +108,7 @@ test('a certificate that nobody vouches for is refused, by IMAP and SMTP, until 
   await reading.app.close();
 
   const trusting = await startBot({ scheme: 'imaps', options: SKIP }, SKIP);
-  const raw = await awaitAnswer({ ...alice.imap, inReplyTo: sent, timeoutMs: 30_000 });
+  const raw = await awaitAnswer({ ...alice.imap, inReplyTo: sent, timeoutMs: 60_000 });
   ranWith((await parseMessage(raw)).text, '42 at last');
   await trusting.app.close();
 });
@@ -116,7 +116,7 @@ test('a certificate that nobody vouches for is refused, by IMAP and SMTP, until 
 test('with STARTTLS and logins through Postfix and Dovecot a conversation goes on, by plus-address too', async (t) => {
   const { app, lines } = await startBot({ scheme: 'imap', options: SKIP }, SKIP);
   t.after(() => app.close());
-  const patience = { timeoutMs: 30_000, signal: new AbortController().signal };
+  const patience = { timeoutMs: 60_000, signal: new AbortController().signal };
   const first = {
     to: 'bot+sample@threadbox.test',
     subject: 'No tag',
@@ -136,7 +136,7 @@ test('what Postfix sends back is recorded and told; what is too large for it com
   const fromElsewhere = (body: string) =>
     `Authentication-Results: ${AUTHSERV_ID}; dmarc=pass header.from=elsewhere.test\nDate: ${new Date().toUTCString()}\nFrom: Carol <carol@elsewhere.test>\nTo: ${BOT}\nSubject: [sample] Hello\nMessage-ID: <${body.length}@elsewhere.test>\n\n${body}\n`;
   await dovecot.deliver(BOT, fromElsewhere('echo hello'));
-  const bounced = await until(() => app.db('outbox').where({ state: 'bounced' }).first(), 40_000);
+  const bounced = await until(() => app.db('outbox').where({ state: 'bounced' }).first());
   assert.equal(bounced.status_code, '5.7.1');
   assert.match(bounced.last_error as string, /Access denied/);
   await dovecot.deliver(BOT, fromElsewhere('status'));
@@ -152,7 +152,7 @@ test('what Postfix sends back is recorded and told; what is too large for it com
     subject: '[sample] Large',
     body: 'head -c 300000 /dev/urandom | base64; echo the end',
   };
-  const patience = { timeoutMs: 40_000, signal: new AbortController().signal };
+  const patience = { timeoutMs: 60_000, signal: new AbortController().signal };
   const { answer } = await askBot(alice, large, patience);
   assert.match(
     answer.text,
@@ -220,7 +220,7 @@ test('a Postfix that is full, killed, or frozen while answers go out is waited f
   } finally {
     await postfix.signal('CONT');
   }
-  for (const inReplyTo of sent) await awaitAnswer({ ...alice.imap, inReplyTo, timeoutMs: 30_000 });
+  for (const inReplyTo of sent) await awaitAnswer({ ...alice.imap, inReplyTo, timeoutMs: 60_000 });
   await until(async () => !(await app.db('outbox').where({ state: 'waiting' }).first()));
   const mails = await readMails(alice);
   const copies = sent.map((id) =>
@@ -244,7 +244,7 @@ test('with access tokens instead of a password a command is taken and answered, 
     env: { OAUTH_TOKEN_URL: tokenServer.tokenUrl, OAUTH_CLIENT_ID: 'app', OAUTH_REFRESH_TOKEN: 'refresh' },
   });
   t.after(() => app.close());
-  const patience = { timeoutMs: 30_000, signal: new AbortController().signal };
+  const patience = { timeoutMs: 60_000, signal: new AbortController().signal };
   const mail = { to: BOT, subject: '[sample] Tokens', body: 'echo $((6*7)) by token' };
   ranWith((await askBot(alice, mail, patience)).answer.text, '42 by token');
   assert.deepEqual(tokenServer.given, ['token-1']);

@@ -148,7 +148,7 @@ test('a bot that still waits for a part, or has lost one, stops as politely', as
 
   proxy.hold();
   const waiting = spawnBot(dir, settings);
-  await until(() => waiting.lines.some(({ part }) => part === 'PostgreSQL'), 40_000);
+  await until(() => waiting.lines.some(({ part }) => part === 'PostgreSQL'));
   const early = await waiting.kill('SIGTERM');
   assert.equal(early.exitCode, 0, waiting.complaints());
   assert.ok(early.tookMs < 10_000, `took ${Math.round(early.tookMs)} ms`);

@@ -56,7 +56,7 @@ function written(
   return { raw, messageId };
 }
 
-const fateOf = (messageId: string) => until(() => messageFate(stage.app.db, messageId), 20_000);
+const fateOf = (messageId: string) => until(() => messageFate(stage.app.db, messageId));
 
 /** Waits until it is dropped. @returns why, after seeing that nobody was told */
 async function dropped({ messageId }: Written): Promise<string> {

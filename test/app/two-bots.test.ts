@@ -25,7 +25,7 @@ test('of two bots on one mailbox the second waits, says so once, and takes over 
   await first.ready();
   const second = stage.spawn('two');
   bots.push(second);
-  await until(() => count(second, WAITS) === 1, 30_000);
+  await until(() => count(second, WAITS) === 1);
 
   const slow = 'echo run >> /workspace/runs; sleep 4; cat /workspace/runs';
   const sent = [
@@ -48,7 +48,7 @@ test('of two bots on one mailbox the second waits, says so once, and takes over 
 test('after PostgreSQL was away one of two bots works on, and the other waits again', async () => {
   const third = stage.spawn('one');
   bots.push(third);
-  await until(() => count(third, WAITS) === 1, 30_000);
+  await until(() => count(third, WAITS) === 1);
   await stage.postgres.stop();
   const sent = await stage.send(ALICE, '[sample] Away', 'echo $((6*7)) after the outage');
   await stage.postgres.start();
@@ -63,7 +63,7 @@ test('after PostgreSQL was away one of two bots works on, and the other waits ag
 
 test('whoever waits stops politely', async () => {
   const waiting = stage.spawn('three');
-  await until(() => count(waiting, WAITS) === 1, 30_000);
+  await until(() => count(waiting, WAITS) === 1);
   const { exitCode, tookMs } = await waiting.kill('SIGTERM');
   assert.equal(exitCode, 0);
   assert.ok(tookMs < 10_000, `took ${Math.round(tookMs)} ms`);
@@ -76,7 +76,7 @@ test('of two bots with two databases on one mailbox only the one that has claime
   url.pathname = '/other';
   // With a guard it would have a network of its own, which nobody takes away.
   const other = stage.spawn('other', { DATABASE_URL: url.href, CONTAINER_NETWORK_GUARD: 'off' });
-  await until(() => count(other, NOT_OURS) === 1, 30_000);
+  await until(() => count(other, NOT_OURS) === 1);
   const sent = await stage.send(ALICE, '[sample#claim] Once', 'echo $((6*7)) by the owner');
   ranWith((await stage.answerTo(sent)).text, '42 by the owner');
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { connectDocker } from '../../src/containers/client.ts';
@@ -10,6 +10,7 @@ import { loadObstacle } from '../../src/store/dump.ts';
 import { addRepository } from '../../src/store/repositories.ts';
 import { registerUser } from '../../src/store/users.ts';
 import { startGitUpstream, type GitUpstream } from '../support/git-upstream.ts';
+import { layPostgres } from '../support/laid-postgres.ts';
 import { startPrivateDatabase, type PrivateDatabase } from '../support/private-database.ts';
 import { privateDir, startThreadbox, threadbox, type Finished, type Running } from './threadbox.ts';
 
@@ -62,6 +63,8 @@ async function ordinaryDatabase(): Promise<string> {
 }
 
 test('a thread goes on in an empty installation after its backup, with work that no container has any more', async () => {
+  await mkdir(join(dir.path, 'old'), { mode: 0o711 });
+  await layPostgres(join(dir.path, 'old', 'postgres'));
   const old = await startOn('old');
   const db = openDatabase((await connectEmbedded(join(dir.path, 'old')))?.databaseUrl ?? '');
   installation = await installationId(db);

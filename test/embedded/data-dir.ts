@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { pino } from 'pino';
 import type { Log } from '../../src/log.ts';
+import { layPostgres } from '../support/laid-postgres.ts';
 
 export const silent: Log = pino({ level: 'silent' });
 
@@ -35,6 +36,13 @@ export async function makeDataDir(test: TestContext, mode = 0o711): Promise<stri
   const dir = await mkdtemp(join(tmpdir(), 'tb-embedded-'));
   atEnd(test, () => rm(dir, { recursive: true, force: true }));
   await chmod(dir, mode);
+  return dir;
+}
+
+/** The same, with an empty database in it: for what is not about the first start. */
+export async function makeUsedDataDir(test: TestContext): Promise<string> {
+  const dir = await makeDataDir(test);
+  await layPostgres(join(dir, 'postgres'));
   return dir;
 }
 

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { ImapFlow } from 'imapflow';
 import { connectEmbedded, startEmbedded, type EmbeddedAddresses } from '../../src/embedded/embedded.ts';
 import { until } from '../support/until.ts';
-import { atEnd, makeDataDir, processesOf, readableLog, silent } from './data-dir.ts';
+import { atEnd, makeDataDir, makeUsedDataDir, processesOf, readableLog, silent } from './data-dir.ts';
 
 const ALL = { postgres: true, redis: true, mail: true };
 const NONE = { postgres: false, redis: false, mail: false };
@@ -57,7 +57,7 @@ test('what is wanted is started, what is not is left out, and closing leaves not
 });
 
 test('a bot that is killed leaves nothing running, and the next one has everything as it was', async (t) => {
-  const dataDir = await makeDataDir(t);
+  const dataDir = await makeUsedDataDir(t);
   const { child, told } = await startElsewhere(t, dataDir, 'bot', 'postgres', 'redis', 'mail');
   assert.ok((await processesOf(dataDir)).length > 10);
   // Dovecot's sessions would like to outlive it.
@@ -82,7 +82,7 @@ test('a bot that is killed leaves nothing running, and the next one has everythi
 });
 
 test('a bot that starts in the moment the one before was killed has everything as it was', async (t) => {
-  const dataDir = await makeDataDir(t);
+  const dataDir = await makeUsedDataDir(t);
   const { child, told } = await startElsewhere(t, dataDir, 'bot', 'postgres', 'redis', 'mail');
   child.kill('SIGKILL');
   await once(child, 'exit');
@@ -92,7 +92,7 @@ test('a bot that starts in the moment the one before was killed has everything a
 });
 
 test('another process finds what a bot runs, and nothing when the bot is gone, however it went', async (t) => {
-  const dataDir = await makeDataDir(t);
+  const dataDir = await makeUsedDataDir(t);
   assert.equal(await connectEmbedded(dataDir), null);
   assert.equal(await connectEmbedded(join(dataDir, 'never-made')), null);
   const { child, told } = await startElsewhere(t, dataDir, 'bot', 'redis');
@@ -105,7 +105,7 @@ test('another process finds what a bot runs, and nothing when the bot is gone, h
 });
 
 test('a second bot on one data directory is refused in plain words, also where it would start nothing', async (t) => {
-  const dataDir = await makeDataDir(t);
+  const dataDir = await makeUsedDataDir(t);
   const { child } = await startElsewhere(t, dataDir, 'bot', 'redis');
   for (const want of [ALL, NONE]) {
     await assert.rejects(
@@ -120,7 +120,7 @@ test('a second bot on one data directory is refused in plain words, also where i
 });
 
 test('a bot waits for a command to be done with the directory, and is what others find then', async (t) => {
-  const dataDir = await makeDataDir(t);
+  const dataDir = await makeUsedDataDir(t);
   const { child, told } = await startElsewhere(t, dataDir, 'command', 'redis');
   const { log, lines } = readableLog();
   const starting = startEmbedded({ dataDir, want: { ...NONE, redis: true }, log });
@@ -170,7 +170,7 @@ test('many at the same time, each in its own directory, do not disturb each othe
 });
 
 test('when one part cannot start, the others are stopped and the reason is told', async (t) => {
-  const dataDir = await makeDataDir(t);
+  const dataDir = await makeUsedDataDir(t);
   await mkdir(join(dataDir, 'redis'));
   await writeFile(join(dataDir, 'redis/access.json'), '{ "port": ');
   await assert.rejects(

@@ -86,7 +86,7 @@ test('save says what is saved; diff has it as a patch that applies; log lists wh
   assert.equal(raw.length, 1);
 });
 
-test('fresh starts over from the repository, and restore swaps back and forth', async () => {
+test('fresh starts over from the repository, and restore swaps back and forth, however often', async () => {
   await stage.ask('echo first > mine.txt', inThread('fresh'));
   const fresh = await stage.ask('fresh', inThread('fresh'));
   assert.match(fresh.text, /^Your next command starts from the repository/);
@@ -97,6 +97,13 @@ test('fresh starts over from the repository, and restore swaps back and forth', 
   ranWith((await stage.ask('ls; cat mine.txt', inThread('fresh'))).text, 'README.md\nmine.txt\nfirst');
   await stage.ask('restore', inThread('fresh'));
   ranWith((await stage.ask('ls', inThread('fresh'))).text, 'README.md\nother.txt');
+  // What was put aside last, whatever was before.
+  await stage.ask('fresh', inThread('fresh'));
+  await stage.ask('echo third > third.txt', inThread('fresh'));
+  await stage.ask('restore', inThread('fresh'));
+  const last = await stage.ask('ls', inThread('fresh'));
+  ranWith(last.text, 'README.md\nother.txt');
+  assert.doesNotMatch(last.text, /was restored|container was gone/);
 });
 
 test('stop while a command runs is confirmed at once, and done when that has ended; an extend after it brings it back', async () => {

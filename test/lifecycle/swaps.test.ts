@@ -26,19 +26,6 @@ const isSaved = (label: string) =>
     return session?.is_saved && session;
   });
 
-test('restore brings back what was put aside last, however often states were swapped', async () => {
-  await stage.ask('echo 1 > one.txt', at('swap'));
-  await stage.ask('fresh', at('swap'));
-  await stage.ask('echo 2 > two.txt', at('swap'));
-  await stage.ask('restore', at('swap'));
-  await stage.ask('fresh', at('swap'));
-  await stage.ask('echo 3 > three.txt', at('swap'));
-  await stage.ask('restore', at('swap'));
-  const back = await stage.ask('ls', at('swap'));
-  ranWith(back.text, 'README.md\none.txt');
-  assert.doesNotMatch(back.text, /was restored|container was gone/);
-});
-
 test('a swap whose volume cannot be removed at once is finished later, and mixes nothing', async () => {
   await stage.ask('echo old > old.txt', at('held'));
   const session = await isSaved('held');

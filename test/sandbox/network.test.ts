@@ -126,7 +126,7 @@ test('there is no IPv6', async () => {
 test('flushed, taken out or preceded by others, it is put back; and before a container is started at the latest', async () => {
   const chains = async (): Promise<string[]> =>
     [...(await table()).matchAll(new RegExp(`^-N (${bridge}-.*)`, 'gm'))].map(([, name]) => name as string);
-  const isBack = (pattern: RegExp) => until(async () => pattern.test(await table()), 20_000);
+  const isBack = (pattern: RegExp) => until(async () => pattern.test(await table()));
   const rule = new RegExp(`^-A ${bridge}-fw-.* -d 10\\.0\\.0\\.0/8 -j`, 'm');
 
   for (const chain of await chains()) await run('iptables', ['-w', '5', '-F', chain]);

@@ -132,7 +132,7 @@ export async function startFaultStage({
         return messageId;
       },
       answersTo,
-      answerTo: (messageId) => until(async () => (await answersTo(messageId))[0], 40_000),
+      answerTo: (messageId) => until(async () => (await answersTo(messageId))[0]),
       close,
     };
   } catch (error) {

@@ -162,7 +162,7 @@ export async function startProcessStage({
       },
       deliver,
       answersTo,
-      answerTo: (messageId) => until(async () => (await answersTo(messageId))[0], 40_000),
+      answerTo: (messageId) => until(async () => (await answersTo(messageId))[0]),
       close,
     };
   } catch (error) {

@@ -12,7 +12,7 @@ const LONGEST_PAUSE_MS = 250;
  */
 export async function until<T>(
   look: () => Promise<T | undefined | null | false> | T | undefined | null | false,
-  timeoutMs = 20_000,
+  timeoutMs = 60_000,
 ): Promise<T> {
   const deadlineAt = performance.now() + timeoutMs;
   for (;;) {
