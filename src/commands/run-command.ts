@@ -35,7 +35,7 @@ export type CommandParts = ExecuteParts &
 /** A fault that nobody foresaw may pass: with the pauses between them, these tries last for eight seconds. */
 const MOST_FAULTS = 6;
 /** Whoever still waits so long after the command's turn has come is told why. */
-const DELAY_TOLD_AFTER_MS = 60_000;
+export const DELAY_TOLD_AFTER_MS = 60_000;
 
 /**
  * The story of one command: its container is made sure of, it runs there, and its answer is stored together with its

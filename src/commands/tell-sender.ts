@@ -158,9 +158,21 @@ export async function tellFailure(
   });
 }
 
-/** The command still waits to be started, through no fault of its own. It stays as it is. */
-export async function tellDelay(parts: TellParts, command: Command, reason: string): Promise<void> {
+const toldOfDelay = new WeakMap<Db, Set<number>>();
+
+/**
+ * The command still waits to be started, through no fault of its own. It stays as it is. Told once, for its container and for
+ * the room for that are waited for one after the other.
+ */
+export async function tellDelay(
+  parts: Pick<TellParts, 'db' | 'wakeOutbox' | 'now'> & { config: Answering },
+  command: Command,
+  reason: string,
+): Promise<void> {
   const { db, config, now, wakeOutbox } = parts;
+  const told = toldOfDelay.get(db) ?? new Set();
+  if (told.has(command.id)) return;
+  toldOfDelay.set(db, told.add(command.id));
   const message = await messageToAnswer(db, command.messageId);
   const notice = {
     ...renderNotice({ kind: 'delayed', command: command.script, reason }),

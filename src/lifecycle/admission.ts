@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { DELAY_TOLD_AFTER_MS } from '../commands/run-command.ts';
 import { engineFacts } from '../containers/engine-facts.ts';
 import { retryForEver } from '../retry.ts';
 import { occupiedPlaces } from '../store/places.ts';
@@ -15,8 +16,15 @@ const TOLD_AFTER_MS = 2_000;
 /** One that could not be removed is left alone for so long. */
 const LEFT_ALONE_MS = 60_000;
 
-/** Whose container it is to be. `onWait` is called once, when it has to wait for others. */
-type Newcomer = { userId: number; onWait: (waiting: WaitingFor) => Promise<void> };
+/**
+ * Whose container it is to be. Each is called once: `onWait` when it has to wait for others, `onDelay` when it is not known for a
+ * while whether it has to, with the reason.
+ */
+export type Newcomer = {
+  userId: number;
+  onWait: (waiting: WaitingFor) => Promise<void>;
+  onDelay: (reason: string) => Promise<void>;
+};
 
 export type WaitingFor = { limit: 'user' | 'host'; maximum: number };
 
@@ -62,13 +70,16 @@ export class Admission {
     if (!newcomer) return;
     let tellAt: number | null = null;
     let isTold = false;
+    const tellLate = this.#tellLate(newcomer);
     for (;;) {
       const waiting = await retryForEver(() => this.#tryToAdmit(threadId, newcomer.userId), {
         signal,
-        onFailure: (error) =>
+        onFailure: (error) => {
           noteFault(this.#parts, error, 'room for a container cannot be made; trying again', {
             thread: threadId,
-          }),
+          });
+          tellLate(error);
+        },
       });
       if (waiting === null) return;
       tellAt ??= performance.now() + TOLD_AFTER_MS;
@@ -80,6 +91,20 @@ export class Admission {
       }
       await this.#changeWithin(isTold ? LOOK_AGAIN_MS : Math.max(tellAt - performance.now(), 1));
     }
+  }
+
+  /** For each failure: the first one after a while is told. */
+  #tellLate({ onDelay }: Newcomer): (error: Error) => void {
+    const { log, delayToldAfterMs = DELAY_TOLD_AFTER_MS } = this.#parts;
+    const tellAt = performance.now() + delayToldAfterMs;
+    let isTold = false;
+    return ({ message }) => {
+      if (isTold || performance.now() < tellAt) return;
+      isTold = true;
+      onDelay(message).catch((error: unknown) =>
+        log.warn({ err: error }, 'the sender could not be told of a delay'),
+      );
+    };
   }
 
   /** The thread's job has ended: if it has made no container it needs no place. */

@@ -1,13 +1,15 @@
 import { answerMessage } from '../commands/answer-message.ts';
 import type { QueuedJob } from '../commands/queues.ts';
 import type { ControlParts } from '../commands/take-control.ts';
+import { tellDelay } from '../commands/tell-sender.ts';
 import { renderLifecycleNotice } from '../mail/lifecycle-notices.ts';
 import { retryForEver } from '../retry.ts';
 import { commandById, type Command } from '../store/commands.ts';
 import { messageToAnswer } from '../store/messages.ts';
+import { readPause } from '../store/pause.ts';
 import type { Repository } from '../store/repositories.ts';
 import { sessionOfThread } from '../store/sessions.ts';
-import { Admission, type WaitingFor } from './admission.ts';
+import { Admission, type Newcomer } from './admission.ts';
 import { answerControl } from './answer-control.ts';
 import type { LifecycleEvents } from './events.ts';
 import type { LifecycleParts } from './parts.ts';
@@ -67,10 +69,7 @@ async function saveAfterCommand(parts: LifecycleParts, threadId: string): Promis
 }
 
 /** Whose container it is to be, and how to tell them that it takes a while. null: it needs none. */
-async function whoAsks(
-  parts: LifecycleParts,
-  commandId: number,
-): Promise<{ userId: number; onWait: (waiting: WaitingFor) => Promise<void> } | null> {
+async function whoAsks(parts: LifecycleParts, commandId: number): Promise<Newcomer | null> {
   const { db, config, signal, states, now } = parts;
   const command = await retryForEver(() => commandById(db, commandId), {
     signal,
@@ -87,6 +86,12 @@ async function whoAsks(
       );
       parts.wakeOutbox();
       parts.log.info({ thread: command.threadId, ...waiting }, 'a command waits for room for its container');
+    },
+    onDelay: async (reason) => {
+      const { state, control } = await commandById(db, command.id);
+      // Of a pause its sender knows.
+      if (control || state !== 'queued' || (await readPause(db)) !== null) return;
+      await tellDelay(parts, command, reason);
     },
   };
 }

@@ -32,6 +32,8 @@ export type LifecycleParts = ContainerParts & {
   lock: { isHeld: () => boolean };
   /** A mail was stored: send it now. */
   wakeOutbox: () => void;
+  /** Tests alone set this. */
+  delayToldAfterMs?: number | undefined;
 };
 
 const DAY_MS = 86_400_000;

@@ -6,10 +6,12 @@ import { sendToBot } from '../../src/cli/write-to-bot.ts';
 import { awaitAnswer } from '../../src/mail/inbox/await-answer.ts';
 import { parseMessage } from '../../src/mail/parse.ts';
 import { ALICE, startTestApp, type TestApp } from '../support/app.ts';
+import { startEngineProxy } from '../support/engine-proxy.ts';
 import { engine, inContainer } from '../support/engine.ts';
 import { until } from '../support/until.ts';
 
 const DELAY_MS = 300;
+const MB = 2 ** 20;
 
 async function answersTo(bot: TestApp, messageId: string): Promise<string[]> {
   const rows = await bot.app
@@ -54,9 +56,12 @@ test('an image removed while the bot runs is waited for; the sender is told once
   assert.deepEqual(more, []);
 });
 
-test('a command that runs on over a restart of the bot is never said to wait', async (t) => {
+test('a command that runs on over a restart of the bot is never said to wait; without an engine it is, and why', async (t) => {
   const overrides: Overrides = {};
-  const bot = await startBot(t, {}, overrides);
+  const proxy = await startEngineProxy();
+  const limit = { WORKSPACE_LIMIT: 'image', WORKSPACE_SIZE_BYTES: String(64 * MB) };
+  const bot = await startBot(t, { DOCKER_HOST: proxy.dockerHost, ...limit }, overrides);
+  t.after(() => proxy.close());
   const body = 'echo begins; while [ ! -e go ]; do sleep 0.05; done; echo $((6*7)) is the answer';
   const sent = await sendToBot(bot.userAt(ALICE), { to: bot.botAddress, subject: '[sample#go] Run', body });
   const session = await until(() => bot.app.db('container_sessions').where({ is_active: true }).first());
@@ -73,4 +78,22 @@ test('a command that runs on over a restart of the bot is never said to wait', a
   await inContainer(container.id, 'touch /workspace/sample/go');
   assert.match(await answerText(bot, sent), /^Exit code 0[^]*begins\n42 is the answer\n/);
   assert.equal((await answersTo(bot, sent)).length, 1);
+
+  // Started while its engine is away, it reads mail all the same.
+  await bot.stop();
+  await proxy.cut();
+  await bot.start();
+  const count = 'echo run >> ../runs; cat ../runs; stat -f -c "%b * %S" /workspace';
+  const mail = { to: bot.botAddress, subject: '[sample#away] Run', body: count };
+  const waits = await sendToBot(bot.userAt(ALICE), mail);
+  await until(async () => (await answersTo(bot, waits)).length === 1);
+  await proxy.mend();
+  const [, totalBlocks = '0'] =
+    /^Exit code 0[^]*\nrun\n(\d+) \* 4096\n/.exec(await answerText(bot, waits)) ?? [];
+  const [delay, ...answers] = await answersTo(bot, waits);
+  assert.match(delay ?? '', /^Your command is waiting[^]*has not been started yet[^]*Docker does not answer/);
+  assert.equal(answers.length, 1);
+  // The limit is found out when the engine is there, and before anything is started.
+  const totalMb = (Number(totalBlocks) * 4096) / MB;
+  assert.ok(totalMb > 48 && totalMb < 64, `${totalMb} MB`);
 });

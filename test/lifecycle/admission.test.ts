@@ -68,6 +68,8 @@ function startAdmission(t: TestContext, config: object, memoryBytes = 0) {
   return { queues, admission };
 }
 
+const onDelay = (): Promise<void> => Promise.resolve();
+
 test('a newcomer whose victim has become busy waits, is told, and holds up nobody: not even that victim', async (t) => {
   const { queues, admission } = startAdmission(t, { containerMaxPerUser: 1, hostMaxContainers: 2 });
   const john = await threadOf('john@example.com');
@@ -83,7 +85,7 @@ test('a newcomer whose victim has become busy waits, is told, and holds up nobod
   const gate = Promise.withResolvers<void>();
   const ran = Promise.withResolvers<void>();
   type OnWait = (waiting: WaitingFor) => Promise<void>;
-  const asks = (userId: number, onWait: OnWait = () => Promise.resolve()) => ({ userId, onWait });
+  const asks = (userId: number, onWait: OnWait = () => Promise.resolve()) => ({ userId, onWait, onDelay });
   const busy = {
     prepare: async () => {
       await gate.promise;
@@ -115,7 +117,7 @@ test('where HOST_MAX_CONTAINERS is not set the memory of the host says how many 
   const newcomer = (label: string) => {
     const told = Promise.withResolvers<WaitingFor>();
     const onWait = (waiting: WaitingFor) => Promise.resolve(told.resolve(waiting));
-    const admitted = admission.admit(label, () => Promise.resolve({ userId: john.userId, onWait }));
+    const admitted = admission.admit(label, () => Promise.resolve({ userId: john.userId, onWait, onDelay }));
     return { admitted, told: told.promise };
   };
   for (const label of ['one', 'two', 'three', 'four', 'five']) await newcomer(label).admitted;
@@ -161,7 +163,7 @@ test('a container that only the absence of Docker has kept makes room as soon as
     { endReason: '', now: new Date() },
   );
   const newcomer = admission.admit('next', () =>
-    Promise.resolve({ userId: ann.userId, onWait: () => Promise.resolve() }),
+    Promise.resolve({ userId: ann.userId, onWait: () => Promise.resolve(), onDelay }),
   );
   newcomer.catch(() => undefined);
   await until(() => tries === 1);
