@@ -3,9 +3,10 @@
 ARG NODE_IMAGE=node:24-bookworm-slim
 FROM ${NODE_IMAGE}
 
-# iptables: this image is also that of the helper container that keeps workspaces from the host's networks.
+# iptables, and what makes disks (e2fsprogs, losetup of mount): this image is also that of the helper containers, which keep
+# workspaces from the host's networks, and to their size.
 RUN apt-get update \
- && apt-get install -y --no-install-recommends git openssh-client ca-certificates iptables tini \
+ && apt-get install -y --no-install-recommends git openssh-client ca-certificates iptables e2fsprogs mount tini \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --user-group --create-home --home-dir /home/threadbox threadbox
 

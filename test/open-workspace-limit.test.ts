@@ -3,6 +3,7 @@ import { test, type TestContext } from 'node:test';
 import type { Docker } from '../src/containers/client.ts';
 import { openWorkspaceLimit } from '../src/open-workspace-limit.ts';
 import { collectedLog } from './support/collected-log.ts';
+import { until } from './support/until.ts';
 
 const away = () => Promise.reject(new Error('connect ENOENT'));
 
@@ -22,6 +23,7 @@ async function start(t: TestContext, containerRuntime: string, workspaceLimit: '
   const config = {
     containerRuntime,
     dataDir: '/nowhere',
+    guardImage: 'threadbox-guard:1',
     workspaceLimit,
     workspaceSizeBytes: 2 ** 30,
   };
@@ -40,10 +42,16 @@ async function start(t: TestContext, containerRuntime: string, workspaceLimit: '
 
 test('an engine that is away when the bot starts is waited for by those who want a container, and by nobody else', async (t) => {
   const bot = await start(t, 'runc');
-  const waiting = bot.imageReady();
+  // Whoever tries again meanwhile hears why.
+  await assert.rejects(bot.imageReady(), /^ContainersError: Docker does not answer .*: connect ENOENT$/);
   assert.deepEqual([bot.workspaceLimit.way, bot.imagesMade()], ['measured', 0]);
   bot.comes();
-  await waiting;
+  await until(() =>
+    bot.imageReady().then(
+      () => true,
+      () => false,
+    ),
+  );
   assert.deepEqual([bot.workspaceLimit.way, bot.imagesMade()], ['quota', 1]);
   assert.match(bot.states[0] ?? '', /^Docker does not answer .*: connect ENOENT$/);
   assert.equal(bot.states.at(-1), 'up');
@@ -56,9 +64,12 @@ test('what is not to be limited is not, while the engine is away, either', async
 
 test('a setting that the engine turns out not to have keeps all from it, and is told', async (t) => {
   const bot = await start(t, 'runsc');
-  const waiting = bot.imageReady();
   bot.comes();
-  await assert.rejects(waiting, { name: 'ConfigError', message: /has no runtime runsc/ });
+  const fault = await until(async () => {
+    const error = await bot.imageReady().catch((reason: unknown) => reason as Error);
+    return error?.name === 'ConfigError' && error;
+  });
+  assert.match(fault.message, /has no runtime runsc/);
   assert.equal(bot.imagesMade(), 0);
   assert.deepEqual(
     bot.lines.filter(({ level }) => level >= 50).map(({ msg }) => msg),

@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { promisify } from 'node:util';
@@ -7,7 +6,6 @@ import type { Config } from '../config.ts';
 import { connectDocker, type Docker } from '../containers/client.ts';
 import { runtimeFault } from '../containers/engine-facts.ts';
 import { isPresent } from '../containers/image.ts';
-import { imageObstacle, LIMIT_WORDS, tryQuota } from '../containers/workspace-limit.ts';
 import { DEFAULT_IMAGE } from '../config-schema.ts';
 import { pingEngine } from '../embedded/engine-ping.ts';
 import { PROXY_PACKAGE } from '../embedded/proxy.ts';
@@ -16,6 +14,7 @@ import { engineInUse } from '../engine-choice.ts';
 import { clockReport } from '../readiness.ts';
 import { SYSTEM_PATH } from '../root.ts';
 import { bad, ok, warn, type Check, type Finding, type Surroundings } from './doctor-findings.ts';
+import { lookAtWorkspaces } from './doctor-workspaces.ts';
 
 /** The oldest that Threadbox has been tried with: Docker 20.10. */
 const OLDEST_API = 41;
@@ -234,37 +233,6 @@ async function lookAtGuard(
   const todo =
     'No container is started before the guard is in place. GUARD_IMAGE names an image with iptables.';
   return warn('network guard', `needs a helper container of ${guardImage}, which is not there yet`, todo);
-}
-
-async function lookAtWorkspaces(
-  docker: Docker,
-  { workspaceLimit: wanted, workspaceSizeBytes }: Config,
-): Promise<Finding> {
-  const size = `${Math.floor(workspaceSizeBytes / 2 ** 20)} MB each`;
-  const wants = (way: string): boolean => wanted === way || wanted === 'auto';
-  const obstacles: string[] = [];
-  if (wants('quota')) {
-    const obstacle = await tryQuota(docker, { instance: `doctor-${randomUUID()}` });
-    if (obstacle === null) return ok('workspaces', `${size}, ${LIMIT_WORDS.quota}`);
-    obstacles.push(obstacle);
-  }
-  if (wants('image')) {
-    const obstacle = await imageObstacle(docker);
-    if (obstacle === null) return ok('workspaces', `${size}, ${LIMIT_WORDS.image}`);
-    obstacles.push(obstacle);
-  }
-  if (wanted === 'quota' || wanted === 'image') {
-    const todo = 'The bot does not start before. WORKSPACE_LIMIT=auto takes what can be had.';
-    return bad('workspaces', `WORKSPACE_LIMIT=${wanted}: ${obstacles.join('; ')}`, todo);
-  }
-  if (wanted === 'off') {
-    const todo = "One command can fill the engine's disk. WORKSPACE_LIMIT=auto; see docs/security.md.";
-    return warn('workspaces', 'not limited (WORKSPACE_LIMIT=off)', todo);
-  }
-  const why = obstacles.length > 0 ? ` (${obstacles.join('; ')})` : '';
-  const todo =
-    'A hard limit needs XFS with project quotas under the engine, or a bot that is root beside it.';
-  return warn('workspaces', `${size}, ${LIMIT_WORDS.measured}${why}`, todo);
 }
 
 async function hasFirewall(): Promise<boolean> {

@@ -19,7 +19,7 @@ export function isOnItsNetwork(
 export type NetworkParts = {
   /** null: the operator does without. */
   guard: Pick<NetworkGuard, 'ensure' | 'expectInPlace'> | null;
-  allowLists: Pick<AllowLists, 'ensure' | 'ensureRules' | 'refusedSince'>;
+  allowLists: Pick<AllowLists, 'ensure' | 'ensureRules' | 'refusedSince' | 'tidy'>;
 };
 
 /**

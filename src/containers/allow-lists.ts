@@ -142,6 +142,22 @@ export class AllowLists {
     });
   }
 
+  /**
+   * Removes the networks of repositories that have lost their list, or have been removed, once no container is on them any more.
+   *
+   * @throws {ContainersError} NETWORK_GUARD; as the engine fails. What the proxy throws
+   */
+  async tidy(): Promise<void> {
+    await this.#inTurn(async () => {
+      if (!(await this.#tidy())) return;
+      const before = this.#served.size;
+      const from = await this.#close();
+      const lists = [...this.#served.values()];
+      // It needs not listen any more where nobody is. Without any it would not run at all.
+      if (lists.length > 0 && lists.length < before) await this.#parts.proxy.serve(lists, from);
+    });
+  }
+
   /** What a container's commands were refused since a moment of `performance.now()`. */
   async refusedSince(repositoryId: number, containerId: string, sinceMs: number): Promise<Refused[]> {
     const list = this.#served.get(repositoryId);
@@ -187,15 +203,18 @@ export class AllowLists {
     return from;
   }
 
-  /** There is only room for some thirty networks in an engine. */
-  async #tidy(): Promise<void> {
+  /** There is only room for some thirty networks in an engine. @returns whether one has gone */
+  async #tidy(): Promise<boolean> {
     const { docker, instance, repositories } = this.#parts;
     const there = await listedNetworks(docker, instance);
-    if (there.length === 0) return;
+    if (there.length === 0) return false;
     const listed = new Set((await repositories()).map(({ id }) => id));
+    let hasGone = false;
     for (const { repositoryId } of there) {
-      if (!listed.has(repositoryId)) await removeListedNetwork(docker, instance, repositoryId);
+      if (listed.has(repositoryId)) continue;
+      if (await removeListedNetwork(docker, instance, repositoryId)) hasGone = true;
     }
+    return hasGone;
   }
 
   #asServed(id: number, hosts: readonly string[]): ServedList | null {

@@ -80,22 +80,25 @@ export async function listedNetworks(docker: Docker, instance: string): Promise<
 /**
  * Removes the network of a repository, if no container is on it, be it one that does not run.
  *
+ * @returns whether it is gone
  * @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`
  */
 export async function removeListedNetwork(
   docker: Docker,
   instance: string,
   repositoryId: number,
-): Promise<void> {
+): Promise<boolean> {
   const name = listedNetworkName(instance, repositoryId);
   try {
     const filters = JSON.stringify({ network: [name] });
-    if ((await docker.listContainers({ all: true, filters })).length > 0) return;
+    if ((await docker.listContainers({ all: true, filters })).length > 0) return false;
     await docker.getNetwork(name).remove();
+    return true;
   } catch (error) {
-    // 403: a container was quicker.
-    if (statusOf(error) !== 404 && statusOf(error) !== 403)
-      throw engineError(error, `remove the network ${name}`);
+    if (statusOf(error) === 404) return true;
+    // A container was quicker.
+    if (statusOf(error) === 403) return false;
+    throw engineError(error, `remove the network ${name}`);
   }
 }
 

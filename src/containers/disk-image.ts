@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process';
 import {
   access,
   mkdir,
@@ -13,22 +12,20 @@ import {
   truncate,
 } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { promisify } from 'node:util';
-import { SYSTEM_PATH } from '../root.ts';
+import { DIRECT, type DiskTools } from './disk-tools.ts';
 
 /**
  * Disks of a set size that take no more room than is used of them: a sparse file with ext4 in it, on a loop device.
  * Each is known by a link to that device, which is what the engine mounts: devices get other numbers when the machine
- * is started again, the link's name stays. Needs root on the machine of the engine.
+ * is started again, the link's name stays. What needs root on the machine of the engine is in the scripts.
  *
  *   <name>.dev   the link
  *   <name>.img   the file; it comes to its name as a whole
  */
 const LINK = '.dev';
 const IMAGE = '.img';
+const PART = '.part';
 
-/** So long may any of the tools take: a check of a large disk is the slowest. */
-const TOOL_MS = 120_000;
 /** Of large disks; it is never given back once it was used. */
 const JOURNAL_MB = 32;
 const LARGE_BYTES = 2 ** 30;
@@ -40,6 +37,13 @@ const imageOf = (link: string): string => `${link.slice(0, -LINK.length)}${IMAGE
 
 /** Whether the device of a volume is such a link. */
 export const isDiskLink = (device: string): boolean => device.startsWith('/') && device.endsWith(LINK);
+
+/** How the engine mounts one: nothing is written that nobody needs, and what is deleted takes no room any more. */
+export const diskOptions = (link: string): Record<string, string> => ({
+  type: 'ext4',
+  device: link,
+  o: 'nosuid,nodev,noatime,noinit_itable,discard',
+});
 
 const atWork = new Map<string, Promise<void>>();
 
@@ -66,89 +70,133 @@ export async function hasDisk(link: string): Promise<boolean> {
   return isThere(imageOf(link));
 }
 
+/** The end of a path, as wherever the directory of images is mounted. */
+const endOf = (image: string): string => join('/', basename(dirname(image)), basename(image));
+
+/** What a bot that was killed has begun goes on: one at a time is in a directory of images. */
+const ALONE = `if [ -d "\${1%/*}" ]; then exec 9<"\${1%/*}"; flock -w 60 9; fi
+`;
+/** By the file itself, whatever it is called where the device was made. */
+const DEVICES_OF = `devices_of() { [ ! -e "$1" ] || losetup -j "$1" -n -O NAME; }
+`;
+/** Of files that somebody has removed: the kernel says so at the end of their path. A device may go meanwhile. */
+const DETACH_REMOVED = `for file in /sys/block/loop*/loop/backing_file; do
+  { IFS= read -r name <"$file"; } 2>/dev/null || continue
+  case $name in
+    *PATTERN" (deleted)") device=\${file#/sys/block/} && losetup -d "/dev/\${device%%/*}" || [ ! -e "$file" ] ;;
+  esac
+done
+`;
+/** The directory lost+found would be root's, and in everybody's way who looks through all of the workspace. */
+const NO_LOST_AND_FOUND = "debugfs -w -R 'rmdir lost+found'";
+
+const MAKE = `${ALONE}${DETACH_REMOVED.replace('PATTERN', '"$4"')}[ ! -e "$1" ] || { echo "$1 is there already" >&2; exit 1; }
+[ -e "$2" ] || { echo "the engine does not see $2, which the bot has made" >&2; exit 1; }
+truncate -s 0 "$2"
+truncate -s "$3" "$2"
+mkfs.ext4 -q -F -b 4096 -I 256 -m 0 JOURNAL -E lazy_itable_init=1,lazy_journal_init=1,nodiscard,root_owner=1000:1000 "$2"
+${NO_LOST_AND_FOUND} "$2" 2>/dev/null
+mv -T -- "$2" "$1"
+losetup -f --show "$1"`;
+
 /**
  * Makes an empty disk, whose root belongs to the user of the commands, and attaches it.
  *
  * @throws where one is there already: there may be work in it
  */
-export async function makeDisk(link: string, sizeBytes: number): Promise<void> {
-  if (await hasDisk(link)) throw new Error(`${imageOf(link)} is there already`);
+export async function makeDisk(link: string, sizeBytes: number, tools = DIRECT): Promise<void> {
+  const image = imageOf(link);
+  const part = `${image}${PART}`;
+  if (await hasDisk(link)) throw new Error(`${image} is there already`);
   await mkdir(dirname(link), { recursive: true, mode: 0o700 });
-  await detachRemoved(imageOf(link));
-  const part = `${imageOf(link)}.part`;
-  const file = await open(part, 'w', 0o600);
-  try {
-    await file.truncate(sizeBytes);
-  } finally {
-    await file.close();
-  }
+  // It belongs to this user, whoever makes a disk of it.
+  await (await open(part, 'a', 0o600)).close();
   const journal = sizeBytes >= LARGE_BYTES ? `-J size=${JOURNAL_MB}` : '';
-  // In one process of ours: to start another takes as long as the work in it.
-  const device = await tool('sh', ['-c', MAKE.replace('JOURNAL', journal), 'sh', part, imageOf(link)]);
-  await lead(link, device.trim());
+  const args = [image, part, String(sizeBytes), endOf(image)];
+  try {
+    const device = await tools.run(MAKE.replace('JOURNAL', journal), args, dirname(link));
+    await lead(link, device.trim());
+  } catch (error) {
+    await rm(part, { force: true });
+    throw error;
+  }
 }
 
-/** The directory lost+found would be root's, and in everybody's way who looks through all of the workspace. */
-const NO_LOST_AND_FOUND = "debugfs -w -R 'rmdir lost+found'";
-const MAKE = `set -e
-mkfs.ext4 -q -F -b 4096 -I 256 -m 0 JOURNAL -E lazy_itable_init=1,lazy_journal_init=1,nodiscard,root_owner=1000:1000 "$1"
-${NO_LOST_AND_FOUND} "$1"
-mv -nT -- "$1" "$2"
-# It says nothing where it did nothing.
-[ ! -e "$1" ] || { echo "$2 is there already" >&2; exit 1; }
-losetup -f --show "$2"`;
-const GROW = `set -e
-losetup -c "$1"
-# resize2fs wants one that was just checked. 1: something was mended, as it misses lost+found.
-e2fsck -f -p "$1" || [ $? = 1 ]
-resize2fs "$1"
-${NO_LOST_AND_FOUND} "$1"`;
+/**
+ * Attached anew, it may have been cut off in the middle of a write. 1: something was mended. What it cannot mend by itself is for
+ * a person to see to.
+ */
+const ATTACH = `${ALONE}${DEVICES_OF}devices=$(devices_of "$1")
+device=$(echo "$devices" | head -n 1)
+words=
+if [ -z "$device" ]; then
+  device=$(losetup -f --show "$1")
+  status=0
+  words=$(e2fsck -p "$device" 2>&1) || status=$?
+  if [ $status = 1 ]; then ${NO_LOST_AND_FOUND} "$device" >/dev/null 2>&1 || true; fi
+  if [ $status -le 1 ]; then words=; fi
+fi
+echo "$device"
+printf %s "$words"`;
+
+/**
+ * resize2fs wants one that was just checked. 1: something was mended, as it misses lost+found. A mounted one is refused there, and
+ * so is never attached twice. `losetup -c` would want a capability that a helper does not have.
+ */
+const GROW = `${ALONE}e2fsck -f -p "$2" >&2 || [ $? = 1 ]
+losetup -d "$2"
+device=$(losetup -f --show "$1")
+resize2fs "$device" >&2
+${NO_LOST_AND_FOUND} "$device" 2>/dev/null
+echo "$device"`;
 
 /**
  * Makes sure that the link leads to the disk, and that the disk is as large as it is to be: to be called before it is
  * mounted. It never shrinks.
  *
- * @param onFault gets what keeps it from growing: it can be used all the same
+ * @param onFault gets what is wrong with it, or keeps it from growing: it can be used all the same
  * @returns false when the disk has gone
  */
 export async function attachDisk(
   link: string,
   sizeBytes: number,
   onFault: (error: unknown) => void,
+  tools = DIRECT,
 ): Promise<boolean> {
   const image = imageOf(link);
   if (!(await isThere(image))) return false;
-  if (!(await isAttached(link))) await attach(link);
+  if (tools.way !== 'direct' || !(await isAttached(link))) {
+    const [device = '', ...words] = (await tools.run(ATTACH, [image], dirname(link))).split('\n');
+    if (words.join('').trim() !== '') onFault(new Error(words.join(' ').trim()));
+    await lead(link, device);
+  }
   const hasBytes = await ext4Bytes(image);
   // The last block may not be whole.
-  if (hasBytes !== null && sizeBytes - hasBytes >= BLOCK_BYTES) await grow(link, sizeBytes).catch(onFault);
+  if (hasBytes !== null && sizeBytes - hasBytes >= BLOCK_BYTES) {
+    await grow(link, sizeBytes, tools).catch(onFault);
+  }
   return true;
 }
 
+/** It must not be mounted: the tools refuse it then. */
+async function grow(link: string, sizeBytes: number, tools: DiskTools): Promise<void> {
+  await truncate(imageOf(link), sizeBytes);
+  const device = await tools.run(GROW, [imageOf(link), await readlink(link)], dirname(link));
+  await lead(link, device.trim());
+}
+
+/** One that was detached meanwhile is fine. */
+const DETACH = `${ALONE}${DEVICES_OF}devices=$(devices_of "$1")
+for device in $devices; do
+  losetup -d "$device" || if devices_of "$1" | grep -qx "$device"; then exit 1; fi
+done
+${DETACH_REMOVED.replace('PATTERN', '"$2"')}`;
+
 /** Detaches a disk and removes it with all that is in it. What is missing is fine; it must not be mounted. */
-export async function dropDisk(link: string): Promise<void> {
+export async function dropDisk(link: string, tools = DIRECT): Promise<void> {
   const image = imageOf(link);
-  const devices = (await isThere(image)) ? await devicesOf(image) : [];
-  for (const device of devices) await detach(device, await backingFile(basename(device)));
-  await detachRemoved(image);
-  const all = [link, newLink(link), image, `${image}.part`];
-  await Promise.all(all.map((path) => rm(path, { force: true })));
-}
-
-/** Somebody has removed the file, or all of the directory. */
-async function detachRemoved(image: string): Promise<void> {
-  const dir = await realpath(dirname(image)).catch(() => dirname(image));
-  const gone = deleted(join(dir, basename(image)));
-  for (const [device, file] of await loopDevices()) if (file === gone) await detach(device, file);
-}
-
-/** One that was detached meanwhile is fine, and may be another's by now. */
-async function detach(device: string, file: string | null): Promise<void> {
-  const isStill = async () => file !== null && (await backingFile(basename(device))) === file;
-  if (!(await isStill())) return;
-  await tool('losetup', ['-d', device]).catch(async (error: unknown) => {
-    if (await isStill()) throw error;
-  });
+  await tools.run(DETACH, [image, endOf(image)], dirname(link));
+  await Promise.all([link, newLink(link), image, `${image}${PART}`].map((path) => rm(path, { force: true })));
 }
 
 /** The links of all disks of a directory, with what a crash has left of them. */
@@ -158,26 +206,31 @@ export async function listDisks(dir: string): Promise<string[]> {
   return [...new Set(found.filter((name) => name !== undefined))].map((name) => linkOf(dir, name));
 }
 
+/** Says of which images the devices are: what comes first is a path in their directory. */
+const LOOK = `${DEVICES_OF}first=$1 end=$2
+${DETACH_REMOVED.replace('PATTERN', '"$end"*.img')}for image in "\${first%/*}"/*.img; do
+  for device in $(devices_of "$image"); do echo "$device $image"; done
+done`;
+
 /**
  * Takes away links that lead nowhere, or to a device that is somebody else's by now: such a disk is attached anew before
  * it is used. And detaches devices whose file has been removed.
  */
-export async function forgetLostDevices(dir: string): Promise<void> {
+export async function forgetLostDevices(dir: string, tools = DIRECT): Promise<void> {
+  if (!(await isThere(dir))) return;
+  const look = (): Promise<string> => tools.run(LOOK, [join(dir, 'any'), `/${basename(dir)}/`], dir);
+  const isLost = async (link: string, said: string): Promise<boolean> => {
+    const device = await readlink(link).catch(() => null);
+    return device !== null && !said.split('\n').includes(`${device} ${imageOf(link)}`);
+  };
+  const said = await look();
   for (const link of await listDisks(dir)) {
+    if (!(await isLost(link, said))) continue;
     await aloneWithDisk(nameOf(link), async () => {
-      if (!(await isAttached(link))) await rm(link, { force: true });
+      // It may have been attached since.
+      if (await isLost(link, await look())) await rm(link, { force: true });
     });
   }
-  const own = await realpath(dir).catch(() => null);
-  for (const [device, file] of own === null ? [] : await loopDevices()) {
-    if (dirname(file) === own && file.endsWith(deleted(IMAGE))) await detach(device, file);
-  }
-}
-
-async function attach(link: string): Promise<void> {
-  const image = imageOf(link);
-  const [known] = await devicesOf(image);
-  await lead(link, known ?? (await tool('losetup', ['-f', '--show', image])).trim());
 }
 
 const newLink = (link: string): string => `${link}.new`;
@@ -193,12 +246,6 @@ async function isAttached(link: string): Promise<boolean> {
   const device = await readlink(link).catch(() => '');
   const file = await backingFile(basename(device));
   return file !== null && file === (await realpath(imageOf(link)).catch(() => null));
-}
-
-/** It must not be mounted: the tools refuse it then. */
-async function grow(link: string, sizeBytes: number): Promise<void> {
-  await truncate(imageOf(link), sizeBytes);
-  await tool('sh', ['-c', GROW, 'sh', await readlink(link)]);
 }
 
 const BLOCK_BYTES = 4096;
@@ -235,20 +282,6 @@ export function sizeInSuperblock(bytes: Buffer): number | null {
   return (high * 2 ** 32 + bytes.readUInt32LE(0x4)) * 2 ** (10 + bytes.readUInt32LE(0x18));
 }
 
-async function devicesOf(image: string): Promise<string[]> {
-  const said = await tool('losetup', ['-j', image, '-n', '-O', 'NAME']);
-  return said.split('\n').filter((line) => line !== '');
-}
-
-async function loopDevices(): Promise<[device: string, file: string][]> {
-  const names = (await namesIn('/sys/block')).filter((name) => name.startsWith('loop'));
-  const found = await Promise.all(names.map(async (name) => [`/dev/${name}`, await backingFile(name)]));
-  return found.filter((one): one is [string, string] => one[1] !== null);
-}
-
-/** As the kernel marks it. */
-const deleted = (file: string): string => `${file} (deleted)`;
-
 async function backingFile(loop: string): Promise<string | null> {
   if (loop === '') return null;
   // There only while it is attached.
@@ -261,15 +294,4 @@ async function namesIn(dir: string): Promise<string[]> {
     if (error.code === 'ENOENT') return [];
     throw error;
   });
-}
-
-async function tool(name: string, args: readonly string[]): Promise<string> {
-  const env = { PATH: SYSTEM_PATH, LC_ALL: 'C' };
-  try {
-    return (await promisify(execFile)(name, args, { env, timeout: TOOL_MS })).stdout;
-  } catch (error) {
-    const { stderr = '', code } = error as { stderr?: string; code?: unknown };
-    const words = stderr.trim().replaceAll(/\s+/g, ' ').slice(-300);
-    throw new Error(words === '' ? `${name} failed: ${String(code)}` : words, { cause: error });
-  }
 }

@@ -1,10 +1,7 @@
-import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import type Docker from 'dockerode';
-import { SYSTEM_PATH } from '../root.ts';
-import { engineError } from './errors.ts';
-import { readFrames } from './exec.ts';
 import { nameserversOf } from './guard-rules.ts';
+import { END, runHere, runInHelper } from './host-script.ts';
 
 /** The filter tables of the engine's host, as `iptables -S` and `ip6tables -S` print them. */
 export type Tables = { ipv4: string; ipv6: string };
@@ -33,7 +30,6 @@ const IPTABLES_WAIT = '-w 5';
 /** Of a host without IPv6 nothing has to be closed. */
 const HAS_IPV6 = '[ -e /proc/sys/net/ipv6 ]';
 const BETWEEN = '# threadbox: ip6tables';
-const END = '# threadbox: done';
 
 /** Of br_netfilter; it is not there without that module. Each network namespace has its own. */
 const SEES_BRIDGES = '/proc/sys/net/bridge/bridge-nf-call-iptables';
@@ -63,7 +59,7 @@ type Run = (script: string, args: readonly string[]) => Promise<string>;
 /** This process's own host, as root. */
 export function ownHost(): GuardHost {
   return {
-    ...throughShell(runHere),
+    ...throughShell((script, args) => runHere(script, args, RUN_LIMIT_MS)),
     way: 'set directly',
     nameservers: async () => {
       const configured = nameserversOf(await readText('/etc/resolv.conf'));
@@ -85,8 +81,9 @@ export function helperHost(
   { image, instance }: { image: string; instance: string },
 ): GuardHost {
   const helper = (networkMode: 'host' | 'none', capabilities: string[]): Run => {
-    return (script, args) =>
-      runInHelper(docker, { image, instance, networkMode, capabilities, script, args });
+    const host = { NetworkMode: networkMode, CapAdd: capabilities };
+    const of = { image, instance, limitMs: RUN_LIMIT_MS, doing: 'look at the firewall of its host', host };
+    return (script, args) => runInHelper(docker, { ...of, script, args });
   };
   // In a container without a network the file has what all containers ask in the end.
   const ask = (): Promise<string> => helper('none', [])(`cat /etc/resolv.conf; echo '${END}'`, []);
@@ -151,90 +148,4 @@ async function readText(path: string): Promise<string> {
     if (error.code === 'ENOENT') return '';
     throw error;
   });
-}
-
-async function runHere(script: string, args: readonly string[]): Promise<string> {
-  const child = spawn('sh', ['-c', script, 'sh', ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: SYSTEM_PATH, LC_ALL: 'C' },
-    timeout: RUN_LIMIT_MS,
-    killSignal: 'SIGKILL',
-  });
-  const texts = { out: '', err: '' };
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (texts.out += text));
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (texts.err += text));
-  await new Promise<void>((resolve, reject) => {
-    child.on('error', reject);
-    child.on('close', () => resolve());
-  });
-  return untilEnd(texts.out, texts.err);
-}
-
-async function runInHelper(
-  docker: Docker,
-  {
-    image,
-    instance,
-    networkMode,
-    capabilities,
-    script,
-    args,
-  }: {
-    image: string;
-    instance: string;
-    networkMode: 'host' | 'none';
-    capabilities: string[];
-    script: string;
-    args: readonly string[];
-  },
-): Promise<string> {
-  const texts: [Buffer[], Buffer[]] = [[], []];
-  const options = {
-    Image: image,
-    Entrypoint: ['sh', '-c', script, 'sh', ...args],
-    Cmd: [],
-    User: '0:0',
-    Env: [`PATH=${SYSTEM_PATH}`, 'LC_ALL=C'],
-    Labels: { 'threadbox.instance': instance },
-    HostConfig: {
-      // A crash in between leaves nothing.
-      AutoRemove: true,
-      NetworkMode: networkMode,
-      // Remapped, root is nobody on the host.
-      UsernsMode: 'host',
-      CapDrop: ['ALL'],
-      CapAdd: capabilities,
-      SecurityOpt: ['no-new-privileges:true'],
-      ReadonlyRootfs: true,
-      // For the lock of iptables.
-      Tmpfs: { '/run': 'rw,nosuid,nodev,size=1m' },
-    },
-  };
-  try {
-    const container = await docker.createContainer(options);
-    const late = setTimeout(() => void container.kill().catch(() => undefined), RUN_LIMIT_MS);
-    try {
-      const stream = await container.attach({ stream: true, stdout: true, stderr: true });
-      await container.start();
-      for await (const { isError, data } of readFrames(stream as unknown as AsyncIterable<Buffer>)) {
-        texts[isError ? 1 : 0].push(Buffer.from(data));
-      }
-    } catch (error) {
-      await container.remove({ force: true }).catch(() => undefined);
-      throw error;
-    } finally {
-      clearTimeout(late);
-    }
-  } catch (error) {
-    throw engineError(error, `look at the firewall of its host through a container of ${image}`);
-  }
-  return untilEnd(Buffer.concat(texts[0]).toString(), Buffer.concat(texts[1]).toString());
-}
-
-/** What was printed when all went well. @throws Error with the last words of what did not */
-function untilEnd(out: string, err: string): string {
-  const end = out.lastIndexOf(`${END}\n`);
-  if (end >= 0) return out.slice(0, end);
-  const words = err.trim().split('\n').slice(-3).join(' ');
-  throw new Error(words === '' ? 'it was cut off' : words);
 }

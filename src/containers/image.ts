@@ -10,6 +10,7 @@ import { DEFAULT_IMAGE } from '../config-schema.ts';
 import { takeLock } from '../lock.ts';
 import { asRoot, canBecomeRoot } from '../root.ts';
 import { debianMirrors } from './debian-mirrors.ts';
+import { engineError, statusOf } from './errors.ts';
 import { pullImage } from './pull-image.ts';
 
 type Wanted = {
@@ -54,14 +55,18 @@ export async function ensureImage(docker: Docker, { image, engineDir, onProgress
   }
 }
 
-/** Whether the engine has the image already. */
+/**
+ * Whether the engine has the image already.
+ *
+ * @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`
+ */
 export async function isPresent(docker: Docker, image: string): Promise<boolean> {
   try {
     await docker.getImage(image).inspect();
     return true;
   } catch (error) {
-    if ((error as { statusCode?: number }).statusCode === 404) return false;
-    throw error;
+    if (statusOf(error) === 404) return false;
+    throw engineError(error, `look for the image ${image}`);
   }
 }
 

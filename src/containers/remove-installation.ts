@@ -1,4 +1,6 @@
 import type { Docker } from './client.ts';
+import { removeContainer } from './container.ts';
+import { DIRECT, toolsFor } from './disk-tools.ts';
 import { bridgeName } from './names.ts';
 import { removeGuard } from './network-guard.ts';
 import { removeVolume } from './workspace-volume.ts';
@@ -10,14 +12,16 @@ import { removeVolume } from './workspace-volume.ts';
 export async function removeInstallation(
   docker: Docker,
   installation: string,
-  /** What the helper container ran of, where one has set up the firewall. */
+  /** What the helper containers ran of, where they have set up the firewall, or made disks. */
   guardImage: string | null = null,
 ): Promise<void> {
   const filters = JSON.stringify({ label: [`threadbox.instance=${installation}`] });
   const containers = await docker.listContainers({ all: true, filters });
-  await Promise.all(containers.map(({ Id }) => docker.getContainer(Id).remove({ force: true })));
+  await Promise.all(containers.map(({ Id }) => removeContainer(docker, Id)));
   const { Volumes: volumes } = await docker.listVolumes({ filters });
-  await Promise.all(volumes.map(({ Name }) => removeVolume(docker, Name)));
+  const tools =
+    guardImage === null ? DIRECT : await toolsFor(docker, { image: guardImage, instance: installation });
+  await Promise.all(volumes.map(({ Name }) => removeVolume(docker, Name, { tools })));
   const networks = await docker.listNetworks({ filters });
   await Promise.all(networks.map(({ Id }) => docker.getNetwork(Id).remove()));
   const bridges = networks.flatMap(({ Options }) => Options?.['com.docker.network.bridge.name'] ?? []);

@@ -6,7 +6,7 @@ import { ContainersError } from './errors.ts';
 import { startScript, type ScriptRequest } from './exec-input.ts';
 import { lastWords } from './host-git.ts';
 import { scripts } from './inside.ts';
-import { saveFailed, saveRefused } from './save-refusals.ts';
+import { saveFailed, saveRefused, saveTooLarge } from './save-refusals.ts';
 import { readSave, type IncomingSave, type SaveFacts } from './save-facts.ts';
 import { admit, openQuarantine, settle, type Quarantine } from './quarantine.ts';
 import { baseCommit, ensureStore, nameSave } from './saves-store.ts';
@@ -43,6 +43,8 @@ export type SaveRequest = {
   fileMaxBytes?: number;
   /** A repository inside the repository that is larger is left out, and so are its LFS objects. */
   innerMaxBytes?: number;
+  /** Of all that is new: a save that carries more is refused. Tests alone set this. */
+  packMaxBytes?: number;
 };
 
 export type SavedWork = {
@@ -68,7 +70,7 @@ const TIMEOUT_MS = 10 * 60_000;
 const IGNORED_MAX_BYTES = 64 * 1024 ** 2;
 const FILE_MAX_BYTES = 512 * 1024 ** 2;
 const INNER_MAX_BYTES = 1024 ** 3;
-/** What one save may carry: a full disk of the bot would stop everybody. */
+/** What one save may carry: a full disk of the bot would stop everybody. Told as 4 GB: save-refusals.ts. */
 const PACK_MAX_BYTES = 4 * 1024 ** 3;
 /** For the mark in the workspace that it is saved. */
 const MARK_MS = 10_000;
@@ -111,6 +113,7 @@ export async function saveWorkspace(
     request.signal.throwIfAborted();
     if (deadline.aborted) throw saveFailed(`no end after ${Math.round(timeoutMs / 1000)} s`, error);
     if (error instanceof ContainersError) throw error;
+    if (/pack exceeds maximum allowed size/.test(wordsOf(error))) throw saveTooLarge(error);
     throw saveFailed(isFull(error) ? "the bot's disk is full" : wordsOf(error), error);
   }
 }
@@ -172,6 +175,7 @@ function saveScript(request: Attempt): ScriptRequest {
       _THREADBOX_FILE_MAX: String(request.fileMaxBytes ?? FILE_MAX_BYTES),
       _THREADBOX_IGNORED_MAX: String(request.ignoredMaxBytes ?? IGNORED_MAX_BYTES),
       _THREADBOX_INNER_MAX: String(request.innerMaxBytes ?? INNER_MAX_BYTES),
+      _THREADBOX_PACK_MAX: String(request.packMaxBytes ?? PACK_MAX_BYTES),
     },
     signal: request.signal,
   };
@@ -180,7 +184,17 @@ function saveScript(request: Attempt): ScriptRequest {
 /** Takes facts and pack into the store and verifies them; then the store has the save under its name. */
 async function receive(
   stream: Duplex,
-  { storePath, mirrorPath, repositoryName, savedStateId, base, kind, isAfresh, signal }: Attempt,
+  {
+    storePath,
+    mirrorPath,
+    repositoryName,
+    savedStateId,
+    base,
+    kind,
+    isAfresh,
+    packMaxBytes,
+    signal,
+  }: Attempt,
 ): Promise<{ facts: SaveFacts; carriedBytes: number; ended: Promise<unknown> }> {
   const quarantine = await openQuarantine(storePath);
   const upstream = storeGit(['--git-dir', mirrorPath, 'for-each-ref', '--format=^%(objectname)'], { signal });
@@ -191,7 +205,7 @@ async function receive(
   let indexing: StoreProcess | null = null;
   const incoming = readSave(stream, ({ isUnchanged }) => {
     if (isUnchanged) return null;
-    indexing = startIndexing(storePath, quarantine, signal);
+    indexing = startIndexing(storePath, { quarantine, packMaxBytes, signal });
     return indexing.stdin;
   });
   try {
@@ -218,9 +232,16 @@ async function receive(
   }
 }
 
-function startIndexing(storePath: string, quarantine: Quarantine, signal: AbortSignal): StoreProcess {
+function startIndexing(
+  storePath: string,
+  {
+    quarantine,
+    packMaxBytes = PACK_MAX_BYTES,
+    signal,
+  }: { quarantine: Quarantine; packMaxBytes: number | undefined; signal: AbortSignal },
+): StoreProcess {
   // Once it is verified it is brought to the disk, all at once.
-  const args = ['index-pack', '--stdin', '--fix-thin', `--max-input-size=${PACK_MAX_BYTES}`];
+  const args = ['index-pack', '--stdin', '--fix-thin', `--max-input-size=${packMaxBytes}`];
   const git = ['-c', 'core.fsync=none', '--git-dir', storePath];
   const indexing = startStoreGit([...git, ...args], { signal, quarantine });
   indexing.stdout.resume();

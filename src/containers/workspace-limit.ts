@@ -1,12 +1,12 @@
-import { constants } from 'node:fs';
-import { access } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type Docker from 'dockerode';
 import type { Log } from '../log.ts';
-import { SYSTEM_PATH } from '../root.ts';
-import { dropDisk, linkOf, makeDisk } from './disk-image.ts';
-import { engineFacts } from './engine-facts.ts';
+import { diskOptions, dropDisk, hasDisk, linkOf, makeDisk } from './disk-image.ts';
+import { DIRECT, directObstacle, ELSEWHERE, helperTools, type DiskTools } from './disk-tools.ts';
 import { ContainersError, engineError } from './errors.ts';
+import { END, runInHelper } from './host-script.ts';
+import { isPresent } from './image.ts';
 
 /**
  * How workspaces are kept to their size.
@@ -22,6 +22,8 @@ export type WorkspaceLimit = {
   way: LimitWay;
   /** Of this installation, where the way is `image`. */
   imagesDir: string;
+  /** How these are made and attached; directly, where nothing is said. */
+  tools?: DiskTools;
   log: Log;
 };
 
@@ -38,29 +40,53 @@ export const LIMIT_WORDS: Record<LimitWay, string> = {
 /** What a way needs that cannot be had here. */
 type Obstacles = Partial<Record<LimitWay, string>>;
 
+/** The helper container that makes disks where the bot cannot. */
+type DiskHelper = {
+  image: string;
+  /** Makes sure that the engine has the image of workspaces, which most often is the helper's as well. */
+  imageReady: () => Promise<void>;
+};
+
+type Chosen = { way: LimitWay; tools: DiskTools; obstacles: Obstacles };
+
 /**
  * The first way that can be had, of the one that is wanted. It is tried: what an engine says of itself does not tell.
  *
+ * @param on `helper`: null where there is none
  * @returns why it cannot be had, where another than `auto` was wanted; with `auto` they are measured then
- * @throws {ContainersError} `DOCKER_UNREACHABLE`
+ * @throws {ContainersError} `DOCKER_UNREACHABLE`; what `imageReady` throws, where a helper is needed
  */
 export async function chooseWay(
   docker: Docker,
-  { wanted, instance, imagesDir }: { wanted: WantedLimit; instance: string; imagesDir: string },
-): Promise<{ way: LimitWay; obstacles: Obstacles } | { way: null; reason: string }> {
+  {
+    wanted,
+    instance,
+    imagesDir,
+    helper = null,
+  }: { wanted: WantedLimit; instance: string; imagesDir: string; helper?: DiskHelper | null },
+): Promise<Chosen | { way: null; reason: string }> {
   const obstacles: Obstacles = {};
+  const of = { instance, imagesDir };
+  const helpers = helper && helperTools(docker, { image: helper.image, instance });
+  // Of disks that are there: how they can be attached, whatever is made for new workspaces.
+  let tools = helpers && (await directObstacle(docker)) !== null ? helpers : DIRECT;
   for (const way of ['quota', 'image'] as const) {
     if (wanted !== way && wanted !== 'auto') continue;
-    const of = { instance, imagesDir };
-    const obstacle = way === 'quota' ? await tryQuota(docker, of) : await tryImage(docker, of);
-    if (obstacle === null) return { way, obstacles };
+    let obstacle = way === 'quota' ? await tryQuota(docker, of) : await tryImage(docker, of);
+    if (obstacle !== null && way === 'image' && helper && helpers) {
+      const failed = await tryHelper(docker, { ...of, helper, tools: helpers });
+      if (failed === null) tools = helpers;
+      obstacle = failed && `${obstacle}; a helper container of ${helper.image}: ${failed}`;
+    }
+    if (obstacle === null) return { way, tools, obstacles };
     if (wanted !== 'auto') return { way: null, reason: obstacle };
     obstacles[way] = obstacle;
   }
-  return { way: wanted === 'auto' ? 'measured' : wanted, obstacles };
+  return { way: wanted === 'auto' ? 'measured' : wanted, tools, obstacles };
 }
 
 const TRIED_BYTES = 8 * 2 ** 20;
+const TRIAL_MS = 30_000;
 
 /** @returns why the engine cannot set quotas; null where it can */
 export async function tryQuota(docker: Docker, { instance }: { instance: string }): Promise<string | null> {
@@ -76,13 +102,12 @@ async function tryImage(
   docker: Docker,
   { instance, imagesDir }: { instance: string; imagesDir: string },
 ): Promise<string | null> {
-  const obstacle = await imageObstacle(docker);
+  const obstacle = await directObstacle(docker);
   if (obstacle !== null) return obstacle;
   try {
     return await withVolume(docker, { instance }, async (name, mountpoint) => {
       // An engine that answers here may run on another machine, or this program in a container.
-      if (!(await isThere(dirname(mountpoint))))
-        return 'the engine runs on another machine, or the bot in a container';
+      if (!existsSync(dirname(mountpoint))) return ELSEWHERE;
       const link = linkOf(imagesDir, name);
       try {
         // What a crash has left of one.
@@ -98,17 +123,61 @@ async function tryImage(
   }
 }
 
-/** What is missing for disk images, as far as it can be seen without making one. */
-export async function imageObstacle(docker: Docker): Promise<string | null> {
-  if (process.getuid?.() !== 0) return 'the bot is not root';
-  for (const tool of ['losetup', 'mkfs.ext4', 'debugfs', 'e2fsck', 'resize2fs']) {
-    const places = SYSTEM_PATH.split(':').map((dir) => isThere(join(dir, tool), constants.X_OK));
-    if (!(await Promise.all(places)).includes(true)) return `${tool} is not installed`;
+/** Other than with the direct way, nobody has seen yet that the engine finds the disk where the bot has it. */
+async function tryHelper(
+  docker: Docker,
+  {
+    instance,
+    imagesDir,
+    helper,
+    tools,
+  }: { instance: string; imagesDir: string; helper: DiskHelper; tools: DiskTools },
+): Promise<string | null> {
+  await helper.imageReady();
+  const { image } = helper;
+  const link = linkOf(imagesDir, trialName(instance));
+  try {
+    if (!(await isPresent(docker, image))) return 'the engine does not have it';
+    // What a crash has left of one.
+    if (await hasDisk(link)) await dropDisk(link, tools);
+    try {
+      await makeDisk(link, TRIED_BYTES, tools);
+      await withVolume(docker, { instance, options: diskOptions(link) }, (name) =>
+        mountInHelper(docker, { image, instance, name }),
+      );
+    } catch (error) {
+      // The first fault is the one to tell.
+      await dropDisk(link, tools).catch(() => undefined);
+      throw error;
+    }
+    await dropDisk(link, tools);
+    return null;
+  } catch (error) {
+    return reasonOf(error);
   }
-  if (!(await isThere('/dev/loop-control'))) return 'there are no loop devices';
-  const { rootDir } = await engineFacts(docker);
-  return (await isThere(rootDir)) ? null : 'the engine runs on another machine, or the bot in a container';
 }
+
+async function mountInHelper(
+  docker: Docker,
+  { image, instance, name }: { image: string; instance: string; name: string },
+): Promise<void> {
+  await runInHelper(docker, {
+    image,
+    instance,
+    script: `touch /mnt/tried && echo '${END}'`,
+    args: [],
+    limitMs: TRIAL_MS,
+    doing: 'mount a disk',
+    host: {
+      // What is in it belongs to the user of the commands.
+      CapAdd: ['DAC_OVERRIDE'],
+      Mounts: [{ Type: 'volume', Source: name, Target: '/mnt', ReadOnly: false }],
+    },
+    waitsForRemoval: true,
+  });
+}
+
+const trialName = (instance: string): string => `threadbox-${instance}-trial`;
 
 /** An empty volume for as long as something is tried. */
 async function withVolume<Result>(
@@ -116,7 +185,7 @@ async function withVolume<Result>(
   { instance, options = {} }: { instance: string; options?: Record<string, string> },
   trial: (name: string, mountpoint: string) => Promise<Result>,
 ): Promise<Result> {
-  const name = `threadbox-${instance}-trial`;
+  const name = trialName(instance);
   const volume = docker.getVolume(name);
   try {
     // What a crash has left of one.
@@ -126,7 +195,7 @@ async function withVolume<Result>(
       .createVolume({ Name: name, Labels, DriverOpts: options })
       .then(() => volume.inspect())
       .catch((error: unknown) => {
-        throw engineError(error, 'try how a volume can be limited');
+        throw engineError(error, 'find out how volumes can be limited');
       });
     return await trial(name, Mountpoint);
   } finally {
@@ -140,11 +209,4 @@ export const quotaOptions = (sizeBytes: number): Record<string, string> => ({ si
 function reasonOf(error: unknown): string {
   if (error instanceof ContainersError && error.code === 'DOCKER_UNREACHABLE') throw error;
   return error instanceof Error ? error.message.replaceAll(/\s+/g, ' ').trim() : String(error);
-}
-
-async function isThere(path: string, mode = constants.F_OK): Promise<boolean> {
-  return access(path, mode).then(
-    () => true,
-    () => false,
-  );
 }

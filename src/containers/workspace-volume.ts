@@ -2,6 +2,7 @@ import type Docker from 'dockerode';
 import {
   aloneWithDisk,
   attachDisk,
+  diskOptions,
   dropDisk,
   forgetLostDevices,
   hasDisk,
@@ -81,8 +82,11 @@ const linkFor = ({ name, room }: Wanted): string => linkOf(room?.limit.imagesDir
 
 async function attach(link: string, { name, room }: Wanted): Promise<boolean> {
   const onFault = (error: unknown): void =>
-    room?.limit.log.warn({ err: error, volume: name }, 'a workspace could not grow to its size');
-  return attachDisk(link, room?.sizeBytes ?? 0, onFault).catch((error: unknown) => {
+    room?.limit.log.warn(
+      { err: error, volume: name },
+      'the disk of a workspace is damaged, or could not grow to its size',
+    );
+  return attachDisk(link, room?.sizeBytes ?? 0, onFault, room?.limit.tools).catch((error: unknown) => {
     throw diskFault('attached', error);
   });
 }
@@ -102,15 +106,12 @@ async function makeVolume(docker: Docker, wanted: Wanted): Promise<void> {
     room?.limit.log.warn({ volume: name, disk: link }, 'the disk of a workspace is given its volume again');
     await attach(link, wanted);
   } else if (room && way === 'image') {
-    await makeDisk(link, room.sizeBytes).catch((error: unknown) => {
+    await makeDisk(link, room.sizeBytes, room.limit.tools).catch((error: unknown) => {
       throw diskFault('made', error);
     });
   } else return create(room && way === 'quota' ? quotaOptions(room.sizeBytes) : {});
-  await create({ type: 'ext4', device: link, o: MOUNT_OPTIONS });
+  await create(diskOptions(link));
 }
-
-/** Nothing is written that nobody needs, and what is deleted takes no room any more. */
-const MOUNT_OPTIONS = 'nosuid,nodev,noatime,noinit_itable,discard';
 
 function diskFault(what: string, cause: unknown): ContainersError {
   const words = cause instanceof Error ? cause.message : String(cause);
@@ -173,15 +174,15 @@ async function diskOf(docker: Docker, name: string): Promise<string | null | und
 export async function removeVolume(
   docker: Docker,
   name: string,
-  limit: WorkspaceLimit | null = null,
+  limit: Pick<WorkspaceLimit, 'tools'> & { imagesDir?: string } = {},
 ): Promise<void> {
   await aloneWithDisk(name, async () => {
     const links = new Set([await removeDefinition(docker, name)]);
-    const ours = limit && linkOf(limit.imagesDir, name);
+    const ours = limit.imagesDir === undefined ? null : linkOf(limit.imagesDir, name);
     if (ours !== null && (await seesDisk(ours))) links.add(ours);
     for (const link of links) {
       if (link === null) continue;
-      await dropDisk(link).catch((error: unknown) => {
+      await dropDisk(link, limit.tools).catch((error: unknown) => {
         throw diskFault('removed', error);
       });
     }
@@ -232,7 +233,7 @@ export async function removeStrayDisks(
       'the Docker Engine has no volume of this installation, but there are disks of workspaces. Is it another engine? They are kept',
     );
   }
-  await forgetLostDevices(limit.imagesDir);
+  await forgetLostDevices(limit.imagesDir, limit.tools);
 }
 
 /** Looked at again, with nobody else at it: since it was listed, a thread may have begun to use it. */
@@ -244,7 +245,7 @@ async function removeStray(
   await aloneWithDisk(name, async () => {
     if ((await diskOf(docker, name)) !== undefined || (await isKept(name))) return;
     const link = linkOf(limit.imagesDir, name);
-    await dropDisk(link);
+    await dropDisk(link, limit.tools);
     limit.log.warn({ disk: link }, 'a disk without a volume, left by a crash, was removed');
   });
 }

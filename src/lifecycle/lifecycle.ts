@@ -7,6 +7,7 @@ import { renderLifecycleNotice } from '../mail/lifecycle-notices.ts';
 import { retryForEver } from '../retry.ts';
 import { commandById, type Command } from '../store/commands.ts';
 import { messageToAnswer } from '../store/messages.ts';
+import { readPause } from '../store/pause.ts';
 import type { Repository } from '../store/repositories.ts';
 import { sessionOfThread } from '../store/sessions.ts';
 import { Admission, type Newcomer } from './admission.ts';
@@ -85,7 +86,9 @@ async function whoAsks(parts: LifecycleParts, commandId: number, delay: DelayTol
     userId: command.userId,
     onDelay: async (reason) => {
       const waiting = await commandById(db, commandId);
-      if (delay.isTold || waiting.state !== 'queued' || waiting.control) return;
+      const isWaiting = waiting.state === 'queued' && waiting.control === null;
+      // Of a pause its sender knows.
+      if (delay.isTold || !isWaiting || (await readPause(db)) !== null) return;
       await tellDelay(parts, waiting, reason);
       delay.isTold = true;
     },

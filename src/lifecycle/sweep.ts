@@ -57,6 +57,7 @@ export function startSweep(parts: LifecycleParts): Sweep {
     ['the saved states could not be looked at', () => expireSaves(parts)],
     ['the room on the disk could not be looked at', () => makeDiskRoom(parts)],
     ['what is old could not be removed', () => removeOld(parts)],
+    ['networks without an allow-list could not be removed', () => parts.allowLists.tidy()],
     ['Redis could not be brought up to date', () => rebuildContainerStates(parts)],
   ];
 

@@ -6,10 +6,12 @@ import { sendToBot } from '../../src/cli/write-to-bot.ts';
 import { awaitAnswer } from '../../src/mail/inbox/await-answer.ts';
 import { parseMessage } from '../../src/mail/parse.ts';
 import { ALICE, BOB, startTestApp, type TestApp } from '../support/app.ts';
+import { startEngineProxy } from '../support/engine-proxy.ts';
 import { engine, inContainer } from '../support/engine.ts';
 import { until } from '../support/until.ts';
 
 const DELAY_MS = 300;
+const MB = 2 ** 20;
 
 /** Goes on when there is a file `go`. */
 const GO_ON = 'echo begins; while [ ! -e go ]; do sleep 0.05; done; echo $((6*7)) is the answer';
@@ -90,9 +92,12 @@ test('who waits for an image that was removed, or for others whose commands run,
   assert.match((await answersTo(bot, running)).at(-1) ?? '', /^Exit code 0/);
 });
 
-test('a command that runs on over a restart of the bot is never said to wait', async (t) => {
+test('a command that runs on over a restart of the bot is never said to wait; without an engine it is, and why', async (t) => {
   const overrides: Overrides = {};
-  const bot = await startBot(t, {}, overrides);
+  const proxy = await startEngineProxy();
+  const limit = { WORKSPACE_LIMIT: 'image', WORKSPACE_SIZE_BYTES: String(64 * MB) };
+  const bot = await startBot(t, { DOCKER_HOST: proxy.dockerHost, ...limit }, overrides);
+  t.after(() => proxy.close());
   const mail = { to: bot.botAddress, subject: '[sample#go] Run', body: GO_ON };
   const sent = await sendToBot(bot.userAt(ALICE), mail);
   const container = await containerOf(bot, ALICE);
@@ -105,4 +110,22 @@ test('a command that runs on over a restart of the bot is never said to wait', a
   await inContainer(container, 'touch /workspace/sample/go');
   assert.match(await answerText(bot, sent), /^Exit code 0[^]*begins\n42 is the answer\n/);
   assert.equal((await answersTo(bot, sent)).length, 1);
+
+  // Started while its engine is away, it reads mail all the same.
+  await bot.stop();
+  await proxy.cut();
+  await bot.start();
+  const count = 'echo run >> ../runs; cat ../runs; stat -f -c "%b * %S" /workspace';
+  const late = { to: bot.botAddress, subject: '[sample#away] Run', body: count };
+  const waits = await sendToBot(bot.userAt(ALICE), late);
+  await until(async () => (await answersTo(bot, waits)).length === 1);
+  await proxy.mend();
+  const [, totalBlocks = '0'] =
+    /^Exit code 0[^]*\nrun\n(\d+) \* 4096\n/.exec(await answerText(bot, waits)) ?? [];
+  const [delay, ...answers] = await answersTo(bot, waits);
+  assert.match(delay ?? '', /^Your command is waiting[^]*has not been started yet[^]*Docker does not answer/);
+  assert.equal(answers.length, 1);
+  // The limit is found out when the engine is there, and before anything is started.
+  const totalMb = (Number(totalBlocks) * 4096) / MB;
+  assert.ok(totalMb > 48 && totalMb < 64, `${totalMb} MB`);
 });

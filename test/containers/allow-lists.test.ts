@@ -97,12 +97,22 @@ it('the network of a repository goes when that has neither a list nor a containe
   const container = await docker.createContainer({ Image: image, Labels, HostConfig, Cmd: ['true'] });
   await container.start();
   await container.wait();
-  withList = [3];
+  withList = [3, 4];
   const lists = newLists();
   lists.begin();
   await lists.ensure({ id: 3, network: 'allow:three.example' });
   assert.deepEqual([await isThere(1), await isThere(2), await isThere(3)], [false, true, true]);
   assert.deepEqual([served.at(-1), closed], [['3 three.example'], bridges(2, 3)]);
   assert.deepEqual([...known].toSorted(), bridges(1, 2, 3), 'the rules of the one that went are known');
+
+  await lists.ensure({ id: 4, network: 'allow:four.example' });
+  withList = [4];
+  await lists.tidy();
+  assert.deepEqual([await isThere(2), await isThere(3), await isThere(4)], [true, false, true]);
+  assert.deepEqual([served.at(-1), closed], [['4 four.example'], bridges(2, 4)]);
+  await container.remove();
+  withList = [];
+  await lists.tidy();
+  assert.deepEqual([await isThere(2), await isThere(4), closed], [false, false, []]);
   await lists.close();
 });

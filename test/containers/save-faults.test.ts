@@ -89,6 +89,24 @@ describe('a save that fails', () => {
     assert.deepEqual(await leftovers(rig.storePath), []);
   });
 
+  it('because there is too much of it, says so before any of it comes; and no later than when it comes', async (t) => {
+    const one = await rig.open();
+    await one.sh('head -c 3000000 /dev/urandom >data');
+    const packMaxBytes = 2_000_000;
+    const tooLarge = {
+      code: 'SAVE_FAILED',
+      message:
+        /^The work could not be saved: what is new in it is more than a save can carry \(4 GB\)\. Remove/,
+    };
+    await assert.rejects(one.save(nextId(), { packMaxBytes }, await breaking(t, 500_000)), tooLarge);
+    // Commits are made smaller on the way, by how much nobody knows before.
+    await one.sh('for ((i = 0; i < 21; i++)); do git commit -q --allow-empty -m more; done');
+    await assert.rejects(one.save(nextId(), { packMaxBytes }), tooLarge);
+    await one.sh('rm data');
+    await one.save(nextId(), { packMaxBytes });
+    assert.deepEqual(await leftovers(rig.storePath), []);
+  });
+
   it('because the workspace was not prepared, or not restored as a whole, leaves what was saved', async () => {
     const one = await rig.open();
     await one.sh('echo 1 >x');

@@ -49,6 +49,7 @@ before(async () => {
       ensure: () => Promise.resolve(null),
       ensureRules: () => Promise.resolve(),
       refusedSince: () => Promise.resolve([]),
+      tidy: () => Promise.resolve(),
     },
     sharedState,
     log,

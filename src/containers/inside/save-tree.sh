@@ -1,8 +1,5 @@
 # What a save holds of the files.
 
-# As PACK_MAX_BYTES in ../save.ts.
-save_max=$((4 << 30))
-
 # Says which files git ignores, and of all others what a save must know. It takes a while, and goes on beside the rest.
 start_look() { exec {look}< <(list_files); }
 list_files() {

@@ -7,6 +7,7 @@ shopt -s lastpipe
 kind=$_THREADBOX_KIND style=$_THREADBOX_STYLE mirror=$_THREADBOX_MIRROR last=$_THREADBOX_BASE
 thread=$_THREADBOX_THREAD timestamp=$_THREADBOX_TIMESTAMP
 file_max=$_THREADBOX_FILE_MAX ignored_max=$_THREADBOX_IGNORED_MAX inner_max=$_THREADBOX_INNER_MAX afresh=$_THREADBOX_AFRESH
+save_max=$_THREADBOX_PACK_MAX
 unset -v ${!_THREADBOX_*}
 modified= unmerged= committed=no has_unpushed=yes look= count= ahead= disk= used= snapshot= state= lends=
 
@@ -163,6 +164,15 @@ measure_disk() {
   fi
 } 2>/dev/null
 
+# True when what would be carried is more than the bot takes: known before any of it is, as long as it goes as it lies here. It
+# can only be so in a workspace that has so much in it, or whose size is not known.
+is_too_large() {
+  local bytes
+  ((unpushed <= 20)) && [[ -z $used || $used -gt $save_max ]] || return
+  bytes=$(printf '%s\n' "$save" ${last:+"^$last"} "${known[@]/#/^}" | own git rev-list --objects --disk-usage --stdin 2>/dev/null)
+  [[ $bytes =~ ^[0-9]+$ ]] && ((bytes > save_max))
+}
+
 # What was not prepared, or is restored at this moment, is not the work: it must not take the place of what was saved.
 open_places /workspace "$base"
 if [[ -e $base/restoring ]]; then
@@ -265,6 +275,7 @@ unpushed=0
 [[ -z $ahead ]] || read -r unpushed <&"$ahead"
 unchanged=no
 [[ -z $last ]] || ! is_as_before || unchanged=yes save=$last
+[[ $unchanged == yes ]] || ! is_too_large || fail 'too large'
 printf '%s\n' 'threadbox-save 1' "save $save" "commit $head" "branch $branch" "modified $modified" "unpushed $unpushed" \
   "committed $committed" "unchanged $unchanged" ${used:+"disk $used"}
 for item in "${told[@]}" "${left[@]}"; do printf 'left %s\n' "$item"; done

@@ -1,0 +1,48 @@
+import { randomUUID } from 'node:crypto';
+import type { Config } from '../config.ts';
+import type { Docker } from '../containers/client.ts';
+import { directObstacle, helperObstacle, helperTools, TOOLS_WORDS } from '../containers/disk-tools.ts';
+import { isPresent } from '../containers/image.ts';
+import { LIMIT_WORDS, tryQuota } from '../containers/workspace-limit.ts';
+import { bad, ok, warn, type Finding } from './doctor-findings.ts';
+
+/** In which way a start would keep workspaces to their size, as far as it can be seen without making a disk. */
+export async function lookAtWorkspaces(
+  docker: Docker,
+  { workspaceLimit: wanted, workspaceSizeBytes, guardImage: image }: Config,
+): Promise<Finding> {
+  const size = `${Math.floor(workspaceSizeBytes / 2 ** 20)} MB each`;
+  const wants = (way: string): boolean => wanted === way || wanted === 'auto';
+  const obstacles: string[] = [];
+  const instance = `doctor-${randomUUID()}`;
+  if (wants('quota')) {
+    const obstacle = await tryQuota(docker, { instance });
+    if (obstacle === null) return ok('workspaces', `${size}, ${LIMIT_WORDS.quota}`);
+    obstacles.push(obstacle);
+  }
+  if (wants('image')) {
+    const obstacle = await directObstacle(docker);
+    if (obstacle === null) return ok('workspaces', `${size}, ${LIMIT_WORDS.image}, ${TOOLS_WORDS.direct}`);
+    obstacles.push(obstacle);
+    const byHelper = `${size}, ${LIMIT_WORDS.image}, ${TOOLS_WORDS.helper} of ${image}`;
+    if (!(await isPresent(docker, image))) {
+      const todo = 'Where the start does not bring it (GUARD_IMAGE), workspaces are only looked at.';
+      return warn('workspaces', `${byHelper}, which is not there yet`, todo);
+    }
+    const lacks = await helperObstacle(helperTools(docker, { image, instance }));
+    if (lacks === null) return ok('workspaces', byHelper);
+    obstacles.push(`a helper container of ${image}: ${lacks}`);
+  }
+  if (wanted === 'quota' || wanted === 'image') {
+    const todo = 'The bot does not start before. WORKSPACE_LIMIT=auto takes what can be had.';
+    return bad('workspaces', `WORKSPACE_LIMIT=${wanted}: ${obstacles.join('; ')}`, todo);
+  }
+  if (wanted === 'off') {
+    const todo = "One command can fill the engine's disk. WORKSPACE_LIMIT=auto; see docs/security.md.";
+    return warn('workspaces', 'not limited (WORKSPACE_LIMIT=off)', todo);
+  }
+  const why = obstacles.length > 0 ? ` (${obstacles.join('; ')})` : '';
+  const todo =
+    'A hard limit needs XFS with project quotas under the engine, or loop devices on its machine and a DATA_DIR that it sees.';
+  return warn('workspaces', `${size}, ${LIMIT_WORDS.measured}${why}`, todo);
+}

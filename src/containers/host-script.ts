@@ -1,0 +1,113 @@
+import { spawn } from 'node:child_process';
+import type Docker from 'dockerode';
+import { SYSTEM_PATH } from '../root.ts';
+import { engineError, statusOf } from './errors.ts';
+import { readFrames } from './exec.ts';
+
+/** What a script prints last: so it is known to have come to its end. */
+export const END = '# threadbox: done';
+
+/**
+ * Runs a script of root's on this machine.
+ *
+ * @returns what it has printed before {@link END}
+ * @throws Error with the last words of one that did not come so far
+ */
+export async function runHere(script: string, args: readonly string[], limitMs: number): Promise<string> {
+  const child = spawn('sh', ['-c', script, 'sh', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { PATH: SYSTEM_PATH, LC_ALL: 'C' },
+    timeout: limitMs,
+    killSignal: 'SIGKILL',
+  });
+  const texts = { out: '', err: '' };
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (texts.out += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (texts.err += text));
+  await new Promise<void>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', () => resolve());
+  });
+  return untilEnd(texts.out, texts.err);
+}
+
+type Helper = {
+  /** Has a shell, and what the script calls. */
+  image: string;
+  instance: string;
+  script: string;
+  args: readonly string[];
+  limitMs: number;
+  /** What it is for, as in `look at the firewall of its host`. */
+  doing: string;
+  /** What it is given of that machine: it has nothing else, and no capability. */
+  host: Pick<Docker.HostConfig, 'NetworkMode' | 'CapAdd' | 'Mounts' | 'DeviceCgroupRules'>;
+  /** Comes back no earlier than what it had mounted is free again. */
+  waitsForRemoval?: boolean;
+};
+
+/**
+ * Runs a script as root in a container of its own on the engine's machine, which goes by itself.
+ *
+ * @returns what it has printed before {@link END}
+ * @throws {ContainersError} as the engine fails. Error with the last words of a script that did not come so far
+ */
+export async function runInHelper(docker: Docker, helper: Helper): Promise<string> {
+  const { image, instance, script, args, limitMs, doing, host, waitsForRemoval = false } = helper;
+  const texts: [Buffer[], Buffer[]] = [[], []];
+  const options = {
+    Image: image,
+    Entrypoint: ['sh', '-c', script, 'sh', ...args],
+    Cmd: [],
+    User: '0:0',
+    Env: [`PATH=${SYSTEM_PATH}`, 'LC_ALL=C'],
+    WorkingDir: '/',
+    Labels: { 'threadbox.instance': instance },
+    HostConfig: {
+      // A crash in between leaves nothing.
+      AutoRemove: true,
+      NetworkMode: 'none',
+      // Remapped, root is nobody on the host.
+      UsernsMode: 'host',
+      CapDrop: ['ALL'],
+      SecurityOpt: ['no-new-privileges:true'],
+      ReadonlyRootfs: true,
+      // For the lock of iptables.
+      Tmpfs: { '/run': 'rw,nosuid,nodev,size=1m' },
+      ...host,
+    },
+  };
+  try {
+    const container = await docker.createContainer(options);
+    const late = setTimeout(() => void container.kill().catch(() => undefined), limitMs);
+    try {
+      const stream = await container.attach({ stream: true, stdout: true, stderr: true });
+      await container.start();
+      for await (const { isError, data } of readFrames(stream as unknown as AsyncIterable<Buffer>)) {
+        texts[isError ? 1 : 0].push(Buffer.from(data));
+      }
+      if (waitsForRemoval) await untilRemoved(container);
+    } catch (error) {
+      await container.remove({ force: true }).catch(() => undefined);
+      throw error;
+    } finally {
+      clearTimeout(late);
+    }
+  } catch (error) {
+    throw engineError(error, `${doing} through a container of ${image}`);
+  }
+  return untilEnd(Buffer.concat(texts[0]).toString(), Buffer.concat(texts[1]).toString());
+}
+
+async function untilRemoved(container: Docker.Container): Promise<void> {
+  await container.wait({ condition: 'removed' }).catch((error: unknown) => {
+    // It has gone already.
+    if (statusOf(error) !== 404) throw error;
+  });
+}
+
+function untilEnd(out: string, err: string): string {
+  const end = out.lastIndexOf(`${END}\n`);
+  if (end >= 0) return out.slice(0, end);
+  const words = err.trim().split('\n').slice(-3).join(' ');
+  throw new Error(words === '' ? 'it was cut off' : words);
+}
