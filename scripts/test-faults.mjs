@@ -1,4 +1,4 @@
-// npm run test:faults: the fault suite in its long form, which takes three quarters of an hour. FAULT_SEED=... repeats a run.
+// npm run test:faults: the fault suite in its long form, which takes an hour. FAULT_SEED=... repeats a run.
 process.env['FAULTS'] = 'long';
 process.argv.push(
   'test/faults/kills.test.ts',

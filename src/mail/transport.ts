@@ -1,4 +1,4 @@
-import { Duplex } from 'node:stream';
+import { Readable } from 'node:stream';
 import { callbackify } from 'node:util';
 import { createTransport } from 'nodemailer';
 import type { MailServer } from '../config.ts';
@@ -79,8 +79,8 @@ export function connectSmtp(
   const patiences = new WeakMap<AbortSignal, Patience>();
   pool.use('stream', ({ data, message }, done) => {
     const patience = data.signal && patiences.get(data.signal);
-    if (patience)
-      message.transform(() => Duplex.from((text: AsyncIterable<Buffer>) => patience.follow(text)));
+    // Nothing of it is read before the server has asked for the text: what comes before would have the patience of its end.
+    if (patience) message.processFunc((text) => Readable.from(patience.follow(text), { objectMode: false }));
     done();
   });
   return {

@@ -138,8 +138,12 @@ export function isDatabaseBusy(error: unknown): boolean {
 export function isDatabaseAway(error: unknown): boolean {
   const { code, name, message, syscall } = error as Partial<NodeJS.ErrnoException>;
   // Class 08 is connections, 53 resources, 57P the operator's doing, 25P03 a transaction that was given up as nobody has
-  // spoken in it (Appendix A of PostgreSQL's manual).
-  if (typeof code === 'string' && /^(08|53|57P|25P03|ECONN|ETIMEDOUT|EPIPE|ENOTFOUND|EAI_AGAIN)/.test(code))
+  // spoken in it, 25006 a server that only lets read, as a standby, or one whose disk is nearly full (Appendix A of
+  // PostgreSQL's manual).
+  if (
+    typeof code === 'string' &&
+    /^(08|53|57P|25P03|25006|ECONN|ETIMEDOUT|EPIPE|ENOTFOUND|EAI_AGAIN)/.test(code)
+  )
     return true;
   // What the server itself says of a statement; the driver's message quotes that, whatever words are in it.
   if (typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code)) return false;

@@ -205,12 +205,14 @@ test('a Postfix that is full, killed, or frozen while answers go out is waited f
   await send(0);
   await until(downFor(/4\.3\.1 Insufficient system storage/));
   await postfix.setFull(false);
-  // With what it has taken, and with what it is about to.
   await postfix.stop('KILL');
   await send(1);
   await until(async () => (await stored()).length > 1);
   await postfix.start();
-  // What is on its way may be anywhere; the others meet a server that takes connections and says nothing.
+  const isAllSent = async () => !(await app.db('outbox').where({ state: 'waiting' }).first());
+  // The pauses between tries have grown by now.
+  await until(isAllSent, 60_000);
+  // The others meet a server that takes connections and says nothing.
   await postfix.signal('STOP');
   try {
     await send(2);
@@ -221,7 +223,7 @@ test('a Postfix that is full, killed, or frozen while answers go out is waited f
     await postfix.signal('CONT');
   }
   for (const inReplyTo of sent) await awaitAnswer({ ...alice.imap, inReplyTo, timeoutMs: 60_000 });
-  await until(async () => !(await app.db('outbox').where({ state: 'waiting' }).first()));
+  await until(isAllSent);
   const mails = await readMails(alice);
   const copies = sent.map((id) =>
     mails.filter(({ inReplyTo }) => inReplyTo === id).map(({ messageId }) => messageId),

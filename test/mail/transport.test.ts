@@ -4,6 +4,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { connectSmtp, SendError, type TransportLimits } from '../../src/mail/transport.ts';
 import { SMTP_PASSWORD, startScriptedSmtp } from '../support/scripted-smtp.ts';
+import { startTcpProxy } from '../support/tcp-proxy.ts';
 
 const QUICK: TransportLimits = { connectTimeoutMs: 1000, sendTimeoutMs: 1000, lastWordTimeoutMs: 1000 };
 const mail = (subject = 'Hello') => ({
@@ -70,19 +71,33 @@ test('a connection that is cut, a server that shuts down and one that falls sile
 
 test('a server that takes its time over a whole mail is waited for, and gets it once', async (context) => {
   const { smtp } = await start(context);
-  const limits = { connectTimeoutMs: 1000, sendTimeoutMs: 300, lastWordTimeoutMs: 20_000 };
+  const limits = { connectTimeoutMs: 1000, sendTimeoutMs: 3_000, lastWordTimeoutMs: 60_000 };
   const transport = connectSmtp(smtp.server, SMTP_PASSWORD, limits);
   context.after(() => transport.close());
-  smtp.behave({ takeAfterMs: 700 });
+  smtp.behave({ takeAfterMs: 3_500 });
   await transport.send(mail());
   assert.equal(smtp.taken.length, 1);
 });
 
+test('a server that falls silent before it has asked for the text of a mail is given up sooner', async (context) => {
+  const { smtp } = await start(context);
+  const wire = await startTcpProxy(smtp.server.port);
+  context.after(() => wire.close());
+  const limits = { connectTimeoutMs: 20_000, sendTimeoutMs: 3_000, lastWordTimeoutMs: 600_000 };
+  const transport = connectSmtp({ ...smtp.server, port: wire.port }, SMTP_PASSWORD, limits);
+  context.after(() => transport.close());
+  await transport.send(mail());
+  wire.hold();
+  assert.match((await failure(transport.send(mail()))).message, /no end after 3 s$/);
+});
+
 test('a large mail goes out in blocks, and no line of it suffers', async (context) => {
-  const { smtp, transport } = await start(context);
+  const { smtp } = await start(context);
+  const transport = connectSmtp(smtp.server, SMTP_PASSWORD);
+  context.after(() => transport.close());
   // Lines of many lengths, so that blocks end anywhere in them, before dots and between CR and LF.
   const lines = Array.from(
-    { length: 20_000 },
+    { length: 10_000 },
     (_, index) => `${'.'.repeat(index % 3)}${'x'.repeat(index % 37)}`,
   );
   const head = 'Subject: Large\r\n\r\n';

@@ -84,6 +84,16 @@ test('what a transaction has locked whose connection is dead is free again soon'
   );
   assert.equal(isDatabaseAway(error), true, String(error));
   assert.equal(isDatabaseAway(Object.assign(new Error('given up'), { code: '25P03' })), true);
+  const readOnly: unknown = await db
+    .transaction(async (transaction) => {
+      await transaction.raw('set transaction read only');
+      await transaction.raw('update installation set id = id');
+    })
+    .then(
+      () => null,
+      (thrown: unknown) => thrown,
+    );
+  assert.equal(isDatabaseAway(readOnly), true, String(readOnly));
 });
 
 test('a server on which something takes too long is busy, and tried again; it is not called away', async () => {

@@ -9,6 +9,8 @@ export type TcpProxy = {
   release: () => void;
   /** Every connection breaks; new ones pass. */
   cut: () => void;
+  /** Whatever the server says comes later by so much. */
+  slowDown: (ms: number) => void;
   /** Called with everything a client or the server sends, as it passes. */
   onData: (heard: (from: 'client' | 'server', data: Buffer) => void) => void;
   connections: () => number;
@@ -19,6 +21,7 @@ export type TcpProxy = {
 export async function startTcpProxy(toPort: number): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   let isHeld = false;
+  let lateByMs = 0;
   let connections = 0;
   let heard: (from: 'client' | 'server', data: Buffer) => void = () => {};
 
@@ -30,7 +33,8 @@ export async function startTcpProxy(toPort: number): Promise<TcpProxy> {
       isDead ||= isHeld;
       if (isDead) return;
       heard(from, data);
-      to.write(data);
+      if (from === 'client' || lateByMs === 0) to.write(data);
+      else setTimeout(() => to.write(data), lateByMs);
     };
     client.on('data', pass('client', upstream));
     upstream.on('data', pass('server', client));
@@ -62,6 +66,9 @@ export async function startTcpProxy(toPort: number): Promise<TcpProxy> {
     },
     cut() {
       for (const socket of sockets) socket.destroy();
+    },
+    slowDown(ms) {
+      lateByMs = ms;
     },
     onData(hear) {
       heard = hear;

@@ -81,6 +81,7 @@ export async function within<T>(client: ImapFlow, timeoutMs: number, command: Pr
       reject(
         Object.assign(new Error(`The IMAP server has not answered for ${timeoutMs} ms`), {
           code: 'IMAP_TIMEOUT',
+          timeoutMs,
         }),
       );
       client.close();

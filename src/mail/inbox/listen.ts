@@ -24,6 +24,24 @@ const TIMINGS: Timings = {
   pauses: { firstMs: 1_000, longestMs: 60_000 },
 };
 
+type ListenError = Error & { code?: string; timeoutMs?: number };
+
+/** So many times the usual. */
+const MOST_PATIENCE = 16;
+
+/**
+ * How many times as long as usual the server may take for an answer: twice as long after each that did not come, since a large
+ * mailbox that it has not looked at for long would else never be opened. What has worked for a while was only cut off.
+ */
+export function patienceAfter(
+  error: ListenError,
+  { patience, answerMs, hasHeld }: { patience: number; answerMs: number; hasHeld: boolean },
+): number {
+  const before = hasHeld ? 1 : patience;
+  const isSlow = error.code === 'IMAP_TIMEOUT' && error.timeoutMs === answerMs * patience;
+  return isSlow ? Math.min(before * 2, MOST_PATIENCE) : before;
+}
+
 /**
  * Listens to a mailbox by IMAP IDLE and hands over every mail, in the order of the UIDs, for ever: whatever fails is
  * tried again. `record` gets a batch and the cursor to store together with it, in one transaction. A mail can come
@@ -45,7 +63,8 @@ export function listenToMailbox(options: ListenOptions): Listener {
 
 async function keepReading(reader: Reader, onState: ListenOptions['onState'] = () => {}): Promise<void> {
   const { log, signal } = reader;
-  const { pauses } = reader.timings;
+  const { pauses, answerMs } = reader.timings;
+  let patience = 1;
   const part = watchPart('IMAP', log);
   const ownership = watchPart('the mailbox', log, {
     up: 'is ours',
@@ -54,6 +73,7 @@ async function keepReading(reader: Reader, onState: ListenOptions['onState'] = (
   let failures = 0;
   while (!signal.aborted) {
     const startedAt = performance.now();
+    reader.timings = { ...reader.timings, answerMs: answerMs * patience };
     try {
       await readMailbox(reader, () => {
         part.isUp();
@@ -62,7 +82,7 @@ async function keepReading(reader: Reader, onState: ListenOptions['onState'] = (
       });
     } catch (error) {
       if (signal.aborted) return;
-      if ((error as { code?: string }).code === 'MAILBOX_CLAIMED') {
+      if ((error as ListenError).code === 'MAILBOX_CLAIMED') {
         part.isUp();
         ownership.isDown(error as Error);
       } else part.isDown(error as Error);
@@ -70,6 +90,7 @@ async function keepReading(reader: Reader, onState: ListenOptions['onState'] = (
       // Not at the first success: a server that accepts and drops would be asked without a pause.
       const hasHeld = performance.now() - startedAt > pauses.longestMs;
       failures = hasHeld ? 1 : failures + 1;
+      patience = patienceAfter(error as ListenError, { patience, answerMs, hasHeld });
       // Rejects only when it is to end; the loop sees that.
       await pause(pauseMs(failures, pauses), undefined, { signal }).catch(() => {});
     }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { chmod } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import type { FetchedMessage } from '../../../src/mail/inbox/fetch-messages.ts';
+import { patienceAfter } from '../../../src/mail/inbox/listen.ts';
 import { startDovecot, type Dovecot } from '../../support/dovecot.ts';
 import { HOUR_MS, listen, mail, NEVER, newUser, subjectOf, type Store } from '../../support/listening.ts';
 import { startTcpProxy } from '../../support/tcp-proxy.ts';
@@ -54,6 +55,37 @@ test('a connection that swallows everything is noticed, and replaced', async (co
   proxy.release();
   await inbox.count(1);
   assert.equal(inbox.warning().reason, 'The IMAP server has not answered for 300 ms');
+});
+
+test('a server that is slow to answer gets more time with each try, until it is heard', async (context) => {
+  const user = newUser();
+  const proxy = await startTcpProxy(dovecot.imapPort);
+  context.after(() => proxy.close());
+  proxy.slowDown(100);
+  const inbox = listen(dovecot, context, user, {
+    server: { ...dovecot.account(user), port: proxy.port },
+    timings: { answerMs: 60, pauses: { firstMs: 10, longestMs: 60_000 } },
+  });
+  await until(() => inbox.states.includes('listening'), 60_000);
+  assert.equal(inbox.warning().reason, 'The IMAP server has not answered for 60 ms');
+
+  const usual = { patience: 1, answerMs: 100, hasHeld: false };
+  const late = (timeoutMs: number) => ({ code: 'IMAP_TIMEOUT', timeoutMs });
+  const cases: [what: string, error: object, before: object, patience: number][] = [
+    ['it was slow', late(100), {}, 2],
+    ['slow again', late(200), { patience: 2 }, 4],
+    ['no more than that', late(1600), { patience: 16 }, 16],
+    ['it did not let us connect in time, which has a limit of its own', late(30_000), { patience: 4 }, 4],
+    ['cut off at once', {}, { patience: 4 }, 4],
+    ['cut off after a while', {}, { patience: 4, hasHeld: true }, 1],
+    ['dead after a while', late(400), { patience: 4, hasHeld: true }, 2],
+  ];
+  for (const [what, error, before, patience] of cases)
+    assert.equal(
+      patienceAfter(Object.assign(new Error(what), error), { ...usual, ...before }),
+      patience,
+      what,
+    );
 });
 
 test('mail that the server never announces is found by the periodic look', async (context) => {
