@@ -89,17 +89,24 @@ end_rest() {
     kill -KILL "${others[@]}"
     find_others "$own_start" "$BASHPID"
   done
-  ((${#others[@]} == 0)) && ! are_many_begun || unended=yes
+  for ((tries = 0; tries < 3; tries++)); do
+    ((${#others[@]} == 0)) && ! are_many_begun || { unended=yes; return; }
+  done
 }
 
 # Who begins another and ends at once is gone before anybody can look at it. But each takes the next number (proc(5),
-# loadavg): as many as nobody takes who could be seen, but for what builds something beside this.
+# loadavg): as many as nobody takes who could be seen, but for what builds something beside this. Where nobody is to be seen
+# fewer will do, on a busy machine: nobody else is harmed then.
 are_many_begun() {
-  local before= after= rest
+  local before= after= rest most=25
+  find_others '' "$BASHPID"
+  ((${#others[@]} > 0)) || most=5
   read -r rest rest rest rest before </proc/loadavg
   pause 0.1
   read -r rest rest rest rest after </proc/loadavg
-  [[ $before$after == +([0-9]) ]] && ((after < before || after - before > 25))
+  [[ $before$after == +([0-9]) ]] && ((after < before || after - before > most)) && return
+  find_others "$own_start" "$BASHPID"
+  ((${#others[@]} > 0))
 }
 
 # What it left in the background, where that is to end with it: asked, then made to.
