@@ -58,6 +58,16 @@ const engine = [
     purpose: 'the network of the containers',
     files: ['/usr/sbin/ip', '/sbin/ip', '/bin/ip'],
   },
+  {
+    name: 'e2fsprogs',
+    purpose: 'makes the disks of workspaces',
+    files: ['/usr/sbin/mkfs.ext4', '/sbin/mkfs.ext4'],
+  },
+  {
+    name: 'mount',
+    purpose: 'attaches the disks of workspaces',
+    files: ['/usr/sbin/losetup', '/sbin/losetup'],
+  },
 ];
 
 /** @type {DebianPackage} */

@@ -1,10 +1,12 @@
 import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import type { Config } from '../config.ts';
 import { connectDocker, type Docker } from '../containers/client.ts';
 import { runtimeFault } from '../containers/engine-facts.ts';
+import { helperHost, type GuardHost } from '../containers/guard-host.ts';
 import { isPresent } from '../containers/image.ts';
 import { DEFAULT_IMAGE } from '../config-schema.ts';
 import { pingEngine } from '../embedded/engine-ping.ts';
@@ -228,11 +230,32 @@ async function lookAtGuard(
   if (dockerHost.startsWith('unix:') && process.getuid?.() === 0 && (await hasFirewall())) {
     return ok('network guard', `this user may set the firewall${open}`);
   }
-  if (await isPresent(docker, guardImage))
-    return ok('network guard', `set by a helper container of ${guardImage}${open}`);
-  const todo =
-    'No container is started before the guard is in place. GUARD_IMAGE names an image with iptables.';
-  return warn('network guard', `needs a helper container of ${guardImage}, which is not there yet`, todo);
+  if (await isPresent(docker, guardImage)) {
+    const helper = helperHost(docker, { image: guardImage, instance: `doctor-${randomUUID()}` });
+    return helperFinding(helper, guardImage, open);
+  }
+  return warn(
+    'network guard',
+    `needs a helper container of ${guardImage}, which is not there yet`,
+    UNGUARDED,
+  );
+}
+
+const UNGUARDED =
+  'No container is started before the guard is in place. GUARD_IMAGE names an image with iptables.';
+
+/** Whether a helper can do it: the image of workspaces is that of the helper, too, where no other is named. */
+export async function helperFinding(
+  helper: Pick<GuardHost, 'look'>,
+  image: string,
+  open: string,
+): Promise<Finding> {
+  try {
+    await helper.look();
+    return ok('network guard', `set by a helper container of ${image}${open}`);
+  } catch (error) {
+    return bad('network guard', `a helper container of ${image}: ${(error as Error).message}`, UNGUARDED);
+  }
 }
 
 async function hasFirewall(): Promise<boolean> {

@@ -26,7 +26,8 @@ export async function lookAtWorkspaces(
     obstacles.push(obstacle);
     const byHelper = `${size}, ${LIMIT_WORDS.image}, ${TOOLS_WORDS.helper} of ${image}`;
     if (!(await isPresent(docker, image))) {
-      const todo = 'Where the start does not bring it (GUARD_IMAGE), workspaces are only looked at.';
+      const without = wanted === 'image' ? 'no command is run' : 'workspaces are only looked at';
+      const todo = `Where the start does not bring it (GUARD_IMAGE), ${without}.`;
       return warn('workspaces', `${byHelper}, which is not there yet`, todo);
     }
     const lacks = await helperObstacle(helperTools(docker, { image, instance }));

@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import {
   clockFindings,
+  helperFinding,
   isolationFindings,
   limitFindings,
   proxyFinding,
@@ -202,6 +203,16 @@ const TABLE: [words: string, finding: Finding | undefined, level: Finding['level
   ],
   ['a container larger than its machine', limits({}, 8 * 2 ** 30, 0)[1], 'warn', /one container/],
   ['more containers than fit', limits({}, 2 ** 30, 5)[1], 'warn', /^5 containers/],
+  [
+    'an image for the network guard that has no iptables',
+    await helperFinding(
+      { look: () => Promise.reject(new Error('sh: 3: iptables: not found')) },
+      'node:24-bookworm',
+      '',
+    ),
+    'bad',
+    /^a helper container of node:24-bookworm: .*iptables: not found$/,
+  ],
   [
     'an engine with another clock',
     clockFindings({ SystemTime: '2026-11-23T00:00:00Z' }, new Date('2026-11-23T00:02:00Z'))[0],

@@ -34,6 +34,12 @@ async function buildsUnderWay(workDir: string): Promise<string[]> {
   );
 }
 
+/** Those that a build could leave: where it is made, or on what it has links to. Others come and go with containers. */
+async function mountsOfBuilds(): Promise<string[]> {
+  const mounts = (await readFile('/proc/mounts', 'utf8')).split('\n');
+  return mounts.filter((line) => /^\S+ (?:\S*\/threadbox-image\.|\/(?:proc|sys|dev)[ /])/.test(line));
+}
+
 test('an image that is there is taken as it is', async () => {
   const image = process.env['CONTAINER_IMAGE'] ?? 'threadbox-workspace:1';
   const lines: string[] = [];
@@ -82,7 +88,7 @@ test('a build ends, and leaves neither files nor mounts, when nobody holds its s
   await once(mirror, 'listening');
   const asked = once(mirror, 'connection');
   const url = `http://127.0.0.1:${(mirror.address() as AddressInfo).port}/debian`;
-  const mounts = await steadyMounts(workDir);
+  const mounts = await mountsOfBuilds();
   const args = [script, workDir, 'bookworm', architecture, url, url, process.execPath, '/nonexistent.tgz'];
   const build = spawn(...asRoot('sh', args), { stdio: ['pipe', 'ignore', 'ignore'] });
   t.after(() => {
@@ -96,12 +102,5 @@ test('a build ends, and leaves neither files nor mounts, when nobody holds its s
   const [status] = (await once(build, 'exit')) as [number | null];
   assert.notEqual(status, 0);
   await until(async () => (await buildsUnderWay(workDir)).length === before.length);
-  assert.deepEqual(await steadyMounts(workDir), mounts);
+  assert.deepEqual(await mountsOfBuilds(), mounts);
 });
-
-/** Those of the machine, and those below a directory; others' containers and disks come and go meanwhile. */
-async function steadyMounts(dir: string): Promise<string[]> {
-  const lines = (await readFile('/proc/mounts', 'utf8')).split('\n');
-  const others = /\/(?:overlay2|volumes|netns)\/|\/threadbox-/;
-  return lines.filter((line) => line.includes(dir) || !others.test(line));
-}
