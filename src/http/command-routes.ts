@@ -103,7 +103,7 @@ export const commandRoutes: readonly Route[] = [
       const found = await commandOf(parts, params);
       if (!found) return { problem: NO_COMMAND };
       const output = await endsOf(parts, found);
-      const [shown] = await withoutSecrets(parts, [shownCommand(found, { isWhole: true })]);
+      const [shown] = await withoutSecrets(parts, [shownCommand(found)], { isWhole: true });
       return { body: { ...shown, output } };
     },
   }),

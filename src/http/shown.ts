@@ -14,9 +14,6 @@ type Limits = Pick<
   'containerIdleTimeoutMs' | 'containerGracePeriodMs' | 'workspaceLimit' | 'workspaceSizeBytes'
 >;
 
-/** A script of any length is in its command's own answer; a list has the beginning. */
-const SHOWN_SCRIPT = 2_000;
-
 export function shownSession(listed: ListedSession, config: Limits, now: Date) {
   const { repositoryTimeoutMs, userTimeoutMs, lastActivityAt, lastCommandAt, keepUntil, warnedAt } = listed;
   const idleTimeoutMs = effectiveTimeoutMs(repositoryTimeoutMs, userTimeoutMs, config.containerIdleTimeoutMs);
@@ -51,7 +48,7 @@ export function shownSession(listed: ListedSession, config: Limits, now: Date) {
         ? null
         : {
             commandId: listed.runningId,
-            script: shortened(listed.runningScript ?? ''),
+            script: withoutTokens(listed.runningScript ?? ''),
             startedAt: listed.runningSince,
           },
     workspaceUsedBytes: listed.workspaceUsedBytes,
@@ -65,11 +62,11 @@ export function shownSession(listed: ListedSession, config: Limits, now: Date) {
   };
 }
 
-export function shownCommand(listed: ListedCommand, { isWhole = false } = {}) {
+export function shownCommand(listed: ListedCommand) {
   const { userAddress, repositoryName, script, outputBytes, durationMs, ...same } = listed;
   return {
     ...same,
-    script: isWhole ? withoutTokens(script) : shortened(script),
+    script: withoutTokens(script),
     outputBytes,
     durationMs: durationMs === null ? null : Math.round(durationMs),
     user: { address: userAddress },
@@ -110,8 +107,3 @@ export const shownPause = (pause: Pause | null) => ({
 });
 
 const seconds = (ms: number): number => Math.max(0, Math.round(ms / 1000));
-
-const shortened = (given: string): string => {
-  const script = withoutTokens(given);
-  return script.length > SHOWN_SCRIPT ? `${script.slice(0, SHOWN_SCRIPT).toWellFormed()}…` : script;
-};
