@@ -39,6 +39,21 @@ trap 'leaving=yes' TERM INT HUP
   kill -TERM $$
 } 8>&- &
 
+# An engine that is to have no default bridge takes away the one called docker0, whoever has made it. Where there is one of
+# another engine's, ours has a bridge of its own instead, with addresses that nobody has (RFC 5737).
+own_bridge=
+if ip link show dev docker0 >/dev/null 2>&1; then
+  for word; do
+    shift
+    if [ "$word" = --bridge=none ]; then
+      own_bridge=tbd-$(printf %s "$engine_dir" | cksum | cut -c1-8)
+      ip link add "$own_bridge" type bridge 2>/dev/null
+      ip address replace 192.0.2.1/30 dev "$own_bridge" && word=--bridge=$own_bridge
+    fi
+    set -- "$@" "$word"
+  done
+fi
+
 pause=1
 while [ -z "$leaving" ]; do
   started=$(date +%s)
@@ -76,7 +91,7 @@ done
 # Whoever is left: all processes of this namespace but this one.
 kill -KILL -1 2>/dev/null
 
-for bridge in $bridges; do
+for bridge in $bridges $own_bridge; do
   # Not by /sys, which may be that of another network namespace.
   ip link show dev "$bridge" >/dev/null 2>&1 || continue
   ip link delete "$bridge"

@@ -138,7 +138,7 @@ async function startDockerd(engineDir: string, runDir: string, lingerMs: number)
     `--exec-root=${join(runDir, 'exec')}`,
     `--pidfile=${join(runDir, 'dockerd.pid')}`,
     '--log-level=warn',
-    // Threadbox makes its own networks. The usual docker0 may belong to another engine.
+    // Threadbox makes its own networks. The usual docker0 may belong to another engine; see the keeper.
     '--bridge=none',
     // Those it would choose by itself are 31, less what the machine's own networks overlap; each list of hosts needs one.
     '--default-address-pool=base=172.16.0.0/12,size=20',

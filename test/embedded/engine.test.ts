@@ -42,7 +42,19 @@ async function makeEngine(
   });
   const startUser = async (lingerMs = 0): Promise<User> => {
     // Apart from this machine's network: a private engine must not touch that of another.
-    const program = ['--net', process.execPath, userScript, engineDir, String(lingerMs)];
+    // On that there is one already, which has a bridge.
+    const first = 'ip link add docker0 type bridge; exec "$@"';
+    const program = [
+      '--net',
+      'sh',
+      '-c',
+      first,
+      'sh',
+      process.execPath,
+      userScript,
+      engineDir,
+      String(lingerMs),
+    ];
     const child = spawn(...asRoot('unshare', program), { stdio: ['pipe', 'pipe', 'inherit'] });
     const exited = once(child, 'exit');
     const leave = async (): Promise<void> => {
@@ -118,7 +130,9 @@ test('a private engine is shared, and stops with its last user without a trace',
   await first.leave();
   assert.match(await version(second.dockerHost), /^\d+\./);
   await second.leave();
-  assert.doesNotMatch(await endOfNetwork(), /tb-stop-test|br-/);
+  const left = await endOfNetwork();
+  assert.doesNotMatch(left, /tb-stop-test|br-|tbd-/);
+  assert.match(left, /: docker0: /, "another engine's bridge is gone");
   assert.deepEqual(await processesOf(engineDir), []);
   assert.equal(existsSync(runDirOf(first)), false);
   assert.doesNotMatch(await readFile('/proc/mounts', 'utf8'), new RegExp(engineDir));
