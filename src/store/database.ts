@@ -1,8 +1,9 @@
 import knex, { type Knex } from 'knex';
-import { types } from 'pg';
+import { types, type Client } from 'pg';
 import { migrations } from '../../migrations/index.ts';
 import type { Migration } from '../../migrations/migration.ts';
 import { ADMIN_SCHEMA } from './admin-views.ts';
+import { KEEP_ALIVE, socketOf, trustedConnections } from './connections.ts';
 
 /** A pool of connections, or one transaction: what every function of this room takes. */
 export type Db = Knex;
@@ -15,28 +16,48 @@ types.setTypeParser(types.builtins.INT8, Number);
  *
  * @param idleInTransactionMs after so long without a word the server gives up a transaction, and what it has locked: where
  *   the network or this machine has gone, it would wait for hours. 0: never
+ * @param answerWithinMs after so long without an answer its connection is given up, and every one opened before; tests alone
+ *   set it
  */
-export function openDatabase(databaseUrl: string, { poolSize = 10, idleInTransactionMs = 0 } = {}): Db {
-  return knex({
+export function openDatabase(
+  databaseUrl: string,
+  { poolSize = 10, idleInTransactionMs = 0, answerWithinMs = 65_000 } = {},
+): Db {
+  const connections = trustedConnections();
+  const db = knex({
     client: 'pg',
     connection: {
       connectionString: databaseUrl,
       application_name: 'threadbox',
-      keepAlive: true,
+      ...KEEP_ALIVE,
       connectionTimeoutMillis: 5_000,
       // A frozen server must become an error that is retried, not a bot that waits for ever.
       statement_timeout: 60_000,
-      query_timeout: 65_000,
+      query_timeout: answerWithinMs,
       idle_in_transaction_session_timeout: idleInTransactionMs,
     } as Knex.PgConnectionConfig,
-    pool: { min: 0, max: poolSize },
+    pool: {
+      min: 0,
+      max: poolSize,
+      destroyTimeoutMillis: 1_000,
+      afterCreate: connections.ready,
+      validate: connections.isTrusted,
+    },
     acquireConnectionTimeout: 10_000,
     // The values of a query are mails and commands: they belong in no error message and no log.
     compileSqlOnError: false,
     // Every fault is thrown as well, to where it is known what it means; knex would print it besides.
     log: { warn: ignore, error: ignore, deprecate: ignore, debug: ignore },
   });
+  db.on('query-error', connections.noteError);
+  const { pool } = db.client as { pool: Pool };
+  // The server has not said goodbye: left as it is, its socket would keep a process of ours from ending.
+  pool.on('destroyFail', (_id, client) => socketOf(client).destroy());
+  return db;
 }
+
+/** What we use of knex's pool, which is tarn's. */
+type Pool = { on: (event: 'destroyFail', heard: (id: number, client: Client) => void) => void };
 
 const ignore = (): void => {};
 

@@ -3,6 +3,7 @@ import { createBell } from '../bell.ts';
 import type { Log } from '../log.ts';
 import type { PartState } from '../part-state.ts';
 import { PATIENT, pauseMs } from '../retry.ts';
+import { hangUp, KEEP_ALIVE } from './connections.ts';
 
 /** Only the bot that holds it begins anything: reads a message, starts a command, sends, sweeps. */
 export type MailboxLock = {
@@ -75,7 +76,7 @@ export function takeMailboxLock(parts: MailboxLockParts): MailboxLock {
       }
     } finally {
       change(false);
-      await client.end().catch(() => {});
+      await hangUp(client);
     }
   }
 
@@ -122,12 +123,12 @@ export function takeMailboxLock(parts: MailboxLockParts): MailboxLock {
 export async function takeLockOnce(databaseUrl: string): Promise<{ release: () => Promise<void> } | null> {
   const client = await connect(databaseUrl);
   try {
-    if (await tryLock(client)) return { release: () => client.end() };
+    if (await tryLock(client)) return { release: () => hangUp(client) };
   } catch (error) {
-    await client.end();
+    await hangUp(client);
     throw error;
   }
-  await client.end();
+  await hangUp(client);
   return null;
 }
 
@@ -135,18 +136,23 @@ async function connect(databaseUrl: string): Promise<Client> {
   const client = new Client({
     connectionString: databaseUrl,
     application_name: 'threadbox (mailbox lock)',
-    keepAlive: true,
+    ...KEEP_ALIVE,
     connectionTimeoutMillis: 5_000,
     query_timeout: 5_000,
   });
   // Before connect: an error that nobody listens to would end the process.
   client.on('error', () => {});
-  await client.connect();
-  // A machine that is gone must not keep the lock for the hours that TCP allows it.
-  await client.query(
-    'set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3',
-  );
-  return client;
+  try {
+    await client.connect();
+    // A machine that is gone must not keep the lock for the hours that TCP allows it.
+    await client.query(
+      'set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3',
+    );
+    return client;
+  } catch (error) {
+    await hangUp(client);
+    throw error;
+  }
 }
 
 /** One connection as the server knows it: process ids come again. */

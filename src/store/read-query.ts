@@ -1,5 +1,6 @@
 import { Client, DatabaseError, type QueryArrayConfig, type QueryConfig } from 'pg';
 import { ADMIN_SCHEMA } from './admin-views.ts';
+import { hangUp, socketOf } from './connections.ts';
 import { isDatabaseAway } from './database.ts';
 
 /** `typeId`: PostgreSQL's, as in pg_type. */
@@ -32,7 +33,6 @@ const MOST_AT_ONCE = 2_000;
 const PATIENCE_MS = 3_000;
 const CONNECT_MS = 5_000;
 const BEGIN_MS = 5_000;
-const END_MS = 1_000;
 
 /**
  * Runs one query and reads its rows, on a connection of its own that ends with it. PostgreSQL itself holds it to reading:
@@ -64,7 +64,7 @@ export async function readQuery(
     throw isDatabaseAway(error) ? readerAway(error as Error) : error;
   } finally {
     guard.end();
-    await guard.hangUp();
+    await hangUp(client);
   }
 }
 
@@ -116,14 +116,11 @@ function watch(client: Client, { bytes, timeoutMs }: QueryLimits) {
   const cut = Promise.withResolvers<'bytes' | 'time'>();
   let left = Number.POSITIVE_INFINITY;
   let timer: NodeJS.Timeout | undefined;
-  // pg has no other name for it, and with TLS it is another one once connected. Errors after the cut are the cut.
-  const stream = (): NodeJS.ReadableStream & { destroy: () => void } =>
-    (client as unknown as { connection: { stream: NodeJS.ReadableStream & { destroy: () => void } } })
-      .connection.stream;
+  // Errors after the cut are the cut.
   client.on('error', () => {});
   const stop = (why: 'bytes' | 'time'): void => {
     cut.resolve(why);
-    stream().destroy();
+    socketOf(client).destroy();
   };
   return {
     cut: cut.promise,
@@ -131,19 +128,13 @@ function watch(client: Client, { bytes, timeoutMs }: QueryLimits) {
     async within<T>(work: () => Promise<T>): Promise<T> {
       left = bytes + 2 * BATCH_BYTES;
       timer = setTimeout(() => stop('time'), timeoutMs + PATIENCE_MS);
-      stream().on('data', (chunk: Buffer) => {
+      socketOf(client).on('data', (chunk: Buffer) => {
         left -= chunk.length;
         if (left < 0) stop('bytes');
       });
       return work();
     },
     end: () => clearTimeout(timer),
-    /** A server that does not say goodbye is left without. */
-    async hangUp(): Promise<void> {
-      const late = setTimeout(() => stream().destroy(), END_MS);
-      await client.end().catch(() => {});
-      clearTimeout(late);
-    },
   };
 }
 

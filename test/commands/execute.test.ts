@@ -9,7 +9,8 @@ import { Cancellations } from '../../src/commands/cancellations.ts';
 import { NO_SECRETS } from '../../src/commands/repository-secrets.ts';
 import { execute, type ExecuteParts, type Tries } from '../../src/commands/execute.ts';
 import { loadConfig } from '../../src/config.ts';
-import { commandById, queueCommand } from '../../src/store/commands.ts';
+import { runCommand, type CommandParts } from '../../src/commands/run-command.ts';
+import { commandById, queueCommand, recordAttempt } from '../../src/store/commands.ts';
 import { addRepository, repositoryById } from '../../src/store/repositories.ts';
 import { openSession, recordActivity } from '../../src/store/sessions.ts';
 import { ensureThread } from '../../src/store/threads.ts';
@@ -140,4 +141,28 @@ test('the container of before stays while the proxy of a list that came later do
   const command = await commandById(database.db, commandId);
   await assert.rejects(execute(waits, command, listed, newTries()), /no proxy/);
   assert.equal(requests, 0);
+});
+
+test('a command whose end cannot be told, whatever is tried, ends untold', async () => {
+  const { db } = database;
+  await db('commands')
+    .where({ id: commandId })
+    .update({ control: { word: 'save', durationMs: null } });
+  await recordAttempt(db, commandId, 0);
+  let told = 0;
+  const isUp = (): void => {};
+  const story = {
+    ...parts,
+    states: { docker: { isUp }, database: { isUp } },
+    delay: { isTold: true },
+    runControl: () => Promise.reject(Object.assign(new Error('no workspace'), { code: 'WORKSPACE' })),
+    tellControlFailure: () => Promise.reject(new Error(`try ${(told += 1)} cannot be stored\0`)),
+  } as unknown as CommandParts;
+  assert.deepEqual(await runCommand(story, commandId), { hasNewWork: false });
+  assert.equal(told, 3);
+  const { state, error } = await db('commands').where({ id: commandId }).first();
+  assert.deepEqual(
+    { state, error },
+    { state: 'interrupted', error: 'its answer could not be stored: try 3 cannot be stored' },
+  );
 });

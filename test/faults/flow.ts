@@ -137,3 +137,5 @@ export function randomOf(seed: number): () => number {
 /** `npm run test:faults` sets it. */
 export const isLong = process.env['FAULTS'] === 'long';
 export const seed = Number(process.env['FAULT_SEED'] ?? Math.floor(Math.random() * 1e9));
+/** One incident alone, by its name. */
+export const only = process.env['FAULT_ONLY'];

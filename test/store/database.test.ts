@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, before, test, type TestContext } from 'node:test';
 import { migrations } from '../../migrations/index.ts';
+import { commandById, endCommand, queueCommand } from '../../src/store/commands.ts';
 import {
   installationId,
   isDatabaseAway,
@@ -9,10 +10,14 @@ import {
   openDatabase,
   type Db,
 } from '../../src/store/database.ts';
+import { takeLockOnce, takeMailboxLock } from '../../src/store/mailbox-lock.ts';
+import { queueAnswer } from '../../src/store/outbox.ts';
 import { shownUrl } from '../../src/store/repositories.ts';
+import { collectedLog } from '../support/collected-log.ts';
 import { startPrivateDatabase, type PrivateDatabase } from '../support/private-database.ts';
-import { startTcpProxy } from '../support/tcp-proxy.ts';
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
+import { received, threadOf } from './sample-rows.ts';
 
 let database: PrivateDatabase;
 let db: Db;
@@ -22,6 +27,21 @@ before(async () => {
   ({ db } = database);
 });
 after(() => database.close());
+
+/** The way to the database, which can be taken away. */
+async function startWire(t: TestContext): Promise<{ wire: TcpProxy; url: string }> {
+  const url = new URL(database.url);
+  const wire = await startTcpProxy(Number(url.port));
+  t.after(() => wire.close());
+  url.port = String(wire.port);
+  return { wire, url: url.href };
+}
+
+const errorOf = (work: Promise<unknown>): Promise<unknown> =>
+  work.then(
+    () => null,
+    (error: unknown) => error,
+  );
 
 test('migrating an up-to-date database changes nothing, also when two processes do it at once', async () => {
   const id = await installationId(db);
@@ -43,25 +63,16 @@ test('a shown URL has no credentials', () => {
 
 test('a server that is away is told from a wrong query', async () => {
   const nowhere = openDatabase('postgres://a:b@127.0.0.1:1/x');
-  const away = await nowhere.raw('select 1').then(
-    () => null,
-    (error: unknown) => error,
-  );
+  const away = await errorOf(nowhere.raw('select 1'));
   await nowhere.destroy();
   assert.equal(isDatabaseAway(away), true);
-  const wrong = await db.raw('select nothing_like_it').then(
-    () => null,
-    (error: unknown) => error,
-  );
+  const wrong = await errorOf(db.raw('select nothing_like_it'));
   assert.equal(isDatabaseAway(wrong), false);
 });
 
 test('what a transaction has locked whose connection is dead is free again soon', async (t) => {
-  const url = new URL(database.url);
-  const wire = await startTcpProxy(Number(url.port));
-  t.after(() => wire.close());
-  url.port = String(wire.port);
-  const cutOff = openDatabase(url.href, { poolSize: 1, idleInTransactionMs: 300 });
+  const { wire, url } = await startWire(t);
+  const cutOff = openDatabase(url, { poolSize: 1, idleInTransactionMs: 300 });
   t.after(() => cutOff.destroy());
   const isFree = async (): Promise<boolean> =>
     db
@@ -78,35 +89,26 @@ test('what a transaction has locked whose connection is dead is free again soon'
     wire.cut();
     await transaction.raw('select 1');
   });
-  const error: unknown = await lost.then(
-    () => null,
-    (thrown: unknown) => thrown,
-  );
+  const error = await errorOf(lost);
   assert.equal(isDatabaseAway(error), true, String(error));
   assert.equal(isDatabaseAway(Object.assign(new Error('given up'), { code: '25P03' })), true);
-  const readOnly: unknown = await db
-    .transaction(async (transaction) => {
+  const readOnly = await errorOf(
+    db.transaction(async (transaction) => {
       await transaction.raw('set transaction read only');
       await transaction.raw('update installation set id = id');
-    })
-    .then(
-      () => null,
-      (thrown: unknown) => thrown,
-    );
+    }),
+  );
   assert.equal(isDatabaseAway(readOnly), true, String(readOnly));
 });
 
 test('a server on which something takes too long is busy, and tried again; it is not called away', async () => {
   const ofDatabase = async (limit: string, statement: string): Promise<unknown> =>
-    db
-      .transaction(async (transaction) => {
+    errorOf(
+      db.transaction(async (transaction) => {
         await transaction.raw(`set local ${limit} = 20`);
         await transaction.raw(statement);
-      })
-      .then(
-        () => null,
-        (error: unknown) => error,
-      );
+      }),
+    );
   await db.transaction(async (transaction) => {
     await transaction.raw('lock table installation');
     for (const error of [
@@ -121,4 +123,69 @@ test('a server on which something takes too long is busy, and tried again; it is
   assert.equal(isDatabaseAway(wrong), false);
   for (const words of ['Query read timeout', 'timeout expired', 'Connection terminated unexpectedly'])
     assert.equal(isDatabaseAway(new Error(`select "timeoutMs" - ${words}`)), true, words);
+});
+
+/** The sessions that the server has for three connections of a pool. */
+async function threeSessions(pool: Db): Promise<number[]> {
+  const session = async (on: Db): Promise<number> =>
+    (await on.raw<{ rows: { pid: number }[] }>('select pg_backend_pid() as pid')).rows[0]?.pid ?? 0;
+  return pool.transaction((one) =>
+    pool.transaction(async (other) => [await session(one), await session(other), await session(pool)]),
+  );
+}
+
+test('after a black hole no connection from before it is used, and what was done in it is not done twice', async (t) => {
+  const { wire, url } = await startWire(t);
+  const far = openDatabase(url, { poolSize: 3, answerWithinMs: 3_000 });
+  t.after(() => far.destroy());
+  const thread = await threadOf(db, 'hole@example.com', 'hole');
+  const messageId = await received(db, 1);
+  const command = await queueCommand(db, { threadId: thread.id, messageId, script: 'true' });
+  const addresses = { from: 'bot@example.com', to: 'hole@example.com', subject: 's', subjectKey: 's' };
+  const end = (): Promise<void> =>
+    far.transaction(async (transaction) => {
+      const raw = Buffer.from('done');
+      const about = { threadId: thread.id, inReplyToMessage: messageId };
+      await queueAnswer(transaction, { ...addresses, ...about, raw, messageId: '<done@example.com>' });
+      await endCommand(transaction, command, { state: 'finished' });
+    });
+  const before = await threeSessions(far);
+  const isHeld = Promise.withResolvers<void>();
+  // The server gets it, and its answer is lost.
+  wire.onData((from, data) => {
+    if (from !== 'client' || !data.includes('COMMIT')) return;
+    wire.hold();
+    isHeld.resolve();
+  });
+  const unknown = errorOf(end());
+  await isHeld.promise;
+  // The third connection lies in the pool all the while.
+  const lost = await Promise.all([unknown, errorOf(far.raw('select 1'))]);
+  for (const error of lost) assert.equal(isDatabaseAway(error), true, String(error));
+  wire.onData(() => {});
+  wire.release();
+  // One of before would end this by its time limit.
+  const now = await threeSessions(far);
+  assert.equal(new Set([...before, ...now]).size, 6);
+  await until(async () => (await commandById(db, command)).state === 'finished');
+  await assert.rejects(end(), { code: 'COMMAND_TAKEN' });
+  assert.equal((await db('outbox').select()).length, 1);
+  wire.hold();
+  await far.destroy();
+});
+
+test('who holds the mailbox lock can stop in a black hole', async (t) => {
+  const { wire, url } = await startWire(t);
+  const state = { isUp: () => {}, isDown: () => {} };
+  const { log } = collectedLog();
+  const { signal } = new AbortController();
+  const lock = takeMailboxLock({ databaseUrl: url, onChange: () => {}, database: state, log, signal });
+  await lock.held();
+  wire.hold();
+  await lock.close();
+  assert.equal(lock.isHeld(), false);
+  // Now its end reaches the server.
+  wire.cut();
+  const next = await until(() => takeLockOnce(database.url));
+  await next.release();
 });

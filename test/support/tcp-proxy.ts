@@ -3,7 +3,7 @@ import { createConnection, createServer, type AddressInfo, type Socket } from 'n
 
 export type TcpProxy = {
   port: number;
-  /** From now on nothing passes, in both directions, while all sockets stay open: a black hole. */
+  /** From now on nothing passes, in both directions, not even an end, while all sockets stay open: a black hole. */
   hold: () => void;
   /** New connections pass again; those that were held stay dead. */
   release: () => void;
@@ -25,7 +25,7 @@ export async function startTcpProxy(toPort: number): Promise<TcpProxy> {
   let connections = 0;
   let heard: (from: 'client' | 'server', data: Buffer) => void = () => {};
 
-  const server = createServer((client) => {
+  const server = createServer({ allowHalfOpen: true }, (client) => {
     connections += 1;
     const upstream = createConnection(toPort, '127.0.0.1');
     let isDead = isHeld;
@@ -37,6 +37,10 @@ export async function startTcpProxy(toPort: number): Promise<TcpProxy> {
       else setTimeout(() => to.write(data), lateByMs);
     };
     client.on('data', pass('client', upstream));
+    client.on('end', () => {
+      isDead ||= isHeld;
+      if (!isDead) client.end();
+    });
     upstream.on('data', pass('server', client));
     const ends: [Socket, Socket][] = [
       [client, upstream],
