@@ -63,7 +63,7 @@ export async function runInHelper(docker: Docker, helper: Helper): Promise<strin
     WorkingDir: '/',
     Labels: { 'threadbox.instance': instance },
     HostConfig: {
-      // A crash in between leaves nothing.
+      // A crash leaves nothing from its start on; before: removeUnstarted.
       AutoRemove: true,
       NetworkMode: 'none',
       // Remapped, root is nobody on the host.
@@ -98,6 +98,26 @@ export async function runInHelper(docker: Docker, helper: Helper): Promise<strin
   // As by an engine that is stopped: its streams end then as if all were well.
   const cutOff = new ContainersError('DOCKER_REFUSED', `Docker ended a container that was to ${doing}`);
   return untilEnd(Buffer.concat(texts[0]).toString(), Buffer.concat(texts[1]).toString(), cutOff);
+}
+
+const HELPER_MS = 3_600_000;
+
+/**
+ * Removes helpers that were made and never started, as by a bot that was killed in between: they end never, so do not go by themselves.
+ *
+ * @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`
+ */
+export async function removeUnstarted(docker: Docker, instance: string, now: Date): Promise<void> {
+  const filters = JSON.stringify({ label: [`threadbox.instance=${instance}`], status: ['created'] });
+  try {
+    for (const { Id, Labels, Created } of await docker.listContainers({ all: true, filters })) {
+      const isOld = now.getTime() - Created * 1000 > HELPER_MS;
+      if (isOld && Labels['threadbox.thread'] === undefined) await docker.getContainer(Id).remove();
+    }
+  } catch (error) {
+    // It has gone meanwhile, or is about to.
+    if (statusOf(error) !== 404 && statusOf(error) !== 409) throw engineError(error, 'remove old helpers');
+  }
 }
 
 async function untilRemoved(container: Docker.Container): Promise<void> {

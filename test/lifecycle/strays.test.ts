@@ -35,9 +35,14 @@ test('a workspace without container and session is taken up, saved, warned of an
   const { container_id, container_name } = await forgotten('volume');
   await stage.inside('echo unsaved > unsaved.txt', threadOf('volume'));
   await stage.inside('echo unsaved > /workspace/sample/unsaved.txt', threadOf('volume'));
+  // A helper that was never started.
+  const { Image, Config } = await engine.getContainer(container_id).inspect();
+  const Labels = { 'threadbox.instance': Config.Labels['threadbox.instance'] ?? '' };
+  const { id: helper } = await engine.createContainer({ Image, Labels, HostConfig: { AutoRemove: true } });
   await engine.getContainer(container_id).remove({ force: true });
   stage.forward(61);
   await stage.sweep();
+  assert.equal(await stage.isThere(helper), false);
   const taken = await stage.session(threadOf('volume'));
   assert.deepEqual([taken?.is_active, taken?.container_id], [true, container_name]);
 
