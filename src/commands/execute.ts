@@ -1,17 +1,18 @@
 import { startedAnewNote } from '../mail/ending-notes.ts';
 import type { OutboxFacts } from '../mail/outbox-files.ts';
 import { BUILTINS } from './builtins.ts';
-import { inboxOf, outboxOf, type FileParts, type Inbox } from './command-files.ts';
+import { inboxOf, outboxOf, type FileParts } from './command-files.ts';
 import { proxyEnv, type Refused } from '../containers/allow-lists.ts';
 import { stopContainer } from '../containers/container.ts';
 import { ContainersError } from '../containers/errors.ts';
 import { recoverExecution, runExecution, type ExecutionResult } from '../containers/execution.ts';
+import { isOnDisk } from '../containers/workspace-volume.ts';
 import type { Oversize } from '../containers/workspace-watch.ts';
 import type { Config } from '../config.ts';
 import type { Masks } from '../secrets/masks.ts';
 import { recordAttempt, type Command } from '../store/commands.ts';
 import type { Repository } from '../store/repositories.ts';
-import { activeSession, type Session } from '../store/sessions.ts';
+import { activeSession, setNotes, type Session } from '../store/sessions.ts';
 import type { Cancellations } from './cancellations.ts';
 import { withTokens } from './repository-secrets.ts';
 import { resumeContainer } from './resume-container.ts';
@@ -49,6 +50,8 @@ export type Tries = {
   givenUp: number | null;
   /** One was given to the container, and may run. */
   hasBegun: boolean;
+  /** Its container was started anew for it, as its workspace took no new files. */
+  isAnew?: boolean;
 };
 
 /** Whether the attempt of that number may have run, for all this process knows. */
@@ -59,18 +62,30 @@ export function mayHaveBegun(attempt: number, tries: Tries): boolean {
 /** Somebody stopped or removed it since the last command. */
 const isReopenable = (code: string): boolean => code === 'CONTAINER_GONE' || code === 'WORKSPACE_NOT_READY';
 
-/** A disk that has failed is sound again when its container is started the next time; that is tried once for each command. */
-const isStuck = (code: string, { notes }: Pick<Inbox, 'notes'>): boolean =>
-  code === 'WORKSPACE_UNWRITABLE' && !notes.includes(startedAnewNote);
+/**
+ * A disk of its own that has failed is sound again when its container is started the next time; that is tried once for each command.
+ * Nothing else is mended by that, and it would end what runs in the background.
+ */
+async function isStuck(
+  { docker, workspaceLimit }: ExecuteParts,
+  { volumeName }: Pick<Session, 'volumeName'>,
+  code: string,
+  tries: Tries,
+): Promise<boolean> {
+  if (code !== 'WORKSPACE_UNWRITABLE' || tries.isAnew) return false;
+  return isOnDisk(docker, volumeName, workspaceLimit);
+}
 
 async function stopStuck(
-  { docker, log }: ExecuteParts,
-  { containerId }: Pick<Session, 'containerId'>,
-  { notes }: Pick<Inbox, 'notes'>,
+  { db, docker, log }: ExecuteParts,
+  { id, containerId, notes }: Session,
+  tries: Tries,
 ): Promise<void> {
   log.warn({ containerId }, 'a workspace takes no new files: its container is started anew');
+  tries.isAnew = true;
+  // For the answer that there is, whatever becomes of this try.
+  if (!notes.includes(startedAnewNote)) await setNotes(db, id, [...notes, startedAnewNote]);
   await stopContainer(docker, containerId);
-  notes.push(startedAnewNote);
 }
 
 /** A container that is gone again each time it is made. */
@@ -131,7 +146,7 @@ export async function execute(
       const { code, mayHaveStarted } = asContainersError(error);
       if (!mayHaveStarted) {
         Object.assign(tries, { notBegun: attempt, hasBegun: false });
-        if (isStuck(code, inbox)) await stopStuck(parts, opened.session, inbox);
+        if (await isStuck(parts, opened.session, code, tries)) await stopStuck(parts, opened.session, tries);
         else if (!isReopenable(code) || reopenings >= MOST_REOPENINGS) throw error;
         opened = await openContainer(parts, command, repository);
         await network.mayStart();

@@ -142,15 +142,16 @@ export async function tellFailure(
   const reason = isForTheSender(error)
     ? words
     : `This is a fault of Threadbox, not of your command; its log tells more under command ${command.id}. ${words}`;
+  const session = await activeSession(parts.db, command.threadId);
   const facts: AnswerFacts = {
     ...nothingKnown(parts, command, repository),
     result: mayHaveRun ? 'interrupted' : 'failed',
     durationMs: executed?.result.durationMs ?? 0,
     containerName: executed?.session.containerName ?? '',
     error: reason,
+    notes: session?.notes ?? [],
   };
   const state = mayHaveRun ? 'interrupted' : 'failed';
-  const session = await activeSession(parts.db, command.threadId);
   const masks = executed?.masks ?? (await masksFor(parts, repository, command.script));
   await tell(parts, command, { facts, withCopies: true, masks }, async (transaction) => {
     await endCommand(transaction, command.id, { state, error: masks.text(words) });

@@ -1,5 +1,6 @@
 import {
   access,
+  lstat,
   mkdir,
   open,
   readdir,
@@ -13,6 +14,7 @@ import {
 } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { DIRECT, type DiskTools } from './disk-tools.ts';
+import { BLOCK_BYTES, ext4Bytes } from './ext4.ts';
 
 /**
  * Disks of a set size that take no more room than is used of them: a sparse file with ext4 in it, on a loop device.
@@ -74,7 +76,7 @@ export async function hasDisk(link: string): Promise<boolean> {
 const endOf = (image: string): string => join('/', basename(dirname(image)), basename(image));
 
 /** What a bot that was killed has begun goes on: one at a time is in a directory of images. */
-const ALONE = `if [ -d "\${1%/*}" ]; then exec 9<"\${1%/*}"; flock -w 60 9; fi
+const ALONE = `if [ -d "\${1%/*}" ]; then exec 9<"\${1%/*}"; flock -w 60 9 || { echo 'others are at work on disks for too long' >&2; exit 1; }; fi
 `;
 /** By the file itself, whatever it is called where the device was made. */
 const DEVICES_OF = `devices_of() { [ ! -e "$1" ] || losetup -j "$1" -n -O NAME; }
@@ -165,15 +167,20 @@ export async function attachDisk(
 ): Promise<boolean> {
   const image = imageOf(link);
   if (!(await isThere(image))) return false;
-  if (tools.way !== 'direct' || !(await isAttached(link))) {
+  const attach = async (): Promise<void> => {
     const [device = '', ...words] = (await tools.run(ATTACH, [image], dirname(link))).split('\n');
     if (words.join('').trim() !== '') onFault(new Error(words.join(' ').trim()));
     await lead(link, device);
-  }
+  };
+  if (tools.way !== 'direct' || !(await isAttached(link))) await attach();
   const hasBytes = await ext4Bytes(image);
   // The last block may not be whole.
   if (hasBytes !== null && sizeBytes - hasBytes >= BLOCK_BYTES) {
-    await grow(link, sizeBytes, tools).catch(onFault);
+    await grow(link, sizeBytes, tools).catch(async (error: unknown) => {
+      onFault(error);
+      // It may have let go of the device, which can be another's by now.
+      await attach();
+    });
   }
   return true;
 }
@@ -201,8 +208,7 @@ export async function dropDisk(link: string, tools = DIRECT): Promise<void> {
 
 /** The links of all disks of a directory, with what a crash has left of them. */
 export async function listDisks(dir: string): Promise<string[]> {
-  const names = await namesIn(dir);
-  const found = names.map((name) => /^(.+)\.(?:img|img\.part|dev|dev\.new)$/.exec(name)?.[1]);
+  const found = (await namesIn(dir)).map((name) => /^(.+)\.(?:img|img\.part|dev|dev\.new)$/.exec(name)?.[1]);
   return [...new Set(found.filter((name) => name !== undefined))].map((name) => linkOf(dir, name));
 }
 
@@ -218,20 +224,24 @@ done`;
  */
 export async function forgetLostDevices(dir: string, tools = DIRECT): Promise<void> {
   if (!(await isThere(dir))) return;
-  const look = (): Promise<string> => tools.run(LOOK, [join(dir, 'any'), `/${basename(dir)}/`], dir);
-  const isLost = async (link: string, said: string): Promise<boolean> => {
+  const known = new Map<string, string | null>();
+  for (const link of await listDisks(dir)) known.set(link, await identityOf(link));
+  const said = new Set((await tools.run(LOOK, [join(dir, 'any'), `/${basename(dir)}/`], dir)).split('\n'));
+  for (const [link, identity] of known) {
     const device = await readlink(link).catch(() => null);
-    return device !== null && !said.split('\n').includes(`${device} ${imageOf(link)}`);
-  };
-  const said = await look();
-  for (const link of await listDisks(dir)) {
-    if (!(await isLost(link, said))) continue;
+    if (device === null || said.has(`${device} ${imageOf(link)}`)) continue;
     await aloneWithDisk(nameOf(link), async () => {
-      // It may have been attached since.
-      if (await isLost(link, await look())) await rm(link, { force: true });
+      // It has been attached since, where it is another: a look for each would take minutes after a start of the machine.
+      if ((await identityOf(link)) === identity) await rm(link, { force: true });
     });
   }
 }
+
+const identityOf = async (link: string): Promise<string | null> =>
+  lstat(link, { bigint: true }).then(
+    ({ ino, ctimeNs }) => `${ino} ${ctimeNs}`,
+    () => null,
+  );
 
 const newLink = (link: string): string => `${link}.new`;
 
@@ -243,15 +253,9 @@ async function lead(link: string, device: string): Promise<void> {
 }
 
 async function isAttached(link: string): Promise<boolean> {
-  const device = await readlink(link).catch(() => '');
-  const file = await backingFile(basename(device));
+  const file = await backingFile(basename(await readlink(link).catch(() => '')));
   return file !== null && file === (await realpath(imageOf(link)).catch(() => null));
 }
-
-const BLOCK_BYTES = 4096;
-const SUPERBLOCK_AT = 1024;
-const SUPERBLOCK_BYTES = 1024;
-const MAGIC = 0xef53;
 
 async function isThere(path: string): Promise<boolean> {
   return access(path).then(
@@ -261,25 +265,6 @@ async function isThere(path: string): Promise<boolean> {
       throw error;
     },
   );
-}
-
-/** The size of the file system in an image, which may be smaller than its file. @returns null when there is none */
-async function ext4Bytes(image: string): Promise<number | null> {
-  const file = await open(image, 'r');
-  try {
-    const { buffer } = await file.read(Buffer.alloc(SUPERBLOCK_BYTES), 0, SUPERBLOCK_BYTES, SUPERBLOCK_AT);
-    return sizeInSuperblock(buffer);
-  } finally {
-    await file.close();
-  }
-}
-
-/** As the kernel's documentation has it (filesystems/ext4, "Super Block"). @returns null when it is none */
-export function sizeInSuperblock(bytes: Buffer): number | null {
-  if (bytes.length < SUPERBLOCK_BYTES || bytes.readUInt16LE(0x38) !== MAGIC) return null;
-  const has64Bit = (bytes.readUInt32LE(0x60) & 0x80) !== 0;
-  const high = has64Bit ? bytes.readUInt32LE(0x150) : 0;
-  return (high * 2 ** 32 + bytes.readUInt32LE(0x4)) * 2 ** (10 + bytes.readUInt32LE(0x18));
 }
 
 async function backingFile(loop: string): Promise<string | null> {

@@ -111,12 +111,20 @@ export async function recoverExecution(
   return toResult(answer, killedFor, 0);
 }
 
-/** What begins another process before it is killed itself ends when all are killed at once: kill(2), `-1`. */
+/**
+ * What begins another process before it is killed itself ends when all are killed at once: kill(2), `-1`. Else with its container.
+ *
+ * @throws {ContainersError} `mayHaveStarted`: the command has ended, and its spool tells how
+ */
 async function endRest(docker: Docker, containerId: string, { facts }: StreamedAnswer): Promise<void> {
   if (!facts?.isUnended) return;
-  await killAll(docker, containerId).catch((error: unknown) => {
-    if (!(error instanceof ContainersError) || error.code !== 'CONTAINER_GONE') throw error;
-  });
+  try {
+    await killAll(docker, containerId).catch(() => docker.getContainer(containerId).kill());
+  } catch (error) {
+    // Gone, or it runs no more.
+    if (statusOf(error) === 404 || statusOf(error) === 409) return;
+    throw engineError(error, 'end what a command has left', true);
+  }
 }
 
 /** Nothing was given to a runner that could not be had. */

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import type Docker from 'dockerode';
 import { SYSTEM_PATH } from '../root.ts';
-import { engineError, statusOf } from './errors.ts';
+import { ContainersError, engineError, statusOf } from './errors.ts';
 import { readFrames } from './exec.ts';
 
 /** What a script prints last: so it is known to have come to its end. */
@@ -27,7 +27,7 @@ export async function runHere(script: string, args: readonly string[], limitMs: 
     child.on('error', reject);
     child.on('close', () => resolve());
   });
-  return untilEnd(texts.out, texts.err);
+  return untilEnd(texts.out, texts.err, new Error('it was cut off'));
 }
 
 type Helper = {
@@ -63,7 +63,7 @@ export async function runInHelper(docker: Docker, helper: Helper): Promise<strin
     WorkingDir: '/',
     Labels: { 'threadbox.instance': instance },
     HostConfig: {
-      // A crash in between leaves nothing.
+      // A crash leaves nothing from its start on; before: removeUnstarted.
       AutoRemove: true,
       NetworkMode: 'none',
       // Remapped, root is nobody on the host.
@@ -95,7 +95,29 @@ export async function runInHelper(docker: Docker, helper: Helper): Promise<strin
   } catch (error) {
     throw engineError(error, `${doing} through a container of ${image}`);
   }
-  return untilEnd(Buffer.concat(texts[0]).toString(), Buffer.concat(texts[1]).toString());
+  // As by an engine that is stopped: its streams end then as if all were well.
+  const cutOff = new ContainersError('DOCKER_REFUSED', `Docker ended a container that was to ${doing}`);
+  return untilEnd(Buffer.concat(texts[0]).toString(), Buffer.concat(texts[1]).toString(), cutOff);
+}
+
+const HELPER_MS = 3_600_000;
+
+/**
+ * Removes helpers that were made and never started, as by a bot that was killed in between: they end never, so do not go by themselves.
+ *
+ * @throws {ContainersError} `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`
+ */
+export async function removeUnstarted(docker: Docker, instance: string, now: Date): Promise<void> {
+  const filters = JSON.stringify({ label: [`threadbox.instance=${instance}`], status: ['created'] });
+  try {
+    for (const { Id, Labels, Created } of await docker.listContainers({ all: true, filters })) {
+      const isOld = now.getTime() - Created * 1000 > HELPER_MS;
+      if (isOld && Labels['threadbox.thread'] === undefined) await docker.getContainer(Id).remove();
+    }
+  } catch (error) {
+    // It has gone meanwhile, or is about to.
+    if (statusOf(error) !== 404 && statusOf(error) !== 409) throw engineError(error, 'remove old helpers');
+  }
 }
 
 async function untilRemoved(container: Docker.Container): Promise<void> {
@@ -105,9 +127,9 @@ async function untilRemoved(container: Docker.Container): Promise<void> {
   });
 }
 
-function untilEnd(out: string, err: string): string {
+function untilEnd(out: string, err: string, cutOff: Error): string {
   const end = out.lastIndexOf(`${END}\n`);
   if (end >= 0) return out.slice(0, end);
   const words = err.trim().split('\n').slice(-3).join(' ');
-  throw new Error(words === '' ? 'it was cut off' : words);
+  throw words === '' ? cutOff : new Error(words);
 }

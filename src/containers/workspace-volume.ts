@@ -106,14 +106,18 @@ async function makeVolume(docker: Docker, wanted: Wanted): Promise<void> {
     room?.limit.log.warn({ volume: name, disk: link }, 'the disk of a workspace is given its volume again');
     await attach(link, wanted);
   } else if (room && way === 'image') {
-    await makeDisk(link, room.sizeBytes, room.limit.tools).catch((error: unknown) => {
-      throw diskFault('made', error);
+    await makeDisk(link, room.sizeBytes, room.limit.tools).catch(async (error: unknown) => {
+      // It comes to its name as a whole: by a helper of a bot that was killed since, or by one that was cut off after that.
+      if (!(await seesDisk(link))) throw diskFault('made', error);
+      await attach(link, wanted);
     });
   } else return create(room && way === 'quota' ? quotaOptions(room.sizeBytes) : {});
   await create(diskOptions(link));
 }
 
+/** What the engine has said of a helper is its own, and may pass. */
 function diskFault(what: string, cause: unknown): ContainersError {
+  if (cause instanceof ContainersError) return cause;
   const words = cause instanceof Error ? cause.message : String(cause);
   return new ContainersError('WORKSPACE', `The disk of the workspace cannot be ${what}: ${words}`, { cause });
 }

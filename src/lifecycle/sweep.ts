@@ -9,6 +9,7 @@ import {
   sessionOfThread,
   type DueSession,
 } from '../store/sessions.ts';
+import { removeUnstarted } from '../containers/host-script.ts';
 import { removeStrayDisks } from '../containers/workspace-volume.ts';
 import { isVolumeOfWork } from '../store/expiring-saves.ts';
 import { isRemovalAsked } from '../store/session-ends.ts';
@@ -91,6 +92,7 @@ export function startSweep(parts: LifecycleParts): Sweep {
     if (Math.abs(nowMs - adoptedAtMs) < ADOPT_EVERY_MS) return;
     await adoptStrays(parts);
     const { db, docker, installation, workspaceLimit: limit } = parts;
+    await removeUnstarted(docker, installation, parts.now());
     await removeStrayDisks(docker, { instance: installation, limit }, (name) => isVolumeOfWork(db, name));
     adoptedAtMs = nowMs;
   }

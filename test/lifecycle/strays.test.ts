@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -35,9 +35,14 @@ test('a workspace without container and session is taken up, saved, warned of an
   const { container_id, container_name } = await forgotten('volume');
   await stage.inside('echo unsaved > unsaved.txt', threadOf('volume'));
   await stage.inside('echo unsaved > /workspace/sample/unsaved.txt', threadOf('volume'));
+  // A helper that was never started.
+  const { Image, Config } = await engine.getContainer(container_id).inspect();
+  const Labels = { 'threadbox.instance': Config.Labels['threadbox.instance'] ?? '' };
+  const { id: helper } = await engine.createContainer({ Image, Labels, HostConfig: { AutoRemove: true } });
   await engine.getContainer(container_id).remove({ force: true });
   stage.forward(61);
   await stage.sweep();
+  assert.equal(await stage.isThere(helper), false);
   const taken = await stage.session(threadOf('volume'));
   assert.deepEqual([taken?.is_active, taken?.container_id], [true, container_name]);
 
@@ -132,4 +137,16 @@ test('a workspace whose disk has gone is told as lost, whatever its session is, 
     ranWith(answer.text, label);
     assert.match(answer.text, /Its\s+container\s+was\s+gone/);
   }
+});
+
+test('a disk that takes no new files any more is mounted anew with the next command, which is told', async () => {
+  const { container_id } = await saved('stuck');
+  const { State } = await engine.getContainer(container_id).inspect();
+  const remount = ['-t', String(State.Pid), '-m', 'mount', '-o', 'remount,bind,ro', '/workspace'];
+  // As Linux before 6.15 leaves one that it could not write to. Not while the save has a file open.
+  await until(() => spawnSync('nsenter', remount).status === 0);
+  const { text } = await stage.ask('cat work.txt; touch new && echo new', at('stuck'));
+  ranWith(text, 'stuck\nnew');
+  assert.match(text.replaceAll(/\s+/g, ' '), /took no new files any more,.* your container was started anew/);
+  assert.doesNotMatch((await stage.ask('echo on', at('stuck'))).text, /started anew/);
 });

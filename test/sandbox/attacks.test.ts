@@ -101,24 +101,18 @@ test('nor do directories that are closed, or swapped while they are read', async
   await goesOn();
 });
 
-test('a workspace that takes no new files any more gets a container that is started anew; its sender is told, and what helps is done', async () => {
-  // In memory, which a new start empties, a link that leads nowhere is in the place of the next claim.
-  await stage.ask(`mkdir /tmp/x && rm -rf ${B}/executions && ln -s /tmp/x ${B}/executions
-    ln -s nowhere /tmp/x/$((THREADBOX_COMMAND + 1))-1.claim; sleep 1000 >/dev/null 2>&1 &`);
-  const { text } = await stage.ask('echo on');
-  ranWith(text, 'on');
-  assert.match(
-    text.replaceAll(/\s+/g, ' '),
-    /took no new files any more,.* so your container was started anew/,
+test('a command whose place in the workspace is taken is not run, which is told; nothing else ends for it', async () => {
+  const sleeps = 'pgrep -xc -f "sleep 1000"';
+  await stage.ask(
+    `ln -s nowhere ${B}/executions/$((THREADBOX_COMMAND + 1))-1.claim; sleep 1000 >/dev/null 2>&1 &`,
   );
-  // What no new start helps against is said.
-  await stage.ask(`ln -s nowhere ${B}/executions/$((THREADBOX_COMMAND + 1))-1.claim`);
   const failed = await stage.ask('echo never');
   assert.match(
     failed.text.replaceAll(/\s+/g, ' '),
     /^Could not run this command.*The workspace takes no new files/,
   );
-  await goesOn();
+  ranWith((await stage.ask(sleeps)).text, '1');
+  await stage.ask('pkill -xf "sleep 1000"');
 });
 
 test('a save that is forged to be taken apart in the memory of the bot is refused, and the one before stands', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { startRig, text } from '../containers/rig.ts';
+import { docker, startRig, text } from '../containers/rig.ts';
 
 /** Whose place in /proc is not its user's (prctl(2)), whose first thread has ended, and who is always another. */
 const HIDE = `import ctypes, os, platform, sys, threading, time
@@ -46,4 +46,16 @@ test('what hides is told of, and ended with its command; so is what always begin
   assert.equal(await stillThere(), '');
   const left = await rig.run(inBackground);
   assert.equal(left.backgroundProcesses, 5, left.backgroundNames.join());
+  // Where that cannot be asked for, its container ends; what it came to is told all the same.
+  const getContainer = docker.getContainer.bind(docker);
+  t.mock.method(docker, 'getContainer', (id: string) => {
+    const container = getContainer(id);
+    const exec = container.exec.bind(container);
+    const isKill = ({ Cmd }: { Cmd?: string[] }) => Cmd?.includes('kill -KILL -1') === true;
+    const broken = () => Promise.reject(new Error('the connection broke'));
+    return Object.assign(container, { exec: (of: object) => (isKill(of) ? broken() : exec(of)) });
+  });
+  const broken = await rig.run('setsid python3 /tmp/hide.py hop & echo said; sleep 912', { timeoutMs: 500 });
+  assert.deepEqual([broken.ending, text(broken)], ['timed_out', 'said\n']);
+  assert.equal((await getContainer(rig.container.id).inspect()).State.Running, false);
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { sizeInSuperblock } from '../../src/containers/disk-image.ts';
+import { sizeInSuperblock } from '../../src/containers/ext4.ts';
 import { isOutgrown, watchWorkspace } from '../../src/containers/workspace-watch.ts';
 import { docker, never, startRig } from '../containers/rig.ts';
 import { watchedWith } from './watched-with.ts';

@@ -3,7 +3,7 @@ run_command() {
   trap : TERM INT HUP QUIT USR1 USR2 PIPE
   # What is there has to be looked after first: a command may have taken the place of it, or closed it.
   if [[ ! -f $base/ready || ! -d $base/executions || ! -w $base/executions || ! -x $base/executions ]]; then
-    say not-ready
+    if is_read_only; then say no-claim; else say not-ready; fi
   elif claim; then
     run_claimed
   elif [[ -e $spool.claim ]]; then
@@ -11,6 +11,15 @@ run_command() {
   else
     say no-claim
   fi
+}
+
+# A file system that has failed: in a directory that somebody has closed nothing can be written either.
+is_read_only() {
+  local place options rest
+  while read -r rest place rest options rest; do
+    [[ $place != /workspace || ,$options, != *,ro,* ]] || return 0
+  done </proc/self/mounts
+  return 1
 }
 
 # Empties the pipe for as long as anybody holds its other end, into files of limited size: the first part, then two
