@@ -32,7 +32,7 @@ const FILE_NAME = /\b(?:file)?name[\d*]*\s*=/i;
 export function isOddlyEncodedText(header: ReadonlyMap<string, string>, isRoot: boolean): boolean {
   const type = header.get('content-type') ?? '';
   if (type !== '' && !/^[^:]*:\s*text\/(?:plain|html)\b/i.test(type)) return false;
-  const said = (header.get('content-disposition') ?? '') + type;
+  const said = `${header.get('content-disposition') ?? ''}\n${type}`;
   if (/\battachment\b/i.test(said) || (!isRoot && FILE_NAME.test(said))) return false;
   return ODD_CHARSET.test(type) || ODD_ENCODING.test(header.get('content-transfer-encoding') ?? '');
 }

@@ -177,7 +177,8 @@ for (const [charset, encoding, text] of [
         assert.deepEqual([message.text, message.obstacle], ['', 'odd-encoding']),
       );
     const shown = part.replace('\n', '\nContent-Disposition: inline; filename="a.txt"\n');
-    await both(`${HEAD}${multipart('mixed', [TEXT, file, shown])}`, (message) =>
+    const unnamed = part.replace('\n', '\nContent-Disposition: attachment\n');
+    await both(`${HEAD}${multipart('mixed', [TEXT, file, shown, unnamed])}`, (message) =>
       assert.equal(message.text.trim(), 'echo one; ls > out'),
     );
   });
