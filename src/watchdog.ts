@@ -10,13 +10,22 @@ const STILL_MS = 120_000;
 const SECOND_CHANCE_MS = 15_000;
 const BEAT_MS = 5_000;
 
-/** $1, $2: seconds. Kills what has started it, and not when that has ended: then there is nothing more to be read. */
+/**
+ * $1, $2: seconds. Kills what has started it, and not when that has ended: then there is nothing more to be read; nor while
+ * somebody has it stopped (proc(5): T, or t by a debugger).
+ */
 const SCRIPT = `
+is_stopped() {
+  read -r stat <"/proc/$PPID/stat" && case "\${stat##*) }" in [Tt]*) return 0 ;; esac
+  return 1
+}
 while :; do
   read -r -t "$1" beat && continue
   [ $? -gt 128 ] || exit 0
+  is_stopped && continue
   read -r -t "$2" beat && continue
   [ $? -gt 128 ] || exit 0
+  is_stopped && continue
   printf '{"level":60,"time":%s000,"msg":"%s"}\\n' "$EPOCHSECONDS" "$3" &
   sleep 0.2
   kill -KILL "$PPID"

@@ -24,8 +24,8 @@ async function watched(
   return { code, signal, log: await written };
 }
 
-test('a process that stands still is killed, which is told; one that is only busy now and then is not', async () => {
-  const [still, busy] = await Promise.all([
+test('a process that stands still is killed, which is told; one that is only busy now and then, or was stopped, is not', async () => {
+  const [still, busy, stopped] = await Promise.all([
     watched(500, 'setTimeout(() => { for (;;); }, 100);'),
     // A second is too long, and then it goes on.
     watched(
@@ -33,11 +33,20 @@ test('a process that stands still is killed, which is told; one that is only bus
       `for (const endMs = performance.now() + 1_500; performance.now() < endMs;);
       setTimeout(() => watchdog.close(), 1_500);`,
     ),
+    // Stopped for longer than either time, then ended by somebody else.
+    watched(
+      500,
+      `const { spawn } = await import('node:child_process');
+      const wake = 'sleep 2.5; kill -TERM "$0"; kill -CONT "$0"';
+      spawn('sh', ['-c', wake, String(process.pid)], { stdio: 'ignore' });
+      process.kill(process.pid, 'SIGSTOP');`,
+    ),
   ]);
   assert.equal(still.signal, 'SIGKILL');
   const told = JSON.parse(still.log) as { level: number; time: number; msg: string };
   assert.equal(told.level, 60);
   assert.ok(Math.abs(told.time - Date.now()) < 600_000);
   assert.match(told.msg, /^Threadbox stood still for 2 seconds and was killed, to be started again$/);
+  assert.deepEqual(stopped, { code: null, signal: 'SIGTERM', log: '' });
   assert.deepEqual(busy, { code: 0, signal: null, log: '' });
 });

@@ -37,7 +37,7 @@ export type CommandParts = ExecuteParts &
 
 /** A fault that nobody foresaw may pass: with the pauses between them, these tries last for eight seconds. */
 const MOST_FAULTS = 6;
-/** So often its end is tried to be told, with pauses of some seconds between. */
+/** So often its end is tried to be told when a fault has had its tries before, with pauses of some seconds between. */
 const MOST_UNTOLD = 3;
 
 /**
@@ -95,7 +95,8 @@ export async function runCommand(parts: CommandParts, commandId: number): Promis
       if (command.control) await parts.tellControlFailure(command, fault);
       else await tellFailure(parts, command, repository, fault, { executed, tries });
     } catch (error) {
-      if (isTriedAgain(error) || (untold += 1) < MOST_UNTOLD) throw error;
+      const most = faults < MOST_FAULTS ? MOST_FAULTS : MOST_UNTOLD;
+      if (isTriedAgain(error) || (untold += 1) < most) throw error;
       await endUntold(parts, commandId, error as Error);
     }
   }

@@ -38,7 +38,7 @@ function mayBeBroken(text: string, limit: number): boolean {
   return lines.some((line, at) => {
     const [word = ''] = /^\S+/.exec(lines[at + 1] ?? '') ?? [];
     const hasNoRoom = word !== '' && line.trim() !== '' && line.length + 1 + word.length > limit;
-    return hasNoRoom && blocks[at] === null && !ENDS.test(line) && !line.trimStart().startsWith('#');
+    return hasNoRoom && blocks[at] === null && !ENDS.test(line);
   });
 }
 

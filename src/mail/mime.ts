@@ -91,7 +91,8 @@ class PartsParser extends MailParserWithParts {
   hasOddText = false;
 
   override processHeaders(lines: readonly HeaderLine[]): unknown {
-    this.hasOddText ||= isOddlyEncodedText(new Map(lines.map(({ key, line }) => [key, line])));
+    const header = new Map(lines.map(({ key, line }) => [key, line]));
+    this.hasOddText ||= isOddlyEncodedText(header, this.#isOfMail);
     const isRead = ({ key }: HeaderLine) => key === 'subject' || key.startsWith('content-');
     return super.processHeaders(this.#isOfMail ? lines.filter(isRead) : lines);
   }

@@ -20,15 +20,20 @@ const ODD_CHARSET = /charset\s*=\s*"?(?:utf-?7|(?:x-)?unicode-1-1-utf-7|hz-gb-23
 /** Of before MIME. What else is none (RFC 2045, 6.1) is a slip of a program that means 8bit. */
 const ODD_ENCODING = /:\s*"?(?:x-)?(?:uue(?:ncode)?|uu|yenc|binhex40)\b/i;
 
+/** Also in parts, and in another character set (RFC 2231). */
+const FILE_NAME = /\b(?:file)?name[\d*]*\s*=/i;
+
 /**
  * True for a text, that is no attachment, in an encoding that is not read.
  *
  * @param header the lines of a part's header by their names, lower case
+ * @param isRoot it is all of the mail: text then, whatever name it has
  */
-export function isOddlyEncodedText(header: ReadonlyMap<string, string>): boolean {
+export function isOddlyEncodedText(header: ReadonlyMap<string, string>, isRoot: boolean): boolean {
   const type = header.get('content-type') ?? '';
   if (type !== '' && !/^[^:]*:\s*text\/(?:plain|html)\b/i.test(type)) return false;
-  if (/\battachment\b|\bname\s*=/i.test((header.get('content-disposition') ?? '') + type)) return false;
+  const said = `${header.get('content-disposition') ?? ''}\n${type}`;
+  if (/\battachment\b/i.test(said) || (!isRoot && FILE_NAME.test(said))) return false;
   return ODD_CHARSET.test(type) || ODD_ENCODING.test(header.get('content-transfer-encoding') ?? '');
 }
 

@@ -77,12 +77,14 @@ export function readTyped(text: string): Typed {
 /** The end of a text that seems to announce what is quoted below it, in a language that is not known here. */
 const ANNOUNCES = /\p{Nd}.*[:：]\p{Cf}*$/u;
 
-/** A redirection is followed by one word. */
+/** A redirection is followed by one word, unless it goes on with the line before, which ends with a backslash. */
 const QUOTED_WORDS = /^> \S+\s+\S/;
+const GOES_ON = /\\$/;
 
 /** Quoted lines of which nothing says that they are: whoever answers between them may have cut the rest away. */
 function hasQuotedWords(lines: readonly string[], blocks: readonly Block[]): boolean {
-  return lines.some((line, at) => blocks[at] === null && QUOTED_WORDS.test(line));
+  const isQuote = (line: string, at: number) => QUOTED_WORDS.test(line) && !GOES_ON.test(lines[at - 1] ?? '');
+  return lines.some((line, at) => blocks[at] === null && isQuote(line, at));
 }
 
 function amidQuotes(lines: readonly string[], blocks: readonly Block[]): Typed {

@@ -14,6 +14,12 @@ const TABLE: readonly [what: string, headers: string, body: string, isAsked: boo
   ['a long command of Gmail in plain text mode', GMAIL, BROKEN.replace('npm', 'npm-run-all'), true],
   ['one of Outlook', OUTLOOK, BROKEN, true],
   ['an address that had no room', GMAIL, `curl -sSfL\n${URL}`, true],
+  [
+    'a comment, the end of which would be run',
+    OUTLOOK,
+    `# ${'word '.repeat(13)}and never\nrm -rf build`,
+    true,
+  ],
   ['lines that had room for more', GMAIL, 'cd src\nnpm test\nnpm run build', false],
   ['a line that was broken behind a backslash', OUTLOOK, `${LONG} \\\nnpm run build`, false],
   ['a line that ends with a semicolon', OUTLOOK, `${LONG};\nnpm run build`, false],

@@ -171,12 +171,14 @@ for (const [charset, encoding, text] of [
 ] as const) {
   test(`text that would be run as it came is not read: ${charset}, ${encoding}`, async () => {
     const part = `Content-Type: text/plain; charset="${charset}"\nContent-Transfer-Encoding: ${encoding}\n\n${text}\n`;
-    for (const mail of [part, multipart('mixed', [part]), multipart('alternative', [part, TEXT])])
+    const file = part.replace('\n', '; name=a.txt\n');
+    for (const mail of [part, file, multipart('mixed', [part]), multipart('alternative', [part, TEXT])])
       await both(`${HEAD}${mail}`, (message) =>
         assert.deepEqual([message.text, message.obstacle], ['', 'odd-encoding']),
       );
-    const file = part.replace('\n', '; name=a.txt\n');
-    await both(`${HEAD}${multipart('mixed', [TEXT, file])}`, (message) =>
+    const shown = part.replace('\n', '\nContent-Disposition: inline; filename="a.txt"\n');
+    const unnamed = part.replace('\n', '\nContent-Disposition: attachment\n');
+    await both(`${HEAD}${multipart('mixed', [TEXT, file, shown, unnamed])}`, (message) =>
       assert.equal(message.text.trim(), 'echo one; ls > out'),
     );
   });

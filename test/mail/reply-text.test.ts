@@ -36,6 +36,7 @@ check('a plain command keeps every line', {
   'two dashes': kept('git checkout --\nls\n--\necho after'),
   'three dashes and underscores': kept('echo a\n---\n___\n-----\n__________________\necho b'),
   'a redirection at the start of a line': kept('> empty.txt\n>> log.txt echo more\nls'),
+  'redirections that go on with a command': kept('pg_dump app \\\n> app.sql 2> errors.txt\nls'),
   'words that open an attribution': kept('echo "On Monday he wrote"\nOn=1\nLe=2\nAm=3'),
   'a comment like an attribution': kept(
     '# On 2026-11-22 John <john@example.com> wrote:\necho kept\n> out.txt',

@@ -73,9 +73,11 @@ async function keepReading(reader: Reader, onState: ListenOptions['onState'] = (
   let failures = 0;
   while (!signal.aborted) {
     const startedAt = performance.now();
+    let hasListened = false;
     reader.timings = { ...reader.timings, answerMs: answerMs * patience };
     try {
       await readMailbox(reader, () => {
+        hasListened = true;
         part.isUp();
         ownership.isUp();
         onState('listening');
@@ -90,7 +92,8 @@ async function keepReading(reader: Reader, onState: ListenOptions['onState'] = (
       // Not at the first success: a server that accepts and drops would be asked without a pause.
       const hasHeld = performance.now() - startedAt > pauses.longestMs;
       failures = hasHeld ? 1 : failures + 1;
-      patience = patienceAfter(error as ListenError, { patience, answerMs, hasHeld });
+      // An answer that never came may have been waited for as long as that.
+      patience = patienceAfter(error as ListenError, { patience, answerMs, hasHeld: hasHeld && hasListened });
       // Rejects only when it is to end; the loop sees that.
       await pause(pauseMs(failures, pauses), undefined, { signal }).catch(() => {});
     }
