@@ -4,10 +4,12 @@ process.argv.push(
   'test/faults/kills.test.ts',
   'test/faults/parts.test.ts',
   'test/faults/disks.long.ts',
+  'test/cli/demo.test.ts',
   'test/containers/restore-states.test.ts',
   'test/lifecycle/engine-restart.test.ts',
   'test/lifecycle/kill-steps.test.ts',
   'test/lifecycle/kill.test.ts',
+  'test/lifecycle/outage.test.ts',
   'test/lifecycle/races.test.ts',
 );
 await import('./test.mjs');

@@ -12,7 +12,11 @@ export async function promptForQueries(ask: AskAndPrint): Promise<boolean> {
   const lines = createInterface({ input: process.stdin, output: process.stdout, prompt: 'sql> ' });
   process.stdout.write('Read-only. help tells more.\n');
   let begun = '';
+  let isClosed = false;
+  lines.on('close', () => (isClosed = true));
   const prompt = (): void => {
+    // All was typed ahead: what is left of it is still asked.
+    if (isClosed) return;
     lines.setPrompt(begun === '' ? 'sql> ' : '...> ');
     lines.prompt();
   };

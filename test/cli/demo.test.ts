@@ -50,26 +50,29 @@ test('--once plays the conversation, leaves with 0, and nothing is left behind',
   assert.deepEqual(await leftInDocker(), []);
 });
 
-test('it stays up for mail from anybody on the machine, refuses a second demo, and ends with Ctrl-C', async () => {
-  demo = startThreadbox(['demo', '--dir', demoDir()]);
-  await demo.says(/Ctrl-C stops all of it\./);
-  assert.match(demo.said.out, /IMAP +127\.0\.0\.1, port \d+, no TLS/);
+/** It plays the conversation once more. */
+if (process.env['FAULTS'] === 'long') {
+  test('it stays up for mail from anybody on the machine, refuses a second demo, and ends with Ctrl-C', async () => {
+    demo = startThreadbox(['demo', '--dir', demoDir()]);
+    await demo.says(/Ctrl-C stops all of it\./);
+    assert.match(demo.said.out, /IMAP +127\.0\.0\.1, port \d+, no TLS/);
 
-  const second = await threadboxProcess(['demo', '--once', '--dir', demoDir()]);
-  assert.equal(second.code, 1);
-  assert.match(second.err, /^threadbox: another demo runs on .*\.\nStop it with Ctrl-C where it runs/);
+    const second = await threadboxProcess(['demo', '--once', '--dir', demoDir()]);
+    assert.equal(second.code, 1);
+    assert.match(second.err, /^threadbox: another demo runs on .*\.\nStop it with Ctrl-C where it runs/);
 
-  const words = ['mail', '--subject', '[my-react-app] My turn', '--body', 'cat notes.txt'];
-  const mine = await threadboxProcess(words, { env: { DATA_DIR: demoDir() } });
-  assert.equal(mine.code, 0, mine.err);
-  assert.match(mine.out, /\nwritten by the first mail\n/);
+    const words = ['mail', '--subject', '[my-react-app] My turn', '--body', 'cat notes.txt'];
+    const mine = await threadboxProcess(words, { env: { DATA_DIR: demoDir() } });
+    assert.equal(mine.code, 0, mine.err);
+    assert.match(mine.out, /\nwritten by the first mail\n/);
 
-  const { code } = await demo.stop('SIGINT');
-  assert.equal(code, 0);
-  assert.match(demo.said.out, /\nStopping \.\.\./);
-  assert.deepEqual(await leftInDocker(), []);
-  assert.equal(await connectEmbedded(demoDir()), null);
-});
+    const { code } = await demo.stop('SIGINT');
+    assert.equal(code, 0);
+    assert.match(demo.said.out, /\nStopping \.\.\./);
+    assert.deepEqual(await leftInDocker(), []);
+    assert.equal(await connectEmbedded(demoDir()), null);
+  });
+}
 
 test('Ctrl-C in the middle of the play ends it with 130, and nothing is left behind', async () => {
   demo = startThreadbox(['demo', '--once', '--dir', demoDir()]);

@@ -159,10 +159,10 @@ test('a command whose end cannot be told, whatever is tried, ends untold', async
     tellControlFailure: () => Promise.reject(new Error(`try ${(told += 1)} cannot be stored\0`)),
   } as unknown as CommandParts;
   assert.deepEqual(await runCommand(story, commandId), { hasNewWork: false });
-  assert.equal(told, 3);
+  assert.equal(told, 6);
   const { state, error } = await db('commands').where({ id: commandId }).first();
   assert.deepEqual(
     { state, error },
-    { state: 'interrupted', error: 'its answer could not be stored: try 3 cannot be stored' },
+    { state: 'interrupted', error: 'its answer could not be stored: try 6 cannot be stored' },
   );
 });

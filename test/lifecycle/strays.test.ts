@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -141,10 +141,27 @@ test('a workspace whose disk has gone is told as lost, whatever its session is, 
 
 test('a disk that takes no new files any more is mounted anew with the next command, which is told', async () => {
   const { container_id } = await saved('stuck');
-  const { State } = await engine.getContainer(container_id).inspect();
-  const remount = ['-t', String(State.Pid), '-m', 'mount', '-o', 'remount,bind,ro', '/workspace'];
-  // As Linux before 6.15 leaves one that it could not write to. Not while the save has a file open.
-  await until(() => spawnSync('nsenter', remount).status === 0);
+  // As Linux before 6.15 leaves one that it could not write to; from among its own processes, whose numbers may be others here.
+  const remount = await engine.createContainer({
+    Image: process.env['CONTAINER_IMAGE'] ?? '',
+    Entrypoint: ['nsenter', '-t', '1', '-m', 'mount', '-o', 'remount,bind,ro', '/workspace'],
+    User: '0',
+    Labels: { 'threadbox.instance': stage.bot.app.installation },
+    HostConfig: {
+      CapAdd: ['SYS_ADMIN', 'SYS_CHROOT', 'SYS_PTRACE'],
+      PidMode: `container:${container_id}`,
+      NetworkMode: 'none',
+    },
+  });
+  try {
+    // Not while the save has a file open.
+    await until(async () => {
+      await remount.start();
+      return ((await remount.wait()) as { StatusCode: number }).StatusCode === 0;
+    });
+  } finally {
+    await remount.remove({ force: true });
+  }
   const { text } = await stage.ask('cat work.txt; touch new && echo new', at('stuck'));
   ranWith(text, 'stuck\nnew');
   assert.match(text.replaceAll(/\s+/g, ' '), /took no new files any more,.* your container was started anew/);

@@ -55,6 +55,9 @@ type DovecotKind = {
   introspectionUrl?: string;
 };
 
+/** How Dovecot ends where it cannot listen. */
+const PORT_TAKEN = 89;
+
 /** A private Dovecot on loopback ports; `stop` and `start` keep ports and mail. */
 export async function startDovecot({
   hasTls = true,
@@ -133,12 +136,18 @@ export async function startDovecot({
     if (master && isRunning(master)) return;
     // A group of its own, to be killed as a whole; it dies with this process whatever happens.
     const args = ['--pdeathsig', 'TERM', '/usr/sbin/dovecot', '-F', '-c', conf];
-    const child = spawn('setpriv', args, { stdio: ['ignore', 'inherit', 'inherit'], detached: true });
-    master = child;
+    const begin = (): ChildProcess =>
+      spawn('setpriv', args, { stdio: ['ignore', 'inherit', 'inherit'], detached: true });
+    let child = begin();
     await until(() => {
-      if (!isRunning(child)) throw new Error(`Dovecot ended with ${child.exitCode}; see ${dir}/dovecot.log`);
-      return answers(imapPort);
+      master = child;
+      // A process of one that was killed may hold a port for a moment longer.
+      if (child.exitCode === PORT_TAKEN) child = begin();
+      else if (!isRunning(child))
+        throw new Error(`Dovecot ended with ${child.exitCode}; see ${dir}/dovecot.log`);
+      return isRunning(child) && answers(imapPort);
     });
+    master = child;
   }
 
   async function stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
