@@ -8,12 +8,12 @@ FROM ${NODE_IMAGE}
 RUN apt-get update \
  && apt-get install -y --no-install-recommends git openssh-client ca-certificates iptables e2fsprogs mount tini \
  && rm -rf /var/lib/apt/lists/* \
- && useradd --system --uid 10001 --user-group --create-home --home-dir /home/threadbox threadbox
+ && useradd --uid 10001 --user-group --create-home --home-dir /home/threadbox threadbox
 
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 # The optional packages are the embedded PostgreSQL and a Node for machines that have an older one.
-RUN npm ci --omit=dev --omit=optional --ignore-scripts && npm cache clean --force && rm -rf /tmp/* /root/.npm
+RUN npm ci --omit=dev --omit=optional --ignore-scripts && rm -rf /tmp/* /root/.npm
 COPY bin bin
 COPY src src
 COPY migrations migrations

@@ -6,7 +6,7 @@ RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
       dovecot-imapd dovecot-lmtpd dovecot-sieve openssl tini \
  && rm -rf /var/lib/apt/lists/* /etc/dovecot \
- && useradd --system --uid 10002 --user-group --no-create-home vmail
+ && useradd --uid 10002 --user-group --no-create-home vmail
 
 COPY dovecot.conf sender.sieve /etc/dovecot/
 RUN sievec -c /etc/dovecot/dovecot.conf /etc/dovecot/sender.sieve

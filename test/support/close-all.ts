@@ -15,3 +15,20 @@ export async function closeAll(closers: (() => unknown)[]): Promise<void> {
   }
   if (faults.length > 0) throw faults[0];
 }
+
+/**
+ * Closes what a beginning that failed has made.
+ *
+ * @throws always: the fault it failed by, with that of the closing beside it, if there is one
+ */
+export async function closeAfter(fault: unknown, close: () => Promise<void>): Promise<never> {
+  try {
+    await close();
+  } catch (another) {
+    const texts = [fault, another].map((error) => (error instanceof Error ? error.message : String(error)));
+    throw new AggregateError([fault, another], texts.join('\nand then, when it was closed: '), {
+      cause: another,
+    });
+  }
+  throw fault;
+}

@@ -4,6 +4,7 @@ import { chmod, copyFile, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { closeAfter, closeAll } from './close-all.ts';
 import { answers, makeCertificate, type Dovecot } from './dovecot.ts';
 import { freePort } from './git-upstream.ts';
 import { until } from './until.ts';
@@ -41,28 +42,13 @@ export async function startPostfix(
     diskMb = null,
   }: { largestMailBytes?: number; diskMb?: number | null } = {},
 ): Promise<Postfix> {
+  const port = await freePort();
   const dir = await mkdtemp(join(tmpdir(), 'threadbox-postfix-'));
   const [etc, spool, data] = ['etc', 'spool', 'data'].map((name) => join(dir, name)) as [
     string,
     string,
     string,
   ];
-  const port = await freePort();
-  await chmod(dir, 0o755);
-  for (const made of [etc, spool, data]) await mkdir(made);
-  await makeCertificate(etc);
-  await writeFile(join(etc, 'results'), RESULTS);
-  await writeFile(join(etc, 'main.cf'), mainConfiguration({ dir, port, dovecot, domains, largestMailBytes }));
-  const services = await readFile('/usr/share/postfix/master.cf.dist', 'utf8');
-  await writeFile(
-    join(etc, 'master.cf'),
-    services
-      .replace(/^smtp +inet .*$/m, `127.0.0.1:${port} inet n - n - - smtpd`)
-      // No chroot: the fifth column.
-      .replace(/^(\w\S*\s+(?:unix|unix-dgram|fifo)\s+\S+\s+\S+\s+)y(\s)/gm, '$1n$2'),
-  );
-  for (const name of ['dynamicmaps.cf', 'postfix-files'])
-    await copyFile(`/etc/postfix/${name}`, join(etc, name));
   const asRoot = process.getuid?.() === 0 ? [] : ['sudo', '-n'];
   const command = async (...words: string[]): Promise<void> => {
     const [file = '', ...args] = [...asRoot, ...words];
@@ -74,9 +60,12 @@ export async function startPostfix(
     const [file = '', ...args] = [...asRoot, ...words];
     const child = spawn(file, args, { stdio: 'ignore', detached: true });
     master = child;
-    await until(() => {
-      if (child.exitCode !== null)
-        throw new Error(`Postfix ended with ${child.exitCode}; see ${dir}/postfix.log`);
+    await until(async () => {
+      if (child.exitCode !== null) {
+        // Where a beginning fails, its log goes with it.
+        const log = await readFile(join(dir, 'postfix.log'), 'utf8').catch(() => '');
+        throw new Error(`Postfix ended with ${child.exitCode}:\n${log.slice(-2_000)}`);
+      }
       return answers(port);
     });
   }
@@ -88,11 +77,8 @@ export async function startPostfix(
     await signalAll(signal);
     await exit;
   }
-  async function close(): Promise<void> {
-    await stop();
-    if (diskMb !== null) await command('umount', '--lazy', spool);
-    await command('rm', '-rf', dir);
-  }
+  const closers: (() => unknown)[] = [() => command('rm', '-rf', dir)];
+  const close = (): Promise<void> => closeAll(closers);
   const filler = join(spool, 'filler');
   async function setFull(isFull: boolean): Promise<void> {
     if (diskMb === null) {
@@ -106,16 +92,40 @@ export async function startPostfix(
     }
   }
   try {
-    if (diskMb !== null) await command('mount', '-t', 'tmpfs', '-o', `size=${diskMb}m`, 'tmpfs', spool);
+    await layOut(dir, mainConfiguration({ dir, port, dovecot, domains, largestMailBytes }), port);
+    if (diskMb !== null) {
+      await command('mount', '-t', 'tmpfs', '-o', `size=${diskMb}m`, 'tmpfs', spool);
+      closers.push(() => command('umount', '--lazy', spool));
+    }
     await command('chown', '-R', 'root:root', etc, spool);
     await command('chown', 'postfix', data);
     await command('postfix', '-c', etc, 'check');
+    closers.push(stop);
     await start();
     return { port, signal: signalAll, stop, start, setFull, close };
   } catch (error) {
-    await close();
-    throw error;
+    return await closeAfter(error, close);
   }
+}
+
+/** @param main the text of main.cf */
+async function layOut(dir: string, main: string, port: number): Promise<void> {
+  await chmod(dir, 0o755);
+  const etc = join(dir, 'etc');
+  for (const made of ['etc', 'spool', 'data']) await mkdir(join(dir, made));
+  await makeCertificate(etc);
+  await writeFile(join(etc, 'results'), RESULTS);
+  await writeFile(join(etc, 'main.cf'), main);
+  const services = await readFile('/usr/share/postfix/master.cf.dist', 'utf8');
+  await writeFile(
+    join(etc, 'master.cf'),
+    services
+      .replace(/^smtp +inet .*$/m, `127.0.0.1:${port} inet n - n - - smtpd`)
+      // No chroot: the fifth column.
+      .replace(/^(\w\S*\s+(?:unix|unix-dgram|fifo)\s+\S+\s+\S+\s+)y(\s)/gm, '$1n$2'),
+  );
+  for (const name of ['dynamicmaps.cf', 'postfix-files'])
+    await copyFile(`/etc/postfix/${name}`, join(etc, name));
 }
 
 function mainConfiguration({

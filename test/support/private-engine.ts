@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { connectDocker, type Docker } from '../../src/containers/client.ts';
 import { pingEngine } from '../../src/embedded/engine-ping.ts';
+import { closeAfter } from './close-all.ts';
 import { engineHost } from './engine.ts';
 import { until } from './until.ts';
 
@@ -78,8 +79,7 @@ export async function startPrivateEngine({
       await run('bash', ['-o', 'pipefail', '-c', copy, engineHost, dockerHost, image]);
     }
   } catch (error) {
-    await close();
-    throw error;
+    return await closeAfter(error, close);
   }
   return {
     dockerHost,
