@@ -31,7 +31,12 @@ type OpenedLimit = { workspaceLimit: WorkspaceLimit; imageReady: ImageReady };
  */
 export async function openWorkspaceLimit(
   { config, log, signal }: { config: EngineConfig; log: Log; signal: AbortSignal },
-  { docker, installation, imageMade }: { docker: Docker; installation: string; imageMade: ImageReady },
+  {
+    docker,
+    installation,
+    imageMade,
+    now,
+  }: { docker: Docker; installation: string; imageMade: ImageReady; now: () => Date },
   part: PartState,
 ): Promise<OpenedLimit> {
   const imagesDir = join(config.dataDir, 'workspaces', installation);
@@ -44,7 +49,7 @@ export async function openWorkspaceLimit(
   const choose = async (imageReady: () => Promise<void>): Promise<void> => {
     await checkRuntime(docker, config.containerRuntime);
     const helper = { image, imageReady };
-    const chosen = await chooseWay(docker, { wanted, instance: installation, imagesDir, helper });
+    const chosen = await chooseWay(docker, { wanted, instance: installation, imagesDir, helper, now });
     if (chosen.way === null) {
       throw new ConfigError([`WORKSPACE_LIMIT: ${wanted} cannot be had here: ${chosen.reason}`]);
     }

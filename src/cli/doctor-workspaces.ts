@@ -10,13 +10,14 @@ import { bad, ok, warn, type Finding } from './doctor-findings.ts';
 export async function lookAtWorkspaces(
   docker: Docker,
   { workspaceLimit: wanted, workspaceSizeBytes, guardImage: image }: Config,
+  now: () => Date,
 ): Promise<Finding> {
   const size = `${Math.floor(workspaceSizeBytes / 2 ** 20)} MB each`;
   const wants = (way: string): boolean => wanted === way || wanted === 'auto';
   const obstacles: string[] = [];
   const instance = `doctor-${randomUUID()}`;
   if (wants('quota')) {
-    const obstacle = await tryQuota(docker, { instance });
+    const obstacle = await tryQuota(docker, { instance, now });
     if (obstacle === null) return ok('workspaces', `${size}, ${LIMIT_WORDS.quota}`);
     obstacles.push(obstacle);
   }

@@ -5,6 +5,8 @@ import { readdir, readlink, rename, rm, symlink, truncate, writeFile } from 'nod
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { makeDisk, linkOf, dropDisk } from '../../src/containers/disk-image.ts';
+import type { DiskTools } from '../../src/containers/disk-tools.ts';
+import { ContainersError } from '../../src/containers/errors.ts';
 import { saveWorkspace } from '../../src/containers/save.ts';
 import { chooseWay, type WorkspaceLimit } from '../../src/containers/workspace-limit.ts';
 import { readyVolume, removeStrayDisks, removeVolume } from '../../src/containers/workspace-volume.ts';
@@ -50,7 +52,7 @@ describe('a workspace on a disk of its own', () => {
   const stop = () => docker.getContainer(rig.container.id).stop({ t: 0 });
 
   it('is chosen by itself where the engine has no quotas, and tries leave nothing', async () => {
-    const of = { instance: `${rig.instance}-trial`, imagesDir: limit.imagesDir };
+    const of = { instance: `${rig.instance}-trial`, imagesDir: limit.imagesDir, now: () => new Date() };
     const chosen = await chooseWay(docker, { wanted: 'auto', ...of });
     assert.equal(chosen.way, 'image');
     assert.match(JSON.stringify(chosen), /"quota":".*no quota support"/);
@@ -204,7 +206,7 @@ describe('a workspace on a disk of its own', () => {
     await docker.getContainer(rig.container.id).remove({ force: true });
     await removeVolume(docker, rig.container.volumeName, limit);
     const helper = { image, imageReady: () => Promise.resolve() };
-    const of = { instance: rig.instance, imagesDir: limit.imagesDir };
+    const of = { instance: rig.instance, imagesDir: limit.imagesDir, now: () => new Date() };
     const { getuid } = process;
     let chosen: Awaited<ReturnType<typeof chooseWay>>;
     try {
@@ -241,6 +243,12 @@ describe('a workspace on a disk of its own', () => {
     assert.match(dumpe2fs(imageFile()), /state: +clean\n/);
     await removeStrays(() => false);
     assert.deepEqual((await readdir(limit.imagesDir)).length, 2);
+    await stop();
+    await cutOffWhileItGrows(chosen.tools);
+    await rig.ensure();
+    assert.equal(await says('cat kept.txt; ls -A /workspace'), 'kept\n.home\n.threadbox\nmy-app');
+    assert.match(dumpe2fs(imageFile()), /state: +clean\n[^]*\nBlock count: +24576\n/);
+    assert.deepEqual((await readdir(limit.imagesDir)).length, 2);
     // Somebody has removed the file of one that is attached.
     await makeDisk(other, 32 * MB, limit.tools);
     await rm(join(limit.imagesDir, `${name}.img`));
@@ -248,8 +256,38 @@ describe('a workspace on a disk of its own', () => {
     assert.equal(losetup('-l', '-n', '-O', 'BACK-FILE').includes(name), false);
   });
 
+  /** As resize2fs leaves one when it is killed between two parts of its superblock; the bot is, too, so it mends nothing. */
+  async function cutOffWhileItGrows(tools: DiskTools): Promise<void> {
+    const half = 'printf \'\\3\' | dd of="$device" bs=1 seek=1082 conv=notrunc,fsync 2>/dev/null; sleep 1000';
+    const isHalf = () =>
+      execFileSync('od', ['-An', '-tu1', '-j1082', '-N1', imageFile()]).toString().trim() === '3';
+    let isCutOff = false;
+    limit.tools = {
+      way: 'helper',
+      async run(script, ...rest) {
+        if (isCutOff) throw new ContainersError('DOCKER_UNREACHABLE', 'the bot was killed');
+        if (!script.includes('resize2fs')) return tools.run(script, ...rest);
+        const growing = tools.run(script.replace(/^words=\$\(resize2fs .*$/m, half), ...rest);
+        const ended = assert.rejects(growing, /ended a container that was to see to the disks/);
+        await until(isHalf);
+        isCutOff = true;
+        const filters = JSON.stringify({ label: [`threadbox.instance=${rig.instance}`] });
+        const [helper] = await docker.listContainers({ filters });
+        await docker.getContainer(helper?.Id ?? '').kill();
+        await ended;
+        return growing;
+      },
+    };
+    room.sizeBytes = 96 * MB;
+    await assert.rejects(rig.ensure(), { code: 'DOCKER_UNREACHABLE' });
+    assert.throws(() => dumpe2fs(imageFile()));
+    limit.tools = tools;
+  }
+
   const labels = (name: string) => ({ 'threadbox.instance': rig.instance, 'threadbox.thread': name });
   const removeStrays = (isKept: (name: string) => boolean) =>
-    removeStrayDisks(docker, { instance: rig.instance, limit }, (name) => Promise.resolve(isKept(name)));
+    removeStrayDisks(docker, { instance: rig.instance, limit, now: new Date() }, (name) =>
+      Promise.resolve(isKept(name)),
+    );
   const imageFile = () => join(limit.imagesDir, `${rig.container.volumeName}.img`);
 });
