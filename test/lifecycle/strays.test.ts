@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { placeFiles } from '../../src/containers/inbox.ts';
 import { engine } from '../support/engine.ts';
 import { ranWith } from '../support/ran-with.ts';
 import { until } from '../support/until.ts';
@@ -162,6 +163,14 @@ test('a disk that takes no new files any more is mounted anew with the next comm
   } finally {
     await remount.remove({ force: true });
   }
+  // With what comes with a command that would be found out first.
+  const files = [{ name: 'a', content: Buffer.from('a') }];
+  const placing = placeFiles(engine, container_id, {
+    commandId: 1_000,
+    files,
+    signal: AbortSignal.timeout(60_000),
+  });
+  await assert.rejects(placing, { code: 'WORKSPACE_UNWRITABLE' });
   const { text } = await stage.ask('cat work.txt; touch new && echo new', at('stuck'));
   ranWith(text, 'stuck\nnew');
   assert.match(text.replaceAll(/\s+/g, ' '), /took no new files any more,.* your container was started anew/);

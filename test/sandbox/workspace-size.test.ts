@@ -5,8 +5,7 @@ import { readdir, readlink, rename, rm, symlink, truncate, writeFile } from 'nod
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { makeDisk, linkOf, dropDisk } from '../../src/containers/disk-image.ts';
-import type { DiskTools } from '../../src/containers/disk-tools.ts';
-import { ContainersError } from '../../src/containers/errors.ts';
+import { placeFiles } from '../../src/containers/inbox.ts';
 import { saveWorkspace } from '../../src/containers/save.ts';
 import { chooseWay, type WorkspaceLimit } from '../../src/containers/workspace-limit.ts';
 import { readyVolume, removeStrayDisks, removeVolume } from '../../src/containers/workspace-volume.ts';
@@ -14,6 +13,7 @@ import { collectedLog } from '../support/collected-log.ts';
 import { closeAll } from '../support/close-all.ts';
 import { until } from '../support/until.ts';
 import { docker, image, never, startRig, temporaryDir, text, type Rig } from '../containers/rig.ts';
+import { cutOffWhileItGrows } from './cut-off-growth.ts';
 import { watchedWith } from './watched-with.ts';
 
 const MB = 2 ** 20;
@@ -72,7 +72,18 @@ describe('a workspace on a disk of its own', () => {
     assert.equal(await says('ls -A /workspace'), '.home\n.threadbox\nbig\nmy-app');
   });
 
-  it('full, it can still be saved', async () => {
+  it('full, files are put there whole or not at all, which is told; and it can still be saved', async () => {
+    const files = [
+      { name: 'a', content: Buffer.from('a') },
+      { name: 'b', content: Buffer.alloc(2 * MB) },
+    ];
+    const placing = placeFiles(docker, rig.container.id, { commandId: 7, files, signal: never });
+    await assert.rejects(placing, {
+      code: 'WORKSPACE',
+      message:
+        /: it is full\. None of them is there\. Make room with a command in a mail that has none attached/,
+    });
+    assert.equal(await says('ls -A /workspace/.inbox'), '');
     const saved = await saveWorkspace(docker, rig.container.id, {
       threadId: 'john@example.com-my-app',
       repositoryName: 'my-app',
@@ -244,7 +255,11 @@ describe('a workspace on a disk of its own', () => {
     await removeStrays(() => false);
     assert.deepEqual((await readdir(limit.imagesDir)).length, 2);
     await stop();
-    await cutOffWhileItGrows(chosen.tools);
+    limit.tools = cutOffWhileItGrows(rig.instance, imageFile(), chosen.tools);
+    room.sizeBytes = 96 * MB;
+    await assert.rejects(rig.ensure(), { code: 'DOCKER_UNREACHABLE' });
+    assert.throws(() => dumpe2fs(imageFile()));
+    limit.tools = chosen.tools;
     await rig.ensure();
     assert.equal(await says('cat kept.txt; ls -A /workspace'), 'kept\n.home\n.threadbox\nmy-app');
     assert.match(dumpe2fs(imageFile()), /state: +clean\n[^]*\nBlock count: +24576\n/);
@@ -255,34 +270,6 @@ describe('a workspace on a disk of its own', () => {
     await removeStrays(() => true);
     assert.equal(losetup('-l', '-n', '-O', 'BACK-FILE').includes(name), false);
   });
-
-  /** As resize2fs leaves one when it is killed between two parts of its superblock; the bot is, too, so it mends nothing. */
-  async function cutOffWhileItGrows(tools: DiskTools): Promise<void> {
-    const half = 'printf \'\\3\' | dd of="$device" bs=1 seek=1082 conv=notrunc,fsync 2>/dev/null; sleep 1000';
-    const isHalf = () =>
-      execFileSync('od', ['-An', '-tu1', '-j1082', '-N1', imageFile()]).toString().trim() === '3';
-    let isCutOff = false;
-    limit.tools = {
-      way: 'helper',
-      async run(script, ...rest) {
-        if (isCutOff) throw new ContainersError('DOCKER_UNREACHABLE', 'the bot was killed');
-        if (!script.includes('resize2fs')) return tools.run(script, ...rest);
-        const growing = tools.run(script.replace(/^words=\$\(resize2fs .*$/m, half), ...rest);
-        const ended = assert.rejects(growing, /ended a container that was to see to the disks/);
-        await until(isHalf);
-        isCutOff = true;
-        const filters = JSON.stringify({ label: [`threadbox.instance=${rig.instance}`] });
-        const [helper] = await docker.listContainers({ filters });
-        await docker.getContainer(helper?.Id ?? '').kill();
-        await ended;
-        return growing;
-      },
-    };
-    room.sizeBytes = 96 * MB;
-    await assert.rejects(rig.ensure(), { code: 'DOCKER_UNREACHABLE' });
-    assert.throws(() => dumpe2fs(imageFile()));
-    limit.tools = tools;
-  }
 
   const labels = (name: string) => ({ 'threadbox.instance': rig.instance, 'threadbox.thread': name });
   const removeStrays = (isKept: (name: string) => boolean) =>
