@@ -63,12 +63,16 @@ mend() {
   [ $status != mounted ] || return 0
   if [ $status -ge 4 ] && [ -s "$mark" ]; then
     check -f -y
-    if [ $status -ge 8 ]; then
-      dd if="$mark" of="$device" bs=1024 seek=1 count=1 conv=notrunc,fsync 2>/dev/null
-      check -f -y
-    fi
+    case $words in
+      *'checksum does not match superblock'*)
+        dd if="$mark" of="$device" bs=1024 seek=1 count=1 conv=notrunc,fsync 2>/dev/null
+        check -f -y
+        ;;
+    esac
   fi
   if [ $status -le 1 ]; then words=; fi
+  # What the mark holds is of no use any more: from here on the disk is written to.
+  truncate -c -s 0 "$mark"
   if [ $status -lt 8 ]; then
     ${NO_LOST_AND_FOUND} "$device" >/dev/null 2>&1 || true
     rm -f -- "$mark"
