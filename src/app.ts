@@ -197,7 +197,7 @@ function serve(
   http: HttpServer,
   parts: OperateParts &
     Pick<HttpParts, 'config' | 'activity'> &
-    Pick<ReadinessParts, 'sharedState' | 'book' | 'dataDir'>,
+    Pick<ReadinessParts, 'sharedState' | 'book' | 'dataDir' | 'workspaceLimit'>,
   closers: Closers,
 ): void {
   const { book } = parts;

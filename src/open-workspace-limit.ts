@@ -8,6 +8,7 @@ import { engineFacts, runtimeFault } from './containers/engine-facts.ts';
 import { ContainersError } from './containers/errors.ts';
 import { isPresent } from './containers/image.ts';
 import { chooseWay, LIMIT_WORDS, type WorkspaceLimit } from './containers/workspace-limit.ts';
+import { writeLimitNote } from './limit-note.ts';
 import type { Log } from './log.ts';
 import type { PartState } from './part-state.ts';
 import { retryForEver } from './retry.ts';
@@ -57,6 +58,9 @@ export async function openWorkspaceLimit(
     // Devices have other numbers since the machine was started; nobody may be given another's disk.
     if (way === 'image') await forgetLostDevices(imagesDir, chosen.tools);
     Object.assign(workspaceLimit, { way, tools: chosen.tools });
+    await writeLimitNote(config.dataDir, { way, obstacles, at: now() }).catch((error: unknown) =>
+      log.warn({ err: error }, 'the doctor cannot be told how workspaces are limited'),
+    );
     tell(log, { way, tools: chosen.tools.way, sizeBytes: config.workspaceSizeBytes, obstacles });
   };
   let fault: Error | null = null;

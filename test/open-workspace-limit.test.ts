@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import type { Docker } from '../src/containers/client.ts';
 import { isLeftTrial, isTrial, newTrial } from '../src/containers/disk-trials.ts';
+import { roomFinding, weakerFinding } from '../src/cli/doctor-workspaces.ts';
+import { ok } from '../src/cli/doctor-findings.ts';
+import { readLimitNote, writeLimitNote } from '../src/limit-note.ts';
 import { openWorkspaceLimit } from '../src/open-workspace-limit.ts';
 import { collectedLog } from './support/collected-log.ts';
 import { until } from './support/until.ts';
@@ -13,6 +16,8 @@ const away = () => Promise.reject(new Error('connect ENOENT'));
 
 /** A bot's start, beside an engine that is away until `comes`. */
 async function start(t: TestContext, containerRuntime: string, workspaceLimit: 'quota' | 'off' = 'quota') {
+  const dataDir = await mkdtemp(join(tmpdir(), 'threadbox-limit-'));
+  t.after(() => rm(dataDir, { recursive: true }));
   let isThere = false;
   const answers = <T>(answer: T) => (isThere ? Promise.resolve(answer) : away());
   const docker = {
@@ -26,7 +31,7 @@ async function start(t: TestContext, containerRuntime: string, workspaceLimit: '
   const { log, lines } = collectedLog();
   const config = {
     containerRuntime,
-    dataDir: '/nowhere',
+    dataDir,
     guardImage: 'threadbox-guard:1',
     workspaceLimit,
     workspaceSizeBytes: 2 ** 30,
@@ -156,6 +161,7 @@ test('what an engine says and does while it stops is no answer: it is asked agai
     lines.filter(({ msg }) => msg.startsWith('workspaces are limited')).map(({ msg }) => msg),
     ['workspaces are limited by a disk image for each, made by a helper container'],
   );
+  assert.equal((await readLimitNote(dataDir))?.way, 'image');
   // No two trials have the same name: two bots may be at it.
   assert.ok(made.size >= 5);
   for (const name of made) assert.ok(isTrial(name, 'x'), name);
@@ -176,4 +182,24 @@ test('what a trial has left is known by its name, also that of before, and none 
   ];
   for (const [left, now, isLeft] of cases) assert.equal(isLeftTrial(left, 'x', now), isLeft, left);
   assert.notEqual(newTrial('x', at), name);
+});
+
+test('the doctor tells what a start has found, and of a disk that holds less than one workspace may', async (t) => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'threadbox-limit-'));
+  t.after(() => rm(dataDir, { recursive: true }));
+  assert.equal(await readLimitNote(dataDir), null);
+  const note = {
+    way: 'measured',
+    obstacles: { image: 'no loop devices' },
+    at: new Date('2026-11-23T12:00:00Z'),
+  };
+  await writeLimitNote(dataDir, note);
+  assert.deepEqual(await readLimitNote(dataDir), note);
+  const found = ok('workspaces', '10240 MB each, by a disk image for each, made directly');
+  const { level, says } = weakerFinding(found, note);
+  assert.equal(level, 'warn');
+  assert.match(says, /the bot that was started on 2026-11-23T12:00Z only looks at them: no loop devices$/);
+  assert.equal(roomFinding(found, 2 ** 30, 2 ** 30), found);
+  assert.equal(roomFinding(found, 2 ** 30, null), found);
+  assert.match(roomFinding(found, 2 ** 30, 2 ** 29).says, /; but only 512 MB are free for all of them$/);
 });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { open } from 'node:fs/promises';
 import type { DiskTools } from '../../src/containers/disk-tools.ts';
 import { ContainersError } from '../../src/containers/errors.ts';
 import { until } from '../support/until.ts';
@@ -10,7 +10,12 @@ const HALF = `printf '\\3' | dd of="$device" bs=1 seek=1082 conv=notrunc,fsync 2
 
 /** Tools whose helper is killed while a disk grows, and the bot with it: it mends nothing. */
 export function cutOffWhileItGrows(instance: string, image: string, tools: DiskTools): DiskTools {
-  const isHalf = () => execFileSync('od', ['-An', '-tu1', '-j1082', '-N1', image]).toString().trim() === '3';
+  async function isHalf(): Promise<boolean> {
+    const file = await open(image, 'r');
+    const { buffer } = await file.read(Buffer.alloc(1), 0, 1, 1082);
+    await file.close();
+    return buffer[0] === 3;
+  }
   let isCutOff = false;
   return {
     way: 'helper',
