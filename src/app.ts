@@ -146,7 +146,7 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
   });
   closers.add('the outbox', () => outbox.close());
 
-  const on = { docker, installation, imageMade };
+  const on = { docker, installation, imageMade, now };
   const { workspaceLimit, imageReady } = await openWorkspaceLimit(settings, on, dockerPart);
   const guard = startGuard(settings, { docker, instance: installation, imageReady }, closers);
   const allowLists = startAllowLists(settings, { docker, instance: installation, guard, db }, closers);
@@ -197,7 +197,7 @@ function serve(
   http: HttpServer,
   parts: OperateParts &
     Pick<HttpParts, 'config' | 'activity'> &
-    Pick<ReadinessParts, 'sharedState' | 'book' | 'dataDir'>,
+    Pick<ReadinessParts, 'sharedState' | 'book' | 'dataDir' | 'workspaceLimit'>,
   closers: Closers,
 ): void {
   const { book } = parts;

@@ -7,6 +7,7 @@ import { runCommand, type CommandParts } from './commands/run-command.ts';
 import { giveUpMessage, takeMessage } from './commands/take-message.ts';
 import { takeRun } from './commands/take-run.ts';
 import { tellOwedNotices } from './commands/tell-owed.ts';
+import { DiskRoom, untilDiskRoom } from './commands/until-disk-room.ts';
 import { untilResumed } from './commands/until-resumed.ts';
 import { tellOfNoPlace } from './commands/wait-for-place.ts';
 import type { Config } from './config.ts';
@@ -214,6 +215,7 @@ async function resumeCommands(
 function queueInto(parts: MailLoopParts, lifecycle: Lifecycle): QueueCommand {
   const { queues, lock, signal, log, activity } = parts;
   const known = new Set<number>();
+  const room = new DiskRoom();
   const { runControl, tellControlFailure } = lifecycle;
   const onAttempt = ({ id, threadId }: Pick<Command, 'id' | 'threadId'>): void =>
     activity.tell('command:started', { commandId: id, threadId });
@@ -227,7 +229,9 @@ function queueInto(parts: MailLoopParts, lifecycle: Lifecycle): QueueCommand {
     const mayStart = async (holds: readonly CommandState[]): Promise<void> => {
       await lock.held();
       if (performance.now() - lookedAtMs < JUST_NOW_MS) return;
-      if (await untilResumed(parts, commandId, holds)) lookedAtMs = performance.now();
+      const isResumed = await untilResumed(parts, commandId, holds);
+      await untilDiskRoom(parts, { room, commandId, delay }, holds);
+      if (isResumed) lookedAtMs = performance.now();
       // It may have waited for long.
       await lock.held();
     };

@@ -8,6 +8,7 @@ import { engineFacts, runtimeFault } from './containers/engine-facts.ts';
 import { ContainersError } from './containers/errors.ts';
 import { isPresent } from './containers/image.ts';
 import { chooseWay, LIMIT_WORDS, type WorkspaceLimit } from './containers/workspace-limit.ts';
+import { writeLimitNote } from './limit-note.ts';
 import type { Log } from './log.ts';
 import type { PartState } from './part-state.ts';
 import { retryForEver } from './retry.ts';
@@ -31,7 +32,12 @@ type OpenedLimit = { workspaceLimit: WorkspaceLimit; imageReady: ImageReady };
  */
 export async function openWorkspaceLimit(
   { config, log, signal }: { config: EngineConfig; log: Log; signal: AbortSignal },
-  { docker, installation, imageMade }: { docker: Docker; installation: string; imageMade: ImageReady },
+  {
+    docker,
+    installation,
+    imageMade,
+    now,
+  }: { docker: Docker; installation: string; imageMade: ImageReady; now: () => Date },
   part: PartState,
 ): Promise<OpenedLimit> {
   const imagesDir = join(config.dataDir, 'workspaces', installation);
@@ -44,7 +50,7 @@ export async function openWorkspaceLimit(
   const choose = async (imageReady: () => Promise<void>): Promise<void> => {
     await checkRuntime(docker, config.containerRuntime);
     const helper = { image, imageReady };
-    const chosen = await chooseWay(docker, { wanted, instance: installation, imagesDir, helper });
+    const chosen = await chooseWay(docker, { wanted, instance: installation, imagesDir, helper, now });
     if (chosen.way === null) {
       throw new ConfigError([`WORKSPACE_LIMIT: ${wanted} cannot be had here: ${chosen.reason}`]);
     }
@@ -52,6 +58,9 @@ export async function openWorkspaceLimit(
     // Devices have other numbers since the machine was started; nobody may be given another's disk.
     if (way === 'image') await forgetLostDevices(imagesDir, chosen.tools);
     Object.assign(workspaceLimit, { way, tools: chosen.tools });
+    await writeLimitNote(config.dataDir, { way, obstacles, at: now() }).catch((error: unknown) =>
+      log.warn({ err: error }, 'the doctor cannot be told how workspaces are limited'),
+    );
     tell(log, { way, tools: chosen.tools.way, sizeBytes: config.workspaceSizeBytes, obstacles });
   };
   let fault: Error | null = null;

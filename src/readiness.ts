@@ -1,5 +1,7 @@
 import { statfs } from 'node:fs/promises';
 import type { Docker } from './containers/client.ts';
+import { freeForImages, LEAST_FREE_BYTES } from './containers/disk-room.ts';
+import type { WorkspaceLimit } from './containers/workspace-limit.ts';
 import type { PartBook, PartNote } from './part-book.ts';
 import type { Db } from './store/database.ts';
 import type { SharedState } from './store/shared-state.ts';
@@ -23,13 +25,14 @@ export type ReadinessParts = {
   book: PartBook<ListenedPart>;
   lock: { isHeld: () => boolean };
   dataDir: string;
+  /** Disk images may lie on another disk than all else. */
+  workspaceLimit: Pick<WorkspaceLimit, 'way' | 'imagesDir'>;
   now: () => Date;
 };
 
 /** The listener asks its mailbox every minute, whatever the server announces: two of these, and time for an answer. */
 const IMAP_SILENCE_MS = 150_000;
 const ANSWER_MS = 3_000;
-const LEAST_FREE_BYTES = 256 << 20;
 /** Idle times are counted by one clock and stored by another. */
 const MOST_SKEW_MS = 60_000;
 /** Whoever asks more often gets the same answer. */
@@ -52,6 +55,7 @@ async function askAll({
   book,
   lock,
   dataDir,
+  workspaceLimit,
   now,
 }: ReadinessParts): Promise<Readiness> {
   const askedAt = now();
@@ -74,7 +78,11 @@ async function askAll({
     }),
     disk: report(async () => {
       const { bavail, bsize } = await statfs(dataDir);
-      return diskReport(bavail * bsize, now());
+      const images = await freeForImages(workspaceLimit);
+      const own = bavail * bsize;
+      return images !== null && images < Math.min(own, LEAST_FREE_BYTES)
+        ? diskReport(images, now(), 'for workspaces, below DATA_DIR/workspaces: commands wait')
+        : diskReport(own, now());
     }),
     lock: Promise.resolve(
       lock.isHeld() ? up('this bot works', now()) : down('another bot works on this database', null),
@@ -111,8 +119,8 @@ export function smtpReport({ state, heardAt, reason }: PartNote): PartReport {
   return up(state === 'unknown' ? 'nothing was to be sent yet' : 'answers', heardAt);
 }
 
-export function diskReport(freeBytes: number, now: Date): PartReport {
-  const free = `${Math.floor(freeBytes / 2 ** 20)} MB free below DATA_DIR`;
+export function diskReport(freeBytes: number, now: Date, where = 'below DATA_DIR'): PartReport {
+  const free = `${Math.floor(freeBytes / 2 ** 20)} MB free ${where}`;
   return freeBytes < LEAST_FREE_BYTES ? down(`only ${free}`, now) : up(free, now);
 }
 

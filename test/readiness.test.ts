@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { freeForImages, isShortOfDisk, mayBeLostNote } from '../src/containers/disk-room.ts';
 import { PartBook } from '../src/part-book.ts';
 import { createReadiness, type ListenedPart, type ReadinessParts } from '../src/readiness.ts';
 
@@ -21,6 +23,7 @@ function readinessOf(change: Partial<ReadinessParts> = {}) {
     book,
     lock: { isHeld: () => true },
     dataDir: import.meta.dirname,
+    workspaceLimit: { way: 'off', imagesDir: '/nowhere' },
     now: () => NOON,
     ...change,
   });
@@ -70,4 +73,22 @@ test('a part that says nothing is waited for three seconds; who asks meanwhile, 
   }
   await readiness();
   assert.equal(asked, 1);
+});
+
+test('the disk below disk images is short of room until there is some more again; without images it is not asked for', async () => {
+  const MB = 2 ** 20;
+  const cases: [freeBytes: number | null, wasShort: boolean, isShort: boolean][] = [
+    [256 * MB, false, false],
+    [256 * MB - 1, false, true],
+    [384 * MB - 1, true, true],
+    [384 * MB, true, false],
+    [null, true, false],
+  ];
+  for (const [freeBytes, wasShort, isShort] of cases)
+    assert.equal(isShortOfDisk(freeBytes, wasShort), isShort, `${freeBytes} ${wasShort}`);
+  assert.match(mayBeLostNote(32 * MB - 1) ?? '', /^The disk of the machine is full: .* may be lost/);
+  assert.deepEqual([mayBeLostNote(32 * MB), mayBeLostNote(null)], [null, null]);
+  const imagesDir = join(import.meta.dirname, 'not there', 'neither');
+  assert.equal(await freeForImages({ way: 'off', imagesDir }), null);
+  assert.ok(Number(await freeForImages({ way: 'image', imagesDir })) > 0);
 });

@@ -68,7 +68,7 @@ async function lookAtEngine({ config, now }: Surroundings): Promise<Finding[]> {
     ...clockFindings(info, now()),
     await lookAtImage(docker, config.containerImage),
     await lookAtGuard(docker, dockerHost, config),
-    await lookAtWorkspaces(docker, config),
+    await lookAtWorkspaces(docker, config, now),
     await lookAtProxy(config),
   ];
 }

@@ -3,11 +3,11 @@ import { constants } from 'node:fs';
 import { access, stat, statfs } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { promisify } from 'node:util';
+import { LEAST_FREE_BYTES } from '../containers/disk-room.ts';
 import { bad, ok, warn, type Check, type Finding } from './doctor-findings.ts';
 
 const run = promisify(execFile);
 
-const LEAST_FREE_BYTES = 256 << 20;
 const LITTLE_FREE_BYTES = 2 * 2 ** 30;
 
 export const hostChecks: readonly Check[] = [

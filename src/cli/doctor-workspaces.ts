@@ -1,22 +1,58 @@
 import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import type { Docker } from '../containers/client.ts';
+import { freeForImages } from '../containers/disk-room.ts';
 import { directObstacle, helperObstacle, helperTools, TOOLS_WORDS } from '../containers/disk-tools.ts';
 import { isPresent } from '../containers/image.ts';
 import { LIMIT_WORDS, tryQuota } from '../containers/workspace-limit.ts';
+import { readLimitNote, type LimitNote } from '../limit-note.ts';
 import { bad, ok, warn, type Finding } from './doctor-findings.ts';
 
-/** In which way a start would keep workspaces to their size, as far as it can be seen without making a disk. */
-export async function lookAtWorkspaces(
+/**
+ * In which way workspaces are kept to their size: as far as it can be seen without making a disk, and as the bot has found that
+ * was started last.
+ */
+export async function lookAtWorkspaces(docker: Docker, config: Config, now: () => Date): Promise<Finding> {
+  const found = await lookForWay(docker, config, now);
+  if (found.level !== 'ok') return found;
+  const note = config.workspaceLimit === 'auto' ? await readLimitNote(config.dataDir) : null;
+  // Without an obstacle it was what had been set then.
+  if (note?.way === 'measured' && Object.keys(note.obstacles).length > 0) return weakerFinding(found, note);
+  const imagesDir = join(config.dataDir, 'workspaces', 'any');
+  const freeBytes = await freeForImages({ way: 'image', imagesDir });
+  return roomFinding(found, config.workspaceSizeBytes, freeBytes);
+}
+
+/** A start has tried more than can be seen from here. */
+export function weakerFinding(found: Finding, { obstacles, at }: LimitNote): Finding {
+  const why = Object.values(obstacles).join('; ');
+  const says = `${found.says}, as it looks from here; but the bot that was started on ${at.toISOString().slice(0, 16)}Z only looks at them: ${why}`;
+  return warn(
+    found.part,
+    says,
+    'See to that, then start the bot again. See docs/security.md, "The size of a workspace".',
+  );
+}
+
+/** @param freeBytes on the disk of DATA_DIR; null: it cannot be found out */
+export function roomFinding(found: Finding, sizeBytes: number, freeBytes: number | null): Finding {
+  if (freeBytes === null || freeBytes >= sizeBytes || !found.says.includes(LIMIT_WORDS.image)) return found;
+  const says = `${found.says}; but only ${Math.floor(freeBytes / 2 ** 20)} MB are free for all of them`;
+  return warn(found.part, says, 'Make room below DATA_DIR/workspaces, or set WORKSPACE_SIZE_BYTES lower.');
+}
+
+async function lookForWay(
   docker: Docker,
   { workspaceLimit: wanted, workspaceSizeBytes, guardImage: image }: Config,
+  now: () => Date,
 ): Promise<Finding> {
   const size = `${Math.floor(workspaceSizeBytes / 2 ** 20)} MB each`;
   const wants = (way: string): boolean => wanted === way || wanted === 'auto';
   const obstacles: string[] = [];
   const instance = `doctor-${randomUUID()}`;
   if (wants('quota')) {
-    const obstacle = await tryQuota(docker, { instance });
+    const obstacle = await tryQuota(docker, { instance, now });
     if (obstacle === null) return ok('workspaces', `${size}, ${LIMIT_WORDS.quota}`);
     obstacles.push(obstacle);
   }

@@ -4,6 +4,7 @@ import { BUILTINS } from './builtins.ts';
 import { inboxOf, outboxOf, type FileParts } from './command-files.ts';
 import { proxyEnv, type Refused } from '../containers/allow-lists.ts';
 import { stopContainer } from '../containers/container.ts';
+import { freeForImages, mayBeLostNote } from '../containers/disk-room.ts';
 import { ContainersError } from '../containers/errors.ts';
 import { recoverExecution, runExecution, type ExecutionResult } from '../containers/execution.ts';
 import { isOnDisk } from '../containers/workspace-volume.ts';
@@ -74,6 +75,20 @@ async function isStuck(
 ): Promise<boolean> {
   if (code !== 'WORKSPACE_UNWRITABLE' || tries.isAnew) return false;
   return isOnDisk(docker, volumeName, workspaceLimit);
+}
+
+/** What a disk image has written last, where the disk that it lies on is full: nothing else tells. */
+async function lostOnDisk(
+  { docker, workspaceLimit, log }: ExecuteParts,
+  { volumeName }: Pick<Session, 'volumeName'>,
+): Promise<string[]> {
+  try {
+    const note = mayBeLostNote(await freeForImages(workspaceLimit));
+    return note !== null && (await isOnDisk(docker, volumeName, workspaceLimit)) ? [note] : [];
+  } catch (error) {
+    log.warn({ err: error }, 'it could not be found out whether the disk of a workspace has room');
+    return [];
+  }
 }
 
 async function stopStuck(
@@ -175,11 +190,11 @@ export async function execute(
     return null;
   }
 
-  async function executed(container: OpenedContainer, result: ExecutionResult): Promise<Executed> {
-    const { session, notes } = container;
+  async function executed({ session, notes, ...rest }: OpenedContainer, result: ExecutionResult) {
     const outbox = result.hasOutbox ? await outboxOf(parts, session.containerId, command.id) : null;
     const seen = { oversize: watched.oversize(), refused: await network.refusedIn(session.containerId) };
-    return { ...container, ...seen, notes: [...notes, ...inbox.notes], result, outbox, masks };
+    const lost = await lostOnDisk(parts, session);
+    return { ...rest, session, ...seen, notes: [...notes, ...inbox.notes, ...lost], result, outbox, masks };
   }
 
   function execution(stopped: AbortSignal) {

@@ -9,10 +9,12 @@ import {
   realpath,
   rename,
   rm,
+  statfs,
   symlink,
   truncate,
 } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { attachScript, checkLimitMs, DETACH, growScript, LOOK, makeScript, MARK } from './disk-scripts.ts';
 import { DIRECT, type DiskTools } from './disk-tools.ts';
 import { BLOCK_BYTES, ext4Bytes } from './ext4.ts';
 
@@ -23,6 +25,8 @@ import { BLOCK_BYTES, ext4Bytes } from './ext4.ts';
  *
  *   <name>.dev   the link
  *   <name>.img   the file; it comes to its name as a whole
+ *
+ * What lies beside it while it is worked at: disk-scripts.ts.
  */
 const LINK = '.dev';
 const IMAGE = '.img';
@@ -75,32 +79,6 @@ export async function hasDisk(link: string): Promise<boolean> {
 /** The end of a path, as wherever the directory of images is mounted. */
 const endOf = (image: string): string => join('/', basename(dirname(image)), basename(image));
 
-/** What a bot that was killed has begun goes on: one at a time is in a directory of images. */
-const ALONE = `if [ -d "\${1%/*}" ]; then exec 9<"\${1%/*}"; flock -w 60 9 || { echo 'others are at work on disks for too long' >&2; exit 1; }; fi
-`;
-/** By the file itself, whatever it is called where the device was made. */
-const DEVICES_OF = `devices_of() { [ ! -e "$1" ] || losetup -j "$1" -n -O NAME; }
-`;
-/** Of files that somebody has removed: the kernel says so at the end of their path. A device may go meanwhile. */
-const DETACH_REMOVED = `for file in /sys/block/loop*/loop/backing_file; do
-  { IFS= read -r name <"$file"; } 2>/dev/null || continue
-  case $name in
-    *PATTERN" (deleted)") device=\${file#/sys/block/} && losetup -d "/dev/\${device%%/*}" || [ ! -e "$file" ] ;;
-  esac
-done
-`;
-/** The directory lost+found would be root's, and in everybody's way who looks through all of the workspace. */
-const NO_LOST_AND_FOUND = "debugfs -w -R 'rmdir lost+found'";
-
-const MAKE = `${ALONE}${DETACH_REMOVED.replace('PATTERN', '"$4"')}[ ! -e "$1" ] || { echo "$1 is there already" >&2; exit 1; }
-[ -e "$2" ] || { echo "the engine does not see $2, which the bot has made" >&2; exit 1; }
-truncate -s 0 "$2"
-truncate -s "$3" "$2"
-mkfs.ext4 -q -F -b 4096 -I 256 -m 0 JOURNAL -E lazy_itable_init=1,lazy_journal_init=1,nodiscard,root_owner=1000:1000 "$2"
-${NO_LOST_AND_FOUND} "$2" 2>/dev/null
-mv -T -- "$2" "$1"
-losetup -f --show "$1"`;
-
 /**
  * Makes an empty disk, whose root belongs to the user of the commands, and attaches it.
  *
@@ -116,41 +94,13 @@ export async function makeDisk(link: string, sizeBytes: number, tools = DIRECT):
   const journal = sizeBytes >= LARGE_BYTES ? `-J size=${JOURNAL_MB}` : '';
   const args = [image, part, String(sizeBytes), endOf(image)];
   try {
-    const device = await tools.run(MAKE.replace('JOURNAL', journal), args, dirname(link));
+    const device = await tools.run(makeScript(journal), args, dirname(link));
     await lead(link, device.trim());
   } catch (error) {
     await rm(part, { force: true });
     throw error;
   }
 }
-
-/**
- * Attached anew, it may have been cut off in the middle of a write. 1: something was mended. What it cannot mend by itself is for
- * a person to see to.
- */
-const ATTACH = `${ALONE}${DEVICES_OF}devices=$(devices_of "$1")
-device=$(echo "$devices" | head -n 1)
-words=
-if [ -z "$device" ]; then
-  device=$(losetup -f --show "$1")
-  status=0
-  words=$(e2fsck -p "$device" 2>&1) || status=$?
-  if [ $status = 1 ]; then ${NO_LOST_AND_FOUND} "$device" >/dev/null 2>&1 || true; fi
-  if [ $status -le 1 ]; then words=; fi
-fi
-echo "$device"
-printf %s "$words"`;
-
-/**
- * resize2fs wants one that was just checked. 1: something was mended, as it misses lost+found. A mounted one is refused there, and
- * so is never attached twice. `losetup -c` would want a capability that a helper does not have.
- */
-const GROW = `${ALONE}e2fsck -f -p "$2" >&2 || [ $? = 1 ]
-losetup -d "$2"
-device=$(losetup -f --show "$1")
-resize2fs "$device" >&2
-${NO_LOST_AND_FOUND} "$device" 2>/dev/null
-echo "$device"`;
 
 /**
  * Makes sure that the link leads to the disk, and that the disk is as large as it is to be: to be called before it is
@@ -167,16 +117,19 @@ export async function attachDisk(
 ): Promise<boolean> {
   const image = imageOf(link);
   if (!(await isThere(image))) return false;
+  const limitMs = checkLimitMs(sizeBytes);
   const attach = async (): Promise<void> => {
-    const [device = '', ...words] = (await tools.run(ATTACH, [image], dirname(link))).split('\n');
+    const said = await tools.run(attachScript(limitMs), [image], dirname(link), limitMs);
+    const [device = '', ...words] = said.split('\n');
     if (words.join('').trim() !== '') onFault(new Error(words.join(' ').trim()));
     await lead(link, device);
   };
-  if (tools.way !== 'direct' || !(await isAttached(link))) await attach();
+  const isMarked = await isThere(`${image}${MARK}`);
+  if (tools.way !== 'direct' || isMarked || !(await isAttached(link))) await attach();
   const hasBytes = await ext4Bytes(image);
   // The last block may not be whole.
   if (hasBytes !== null && sizeBytes - hasBytes >= BLOCK_BYTES) {
-    await grow(link, sizeBytes, tools).catch(async (error: unknown) => {
+    await grow(link, { sizeBytes, hasBytes }, tools).catch(async (error: unknown) => {
       onFault(error);
       // It may have let go of the device, which can be another's by now.
       await attach();
@@ -185,38 +138,58 @@ export async function attachDisk(
   return true;
 }
 
-/** It must not be mounted: the tools refuse it then. */
-async function grow(link: string, sizeBytes: number, tools: DiskTools): Promise<void> {
+/**
+ * It must not be mounted: the tools refuse it then. What the disk below could not hold anyway is not promised to it: of that there
+ * would be no way back.
+ */
+async function grow(
+  link: string,
+  { sizeBytes, hasBytes }: { sizeBytes: number; hasBytes: number },
+  tools: DiskTools,
+): Promise<void> {
+  const { bavail, bsize } = await statfs(dirname(link));
+  const fault = growthFault({ sizeBytes, hasBytes, freeBytes: bavail * bsize });
+  if (fault !== null) throw new Error(fault);
   await truncate(imageOf(link), sizeBytes);
-  const device = await tools.run(GROW, [imageOf(link), await readlink(link)], dirname(link));
+  const limitMs = checkLimitMs(sizeBytes);
+  const args = [imageOf(link), await readlink(link)];
+  const device = await tools.run(growScript(limitMs), args, dirname(link), limitMs);
   await lead(link, device.trim());
 }
 
-/** One that was detached meanwhile is fine. */
-const DETACH = `${ALONE}${DEVICES_OF}devices=$(devices_of "$1")
-for device in $devices; do
-  losetup -d "$device" || if devices_of "$1" | grep -qx "$device"; then exit 1; fi
-done
-${DETACH_REMOVED.replace('PATTERN', '"$2"')}`;
+/** Why a disk is not to grow now. @returns null where it can */
+export function growthFault({
+  sizeBytes,
+  hasBytes,
+  freeBytes,
+}: {
+  sizeBytes: number;
+  hasBytes: number;
+  freeBytes: number;
+}): string | null {
+  if (sizeBytes - hasBytes <= freeBytes) return null;
+  const [size, has, free] = [sizeBytes, hasBytes, freeBytes].map(
+    (bytes) => `${Math.floor(bytes / 2 ** 20)} MB`,
+  );
+  return `it stays at ${has}: to grow to ${size} it would need more than the ${free} that are free on the disk below it`;
+}
 
 /** Detaches a disk and removes it with all that is in it. What is missing is fine; it must not be mounted. */
 export async function dropDisk(link: string, tools = DIRECT): Promise<void> {
   const image = imageOf(link);
   await tools.run(DETACH, [image, endOf(image)], dirname(link));
-  await Promise.all([link, newLink(link), image, `${image}${PART}`].map((path) => rm(path, { force: true })));
+  const marks = [MARK, `${MARK}.new`].map((end) => `${image}${end}`);
+  const all = [link, newLink(link), image, `${image}${PART}`, ...marks];
+  await Promise.all(all.map((path) => rm(path, { force: true })));
 }
 
 /** The links of all disks of a directory, with what a crash has left of them. */
 export async function listDisks(dir: string): Promise<string[]> {
-  const found = (await namesIn(dir)).map((name) => /^(.+)\.(?:img|img\.part|dev|dev\.new)$/.exec(name)?.[1]);
+  const found = (await namesIn(dir)).map(
+    (name) => /^(.+)\.(?:img|img\.(?:part|check|check\.new)|dev|dev\.new)$/.exec(name)?.[1],
+  );
   return [...new Set(found.filter((name) => name !== undefined))].map((name) => linkOf(dir, name));
 }
-
-/** Says of which images the devices are: what comes first is a path in their directory. */
-const LOOK = `${DEVICES_OF}first=$1 end=$2
-${DETACH_REMOVED.replace('PATTERN', '"$end"*.img')}for image in "\${first%/*}"/*.img; do
-  for device in $(devices_of "$image"); do echo "$device $image"; done
-done`;
 
 /**
  * Takes away links that lead nowhere, or to a device that is somebody else's by now: such a disk is attached anew before

@@ -3,6 +3,7 @@ import { access } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type Docker from 'dockerode';
 import { SYSTEM_PATH } from '../root.ts';
+import { LIMIT_MS } from './disk-scripts.ts';
 import { engineFacts } from './engine-facts.ts';
 import { END, runHere, runInHelper } from './host-script.ts';
 
@@ -13,10 +14,11 @@ export type DiskTools = {
    * Runs a script, to which nothing is said but its arguments.
    *
    * @param dir of the images, which the script sees under the same path; it need not be there. null: it needs none
+   * @param limitMs so long may it take; two minutes, where nothing is said
    * @returns what it has printed
    * @throws Error with its last words where it has failed; {ContainersError} as the engine fails
    */
-  run: (script: string, args: readonly string[], dir: string | null) => Promise<string>;
+  run: (script: string, args: readonly string[], dir: string | null, limitMs?: number) => Promise<string>;
 };
 
 /** In words, for people. */
@@ -25,8 +27,6 @@ export const TOOLS_WORDS: Record<DiskTools['way'], string> = {
   helper: 'made by a helper container',
 };
 
-/** So long may any of them take: a check of a large disk is the slowest. */
-const LIMIT_MS = 120_000;
 const PROGRAMS = ['losetup', 'mkfs.ext4', 'debugfs', 'e2fsck', 'resize2fs', 'flock', 'truncate'];
 const NO_DEVICES = 'there are no loop devices';
 
@@ -35,7 +35,7 @@ const toItsEnd = (script: string): string => `set -e\n${script}\necho '${END}'`;
 /** This process itself, as root. */
 export const DIRECT: DiskTools = {
   way: 'direct',
-  run: (script, args) => runHere(toItsEnd(script), args, LIMIT_MS),
+  run: (script, args, _, limitMs = LIMIT_MS) => runHere(toItsEnd(script), args, limitMs),
 };
 
 /** Loop devices, and what hands them out (Documentation/admin-guide/devices.txt of the kernel). */
@@ -54,7 +54,7 @@ export function helperTools(
 ): DiskTools {
   return {
     way: 'helper',
-    async run(script, args, dir) {
+    async run(script, args, dir, limitMs = LIMIT_MS) {
       // What a device was made from is known by the end of its path alone once the container has gone.
       const images = dir === null ? null : dirname(dir);
       const Mounts: Docker.MountSettings[] = [
@@ -64,7 +64,7 @@ export function helperTools(
         Mounts.push({ Type: 'bind', Source: images, Target: images, ReadOnly: false });
       const host = { CapAdd: ['DAC_OVERRIDE'], DeviceCgroupRules: LOOP_DEVICES, Mounts };
       const doing = 'see to the disks of workspaces';
-      const of = { image, instance, doing, host, limitMs: LIMIT_MS };
+      const of = { image, instance, doing, host, limitMs };
       return runInHelper(docker, { ...of, script: toItsEnd(script), args });
     },
   };

@@ -1,6 +1,8 @@
 /**
  * - `DOCKER_UNREACHABLE`: the engine does not answer. Try again later.
  * - `DOCKER_REFUSED`: it answers, and says no.
+ * - `CUT_OFF`: it has ended a helper of ours before that had come to its end, as it is being stopped, or since that took too long. Try
+ *   again later.
  * - `NETWORK_GUARD`: what keeps containers from the host's networks cannot be put in place, or the proxy of the repository's
  *   allow-list does not serve. Try again later.
  * - `IMAGE_MISSING`: there is no such image on the engine.
@@ -20,6 +22,7 @@
 export type ContainersErrorCode =
   | 'DOCKER_UNREACHABLE'
   | 'DOCKER_REFUSED'
+  | 'CUT_OFF'
   | 'NETWORK_GUARD'
   | 'IMAGE_MISSING'
   | 'CONTAINER_GONE'
@@ -32,6 +35,10 @@ export type ContainersErrorCode =
   | 'REPOSITORY_MISSING'
   | 'SAVE_FAILED'
   | 'RESTORE_FAILED';
+
+/** Of `WORKSPACE_UNWRITABLE`. */
+export const UNWRITABLE =
+  'The workspace takes no new files: its disk, or the one of the machine that it lies on, is full or damaged. Whoever runs this Threadbox can see to that';
 
 /** What goes wrong in this room. */
 export class ContainersError extends Error {

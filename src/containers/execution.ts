@@ -1,7 +1,7 @@
 import type Docker from 'dockerode';
 import type { Masks } from '../secrets/masks.ts';
 import { readAnswer, type StreamedAnswer } from './answer-stream.ts';
-import { ContainersError, engineError, statusOf } from './errors.ts';
+import { ContainersError, engineError, statusOf, UNWRITABLE } from './errors.ts';
 import { toResult, type ExecutionResult } from './execution-result.ts';
 import { RUN_FROM_ENVIRONMENT, scripts } from './inside.ts';
 import { newNonce, runnersOf, type AnswerStream, type Runner } from './runner.ts';
@@ -77,10 +77,7 @@ export async function runExecution(
     throw new ContainersError('WORKSPACE_NOT_READY', 'The workspace of the container is not prepared');
   }
   if (word === 'no-claim') {
-    throw new ContainersError(
-      'WORKSPACE_UNWRITABLE',
-      'The workspace takes no new files: its disk, or the one of the machine that it lies on, is full or damaged. Whoever runs this Threadbox can see to that',
-    );
+    throw new ContainersError('WORKSPACE_UNWRITABLE', UNWRITABLE);
   }
   await endRest(docker, containerId, answer);
   return toResult(answer, killedFor, performance.now() - startedAt);

@@ -76,9 +76,14 @@ export async function runInHelper(docker: Docker, helper: Helper): Promise<strin
       ...host,
     },
   };
+  let isLate = false;
   try {
     const container = await docker.createContainer(options);
-    const late = setTimeout(() => void container.kill().catch(() => undefined), limitMs);
+    const end = (): void => {
+      isLate = true;
+      container.kill().catch(() => undefined);
+    };
+    const late = setTimeout(end, limitMs);
     try {
       const stream = await container.attach({ stream: true, stdout: true, stderr: true });
       await container.start();
@@ -96,7 +101,10 @@ export async function runInHelper(docker: Docker, helper: Helper): Promise<strin
     throw engineError(error, `${doing} through a container of ${image}`);
   }
   // As by an engine that is stopped: its streams end then as if all were well.
-  const cutOff = new ContainersError('DOCKER_REFUSED', `Docker ended a container that was to ${doing}`);
+  const fault = isLate
+    ? `A container that was to ${doing} was ended, as it had taken ${Math.round(limitMs / 1000)} s`
+    : `Docker ended a container that was to ${doing}`;
+  const cutOff = new ContainersError('CUT_OFF', fault);
   return untilEnd(Buffer.concat(texts[0]).toString(), Buffer.concat(texts[1]).toString(), cutOff);
 }
 

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type Docker from 'dockerode';
-import { ContainersError } from './errors.ts';
+import { ContainersError, UNWRITABLE } from './errors.ts';
 import { startExecWithInput } from './exec-input.ts';
 import { readFrames } from './exec.ts';
 import { asOurs, RUN_FROM_ENVIRONMENT, scripts } from './inside.ts';
@@ -19,7 +19,7 @@ export const inboxPath = (commandId: number): string => `/workspace/.inbox/${com
  * be done again after a crash.
  *
  * @param request names as `safeNames` makes them: each one part of a path
- * @throws {ContainersError} `WORKSPACE` when there is no room; `CONTAINER_GONE`, `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`. Or
+ * @throws {ContainersError} `WORKSPACE` when there is no room, `WORKSPACE_UNWRITABLE`: nothing of them is there then; `CONTAINER_GONE`, `DOCKER_UNREACHABLE`, `DOCKER_REFUSED`. Or
  *   the reason of `signal`
  */
 export async function placeFiles(
@@ -47,16 +47,23 @@ export async function placeFiles(
     await sending;
     signal.throwIfAborted();
     if (said === 'done') return;
-    throw said === ''
-      ? new ContainersError('CONTAINER_GONE', 'The container went while files were put into it')
-      : new ContainersError(
-          'WORKSPACE',
-          `The files attached to the mail could not be put into the workspace: ${said}`,
-        );
+    throw faultOf(said);
   } finally {
     deadline.removeEventListener('abort', abort);
     stream.destroy();
   }
+}
+
+/** @param said by the script, in place of `done` */
+function faultOf(said: string): ContainersError {
+  if (said === '')
+    return new ContainersError('CONTAINER_GONE', 'The container went while files were put into it');
+  if (said === 'unwritable') return new ContainersError('WORKSPACE_UNWRITABLE', UNWRITABLE);
+  const why = said === 'full' ? 'it is full' : said;
+  const next =
+    'Make room with a command in a mail that has none attached, as with git clean or rm; then send this one again';
+  const words = `The files attached to your mail could not be put into the workspace: ${why}. None of them is there. ${next}`;
+  return new ContainersError('WORKSPACE', words);
 }
 
 function* framed(files: readonly InboxFile[]): Generator<Buffer> {

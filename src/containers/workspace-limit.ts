@@ -2,8 +2,9 @@ import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type Docker from 'dockerode';
 import type { Log } from '../log.ts';
-import { diskOptions, dropDisk, hasDisk, linkOf, makeDisk } from './disk-image.ts';
+import { diskOptions, dropDisk, linkOf, makeDisk } from './disk-image.ts';
 import { DIRECT, directObstacle, ELSEWHERE, helperTools, type DiskTools } from './disk-tools.ts';
+import { newTrial } from './disk-trials.ts';
 import { ContainersError, engineError } from './errors.ts';
 import { END, runInHelper } from './host-script.ts';
 import { isPresent } from './image.ts';
@@ -49,12 +50,17 @@ type DiskHelper = {
 
 type Chosen = { way: LimitWay; tools: DiskTools; obstacles: Obstacles };
 
+/** What is tried, and where. */
+type Trial = { instance: string; imagesDir: string; now: () => Date };
+
 /**
- * The first way that can be had, of the one that is wanted. It is tried: what an engine says of itself does not tell.
+ * The first way that can be had, of the one that is wanted. It is tried: what an engine says of itself does not tell. What was
+ * cut off is no answer, and neither is what a full disk says: whoever asked has to ask again.
  *
  * @param on `helper`: null where there is none
  * @returns why it cannot be had, where another than `auto` was wanted; with `auto` they are measured then
- * @throws {ContainersError} `DOCKER_UNREACHABLE`; what `imageReady` throws, where a helper is needed
+ * @throws {ContainersError} `DOCKER_UNREACHABLE`, `CUT_OFF`; `WORKSPACE` where the disk is full; what `imageReady` throws, where
+ *   a helper is needed
  */
 export async function chooseWay(
   docker: Docker,
@@ -62,19 +68,21 @@ export async function chooseWay(
     wanted,
     instance,
     imagesDir,
+    now,
     helper = null,
-  }: { wanted: WantedLimit; instance: string; imagesDir: string; helper?: DiskHelper | null },
+  }: Trial & { wanted: WantedLimit; helper?: DiskHelper | null },
 ): Promise<Chosen | { way: null; reason: string }> {
   const obstacles: Obstacles = {};
-  const of = { instance, imagesDir };
+  const of = { instance, imagesDir, now };
   const helpers = helper && helperTools(docker, { image: helper.image, instance });
   // Of disks that are there: how they can be attached, whatever is made for new workspaces.
   let tools = helpers && (await directObstacle(docker)) !== null ? helpers : DIRECT;
   for (const way of ['quota', 'image'] as const) {
     if (wanted !== way && wanted !== 'auto') continue;
-    let obstacle = way === 'quota' ? await tryQuota(docker, of) : await tryImage(docker, of);
+    const trial = way === 'quota' ? tryQuota : tryImage;
+    let obstacle = await twice(docker, () => trial(docker, of));
     if (obstacle !== null && way === 'image' && helper && helpers) {
-      const failed = await tryHelper(docker, { ...of, helper, tools: helpers });
+      const failed = await twice(docker, () => tryHelper(docker, { ...of, helper, tools: helpers }));
       if (failed === null) tools = helpers;
       obstacle = failed && `${obstacle}; a helper container of ${helper.image}: ${failed}`;
     }
@@ -88,30 +96,40 @@ export async function chooseWay(
 const TRIED_BYTES = 8 * 2 ** 20;
 const TRIAL_MS = 30_000;
 
+/** An engine that is about to stop refuses this and that before it is silent: what stands in the way is still there the next time. */
+async function twice(docker: Docker, trial: () => Promise<string | null>): Promise<string | null> {
+  const obstacle = await trial();
+  if (obstacle === null) return null;
+  await docker.ping().catch((error: unknown) => {
+    throw engineError(error, 'find out how volumes can be limited');
+  });
+  return trial();
+}
+
 /** @returns why the engine cannot set quotas; null where it can */
-export async function tryQuota(docker: Docker, { instance }: { instance: string }): Promise<string | null> {
+export async function tryQuota(
+  docker: Docker,
+  { instance, now }: Pick<Trial, 'instance' | 'now'>,
+): Promise<string | null> {
   try {
-    await withVolume(docker, { instance, options: quotaOptions(TRIED_BYTES) }, () => Promise.resolve());
+    const of = { instance, name: newTrial(instance, now()), options: quotaOptions(TRIED_BYTES) };
+    await withVolume(docker, of, () => Promise.resolve());
     return null;
   } catch (error) {
     return reasonOf(error);
   }
 }
 
-async function tryImage(
-  docker: Docker,
-  { instance, imagesDir }: { instance: string; imagesDir: string },
-): Promise<string | null> {
+async function tryImage(docker: Docker, { instance, imagesDir, now }: Trial): Promise<string | null> {
   const obstacle = await directObstacle(docker);
   if (obstacle !== null) return obstacle;
   try {
-    return await withVolume(docker, { instance }, async (name, mountpoint) => {
+    const name = newTrial(instance, now());
+    return await withVolume(docker, { instance, name }, async (mountpoint) => {
       // An engine that answers here may run on another machine, or this program in a container.
       if (!existsSync(dirname(mountpoint))) return ELSEWHERE;
       const link = linkOf(imagesDir, name);
       try {
-        // What a crash has left of one.
-        await dropDisk(link);
         await makeDisk(link, TRIED_BYTES);
       } finally {
         await dropDisk(link);
@@ -126,23 +144,17 @@ async function tryImage(
 /** Other than with the direct way, nobody has seen yet that the engine finds the disk where the bot has it. */
 async function tryHelper(
   docker: Docker,
-  {
-    instance,
-    imagesDir,
-    helper,
-    tools,
-  }: { instance: string; imagesDir: string; helper: DiskHelper; tools: DiskTools },
+  { instance, imagesDir, now, helper, tools }: Trial & { helper: DiskHelper; tools: DiskTools },
 ): Promise<string | null> {
   await helper.imageReady();
   const { image } = helper;
-  const link = linkOf(imagesDir, trialName(instance));
+  const name = newTrial(instance, now());
+  const link = linkOf(imagesDir, name);
   try {
     if (!(await isPresent(docker, image))) return 'the engine does not have it';
-    // What a crash has left of one.
-    if (await hasDisk(link)) await dropDisk(link, tools);
     try {
       await makeDisk(link, TRIED_BYTES, tools);
-      await withVolume(docker, { instance, options: diskOptions(link) }, (name) =>
+      await withVolume(docker, { instance, name, options: diskOptions(link) }, () =>
         mountInHelper(docker, { image, instance, name }),
       );
     } catch (error) {
@@ -177,19 +189,14 @@ async function mountInHelper(
   });
 }
 
-const trialName = (instance: string): string => `threadbox-${instance}-trial`;
-
-/** An empty volume for as long as something is tried. */
+/** An empty volume for as long as something is tried. What a crash leaves of one goes with a sweep. */
 async function withVolume<Result>(
   docker: Docker,
-  { instance, options = {} }: { instance: string; options?: Record<string, string> },
-  trial: (name: string, mountpoint: string) => Promise<Result>,
+  { instance, name, options = {} }: { instance: string; name: string; options?: Record<string, string> },
+  trial: (mountpoint: string) => Promise<Result>,
 ): Promise<Result> {
-  const name = trialName(instance);
   const volume = docker.getVolume(name);
   try {
-    // What a crash has left of one.
-    await volume.remove().catch(() => undefined);
     const Labels = { 'threadbox.instance': instance };
     const { Mountpoint } = await docker
       .createVolume({ Name: name, Labels, DriverOpts: options })
@@ -197,7 +204,7 @@ async function withVolume<Result>(
       .catch((error: unknown) => {
         throw engineError(error, 'find out how volumes can be limited');
       });
-    return await trial(name, Mountpoint);
+    return await trial(Mountpoint);
   } finally {
     await volume.remove().catch(() => undefined);
   }
@@ -205,8 +212,13 @@ async function withVolume<Result>(
 
 export const quotaOptions = (sizeBytes: number): Record<string, string> => ({ size: String(sizeBytes) });
 
-/** @throws what says nothing of the way: the engine was away */
+/** @throws what says nothing of the way: the engine was away or has ended what was tried, or there was no room for it */
 function reasonOf(error: unknown): string {
-  if (error instanceof ContainersError && error.code === 'DOCKER_UNREACHABLE') throw error;
-  return error instanceof Error ? error.message.replaceAll(/\s+/g, ' ').trim() : String(error);
+  if (error instanceof ContainersError && NO_ANSWERS.has(error.code)) throw error;
+  const words = error instanceof Error ? error.message.replaceAll(/\s+/g, ' ').trim() : String(error);
+  if (!/no space left on device/i.test(words)) return words;
+  const fault = `The disk of the machine is full, so that it cannot be found out how workspaces are kept to their size: ${words}`;
+  throw new ContainersError('WORKSPACE', fault, { cause: error });
 }
+
+const NO_ANSWERS: ReadonlySet<string> = new Set(['DOCKER_UNREACHABLE', 'CUT_OFF']);

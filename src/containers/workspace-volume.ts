@@ -12,6 +12,7 @@ import {
   makeDisk,
   nameOf,
 } from './disk-image.ts';
+import { isTrial, removeLeftTrials } from './disk-trials.ts';
 import { ContainersError, engineError, statusOf } from './errors.ts';
 import { quotaOptions, type WorkspaceLimit } from './workspace-limit.ts';
 
@@ -218,9 +219,10 @@ const toldOfNoVolumes = new WeakSet<WorkspaceLimit>();
  */
 export async function removeStrayDisks(
   docker: Docker,
-  { instance, limit }: { instance: string; limit: WorkspaceLimit },
+  { instance, limit, now }: { instance: string; limit: WorkspaceLimit; now: Date },
   isKept: (volumeName: string) => Promise<boolean>,
 ): Promise<void> {
+  await removeLeftTrials(docker, { instance, imagesDir: limit.imagesDir, tools: limit.tools }, now);
   if (limit.way !== 'image') return;
   const disks = await listDisks(limit.imagesDir);
   const filters = JSON.stringify({ label: [`threadbox.instance=${instance}`, 'threadbox.thread'] });
@@ -228,7 +230,7 @@ export async function removeStrayDisks(
     throw engineError(error, 'list the volumes');
   });
   const known = new Set((volumes ?? []).map(({ Name }) => Name));
-  const strays = disks.map(nameOf).filter((name) => !known.has(name));
+  const strays = disks.map(nameOf).filter((name) => !known.has(name) && !isTrial(name, instance));
   if (known.size > 0) for (const name of strays) await removeStray(docker, { name, limit }, isKept);
   else if (strays.length > 0 && !toldOfNoVolumes.has(limit)) {
     toldOfNoVolumes.add(limit);

@@ -93,7 +93,8 @@ export function startSweep(parts: LifecycleParts): Sweep {
     await adoptStrays(parts);
     const { db, docker, installation, workspaceLimit: limit } = parts;
     await removeUnstarted(docker, installation, parts.now());
-    await removeStrayDisks(docker, { instance: installation, limit }, (name) => isVolumeOfWork(db, name));
+    const of = { instance: installation, limit, now: parts.now() };
+    await removeStrayDisks(docker, of, (name) => isVolumeOfWork(db, name));
     adoptedAtMs = nowMs;
   }
 

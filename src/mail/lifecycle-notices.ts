@@ -34,6 +34,7 @@ const MAIL_KINDS: Partial<Record<LifecycleNotice['kind'], MailKind>> = {
   'nothing-there': 'refused',
   'not-understood': 'refused',
   'save-failed': 'error',
+  'disk-short': 'error',
   lost: 'error',
   'not-done': 'error',
 };

@@ -1,4 +1,4 @@
-import { plural } from './amounts.ts';
+import { plural, sizeInWords } from './amounts.ts';
 import { repositoryMissing, type MissingNotice } from './missing-notice.ts';
 import { stillRunning, type StillRunningNotice } from './long-notice.ts';
 import { atMoment, momentInWords } from './moments.ts';
@@ -56,9 +56,24 @@ export type UnaskedNotice =
       leftOut: readonly string[];
       now: Date;
     }
-  | { kind: 'no-room'; limit: 'user' | 'host'; maximum: number };
+  | { kind: 'no-room'; limit: 'user' | 'host'; maximum: number }
+  /** For admins. */
+  | { kind: 'disk-short'; dir: string; freeBytes: number; leastBytes: number };
 
 export const UNASKED_TELLERS: Tellers<UnaskedNotice> = {
+  'disk-short': ({ dir, freeBytes, leastBytes }) => ({
+    title: 'Commands wait, as the disk of workspaces is nearly full',
+    blocks: [
+      words(`Below this directory ${sizeInWords(freeBytes)} are left:`),
+      quote(dir),
+      words(
+        `Workspaces are disk images there, which may hold more together than that. What they write beyond it is lost, so no command is started below ${sizeInWords(leastBytes)}. Those that run go on.`,
+      ),
+      words(
+        'Make room on that disk, or make it larger: the commands run by themselves then. "stop" in a thread saves its work and gives its container up; npx threadbox doctor shows what is left.',
+      ),
+    ],
+  }),
   'idle-warning': (notice) => {
     const { goesAt, minutesRemaining, filesModified, unpushedCommits, leftOut, keptDays, now } = notice;
     const work = filesModified === null ? null : workInWords(filesModified, unpushedCommits);

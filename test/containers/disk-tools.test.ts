@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readdir, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import type { Docker } from '../../src/containers/client.ts';
-import { attachDisk, forgetLostDevices, linkOf } from '../../src/containers/disk-image.ts';
+import {
+  attachDisk,
+  dropDisk,
+  forgetLostDevices,
+  growthFault,
+  linkOf,
+} from '../../src/containers/disk-image.ts';
+import { checkLimitMs } from '../../src/containers/disk-scripts.ts';
 import type { DiskTools } from '../../src/containers/disk-tools.ts';
 import { ContainersError } from '../../src/containers/errors.ts';
 import { runInHelper } from '../../src/containers/host-script.ts';
@@ -77,6 +84,40 @@ test('where a disk cannot grow, its link leads to no device that was let go', as
   assert.deepEqual([await readlink(thread.link), faults], ['/dev/loop8', ['resize2fs: no']]);
 });
 
+test('a disk does not grow by more than the disk below it has free, which is said; it is used as it is', async (t) => {
+  const thread = await start(t, () => Promise.resolve(''));
+  await writeFile(thread.image, disk());
+  const run = (): Promise<string> => Promise.resolve('/dev/loop7\n');
+  const faults: string[] = [];
+  const onFault = (error: unknown) => faults.push((error as Error).message);
+  assert.equal(await attachDisk(thread.link, 2 ** 50, onFault, { way: 'helper', run }), true);
+  assert.match(
+    faults.join(),
+    /^it stays at 32 MB: to grow to \d+ MB it would need more than the \d+ MB that are free/,
+  );
+  assert.equal((await stat(thread.image)).size, disk().length);
+  const most = { sizeBytes: 64 * MB, hasBytes: 32 * MB };
+  assert.equal(growthFault({ ...most, freeBytes: 32 * MB }), null);
+  assert.match(growthFault({ ...most, freeBytes: 32 * MB - 1 }) ?? '', /^it stays at 32 MB/);
+});
+
+test('a disk that was being checked or grown when that was cut off is looked at again, and for long where it is large', async (t) => {
+  const thread = await start(t, () => Promise.resolve(''));
+  await writeFile(thread.image, disk());
+  await symlink('/dev/loop7', thread.link);
+  await writeFile(`${thread.image}.check`, '');
+  const limits: unknown[] = [];
+  const run: DiskTools['run'] = (_, __, ___, limitMs) => {
+    limits.push(limitMs);
+    return Promise.resolve('/dev/loop7\n');
+  };
+  await attachDisk(thread.link, 32 * MB, (error) => assert.fail(String(error)), { way: 'direct', run });
+  assert.deepEqual(limits, [checkLimitMs(32 * MB)]);
+  assert.deepEqual([checkLimitMs(0), checkLimitMs(10 * 2 ** 30)], [120_000, 420_000]);
+  await dropDisk(thread.link, { way: 'direct', run });
+  assert.deepEqual(await readdir(join(thread.link, '..')), []);
+});
+
 test('links to devices of before a start of the machine go after one look, but none that was led anew meanwhile', async (t) => {
   const thread = await start(t, () => Promise.resolve(''));
   const dir = join(thread.link, '..');
@@ -106,7 +147,7 @@ test('a helper that its engine has ended is a fault of the engine, one whose scr
     return Buffer.concat([header, Buffer.from(text)]);
   };
   const of = { image: 'i', instance: 'x', script: '', args: [], limitMs: 1000, doing: 'look', host: {} };
-  await assert.rejects(runInHelper(ends('') as unknown as Docker, of), { code: 'DOCKER_REFUSED' });
+  await assert.rejects(runInHelper(ends('') as unknown as Docker, of), { code: 'CUT_OFF' });
   await assert.rejects(runInHelper(ends('no such disk\n') as unknown as Docker, of), {
     name: 'Error',
     message: 'no such disk',

@@ -1,18 +1,39 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { rm } from 'node:fs/promises';
+import { rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { placeFiles } from '../../src/containers/inbox.ts';
+import { removeInstallation } from '../../src/containers/remove-installation.ts';
 import { engine } from '../support/engine.ts';
 import { ranWith } from '../support/ran-with.ts';
 import { until } from '../support/until.ts';
 import { openStage, type Stage } from './stage.ts';
 
+const ADMIN = 'bob@example.com';
+
 let stage: Stage;
+/** A disk of their own below the disk images. */
+let below: string;
 before(async () => {
-  stage = await openStage({ WORKSPACE_LIMIT: 'image', WORKSPACE_SIZE_BYTES: String(64 * 2 ** 20) });
+  stage = await openStage({
+    WORKSPACE_LIMIT: 'image',
+    WORKSPACE_SIZE_BYTES: String(64 * 2 ** 20),
+    ADMIN_ADDRESSES: ADMIN,
+  });
+  below = join(stage.bot.dataDir, 'workspaces');
+  const image = `${below}.ext4`;
+  run('truncate', '-s', '640M', image);
+  run('mkfs.ext4', '-q', '-F', '-m', '0', image);
+  run('mount', '-o', 'loop', image, below);
 });
-after(() => stage.close());
+after(async () => {
+  await removeInstallation(engine, stage.bot.app.installation);
+  run('umount', below);
+  await stage.close();
+});
+
+const run = (program: string, ...args: string[]) => execFileSync(program, args, { stdio: 'pipe' });
 
 const at = (label: string) => ({ subject: `[sample#${label}] Work` });
 const threadOf = (label: string) => `alice@example.com-sample#${label}`;
@@ -162,8 +183,48 @@ test('a disk that takes no new files any more is mounted anew with the next comm
   } finally {
     await remount.remove({ force: true });
   }
+  // With what comes with a command that would be found out first.
+  const files = [{ name: 'a', content: Buffer.from('a') }];
+  const placing = placeFiles(engine, container_id, {
+    commandId: 1_000,
+    files,
+    signal: AbortSignal.timeout(60_000),
+  });
+  await assert.rejects(placing, { code: 'WORKSPACE_UNWRITABLE' });
   const { text } = await stage.ask('cat work.txt; touch new && echo new', at('stuck'));
   ranWith(text, 'stuck\nnew');
   assert.match(text.replaceAll(/\s+/g, ' '), /took no new files any more,.* your container was started anew/);
   assert.doesNotMatch((await stage.ask('echo on', at('stuck'))).text, /started anew/);
+});
+
+test('no command is started while the disk below the workspaces is nearly full; what runs goes on, and no work is lost', async () => {
+  await saved('full');
+  const body =
+    'until [ -e ../go ]; do sleep 0.05; done; head -c 30000000 /dev/urandom > big; sha256sum big | tee sum';
+  const running = stage.ask(body, at('full'));
+  await stage.untilRuns('sleep 0.05', threadOf('full'));
+  const { bavail, bsize } = await statfs(below);
+  const filler = join(below, 'filler');
+  run('fallocate', '-l', String(bavail * bsize - 100 * 2 ** 20), filler);
+  const waiting = stage.ask('echo new > new.txt; cat new.txt', at('other'));
+  const told = (await stage.mailLike(/^Your command is waiting/)).text.replaceAll(/\s+/g, ' ');
+  assert.match(told, /the disk of the machine has \d+ MB left, and nothing is started there below 256 MB/);
+  const toAdmin = await stage.mailLike(/^Commands wait, as the disk of workspaces is nearly full/, ADMIN);
+  assert.ok(toAdmin.text.includes(below));
+  // One that is under way has room to come to its end.
+  await stage.inside('touch /workspace/go', threadOf('full'));
+  const { text } = await running;
+  assert.match(text, /^Exit code 0/);
+  assert.doesNotMatch(text, /may be lost/);
+  const [sum] = /[a-f0-9]{64}/.exec(text) ?? [];
+  assert.equal((await stage.session(threadOf('other')))?.container_id, undefined);
+  await rm(filler);
+  assert.match((await waiting).text, /^Exit code 0/);
+  // As it lies on the disk, not in the page cache.
+  const { container_id: id } = await saved('full');
+  await engine.getContainer(id).stop({ t: 0 });
+  assert.ok(sum);
+  ranWith((await stage.ask('sha256sum -c sum && cat work.txt', at('full'))).text, 'big: OK\nfull');
+  const short = await stage.mailsLike(/^Your command is waiting/);
+  assert.deepEqual([short, await stage.mailsLike(/nearly full/, ADMIN)], [1, 1]);
 });

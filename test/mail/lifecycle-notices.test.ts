@@ -129,6 +129,7 @@ const wordings: [notice: LifecycleNotice, ...says: RegExp[]][] = [
     { kind: 'no-room', limit: 'host', maximum: 1 },
     /This machine can have 1 container .* and it is at work\./,
   ],
+  [samples['disk-short'], /^Commands wait, [^]* 100 MB are left:\n[^]* started below 256 MB\./],
   [samples.extended, /^Kept until 16:27 UTC\n/, /Reply with your next command/],
   [
     { ...samples.extended, isCapped: true, until: new Date('2026-11-24T02:20:00Z') },

@@ -52,6 +52,12 @@ export const samples = {
     now,
   },
   'no-room': { kind: 'no-room', limit: 'user', maximum: 5 },
+  'disk-short': {
+    kind: 'disk-short',
+    dir: '/srv/threadbox/workspaces/1',
+    freeBytes: 100 * 2 ** 20,
+    leastBytes: 256 * 2 ** 20,
+  },
   extended: {
     kind: 'extended',
     until: at('16:27:00'),

@@ -5,6 +5,7 @@ import { readdir, readlink, rename, rm, symlink, truncate, writeFile } from 'nod
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { makeDisk, linkOf, dropDisk } from '../../src/containers/disk-image.ts';
+import { placeFiles } from '../../src/containers/inbox.ts';
 import { saveWorkspace } from '../../src/containers/save.ts';
 import { chooseWay, type WorkspaceLimit } from '../../src/containers/workspace-limit.ts';
 import { readyVolume, removeStrayDisks, removeVolume } from '../../src/containers/workspace-volume.ts';
@@ -12,6 +13,7 @@ import { collectedLog } from '../support/collected-log.ts';
 import { closeAll } from '../support/close-all.ts';
 import { until } from '../support/until.ts';
 import { docker, image, never, startRig, temporaryDir, text, type Rig } from '../containers/rig.ts';
+import { cutOffWhileItGrows } from './cut-off-growth.ts';
 import { watchedWith } from './watched-with.ts';
 
 const MB = 2 ** 20;
@@ -50,7 +52,7 @@ describe('a workspace on a disk of its own', () => {
   const stop = () => docker.getContainer(rig.container.id).stop({ t: 0 });
 
   it('is chosen by itself where the engine has no quotas, and tries leave nothing', async () => {
-    const of = { instance: `${rig.instance}-trial`, imagesDir: limit.imagesDir };
+    const of = { instance: `${rig.instance}-trial`, imagesDir: limit.imagesDir, now: () => new Date() };
     const chosen = await chooseWay(docker, { wanted: 'auto', ...of });
     assert.equal(chosen.way, 'image');
     assert.match(JSON.stringify(chosen), /"quota":".*no quota support"/);
@@ -70,7 +72,18 @@ describe('a workspace on a disk of its own', () => {
     assert.equal(await says('ls -A /workspace'), '.home\n.threadbox\nbig\nmy-app');
   });
 
-  it('full, it can still be saved', async () => {
+  it('full, files are put there whole or not at all, which is told; and it can still be saved', async () => {
+    const files = [
+      { name: 'a', content: Buffer.from('a') },
+      { name: 'b', content: Buffer.alloc(2 * MB) },
+    ];
+    const placing = placeFiles(docker, rig.container.id, { commandId: 7, files, signal: never });
+    await assert.rejects(placing, {
+      code: 'WORKSPACE',
+      message:
+        /: it is full\. None of them is there\. Make room with a command in a mail that has none attached/,
+    });
+    assert.equal(await says('ls -A /workspace/.inbox'), '');
     const saved = await saveWorkspace(docker, rig.container.id, {
       threadId: 'john@example.com-my-app',
       repositoryName: 'my-app',
@@ -204,7 +217,7 @@ describe('a workspace on a disk of its own', () => {
     await docker.getContainer(rig.container.id).remove({ force: true });
     await removeVolume(docker, rig.container.volumeName, limit);
     const helper = { image, imageReady: () => Promise.resolve() };
-    const of = { instance: rig.instance, imagesDir: limit.imagesDir };
+    const of = { instance: rig.instance, imagesDir: limit.imagesDir, now: () => new Date() };
     const { getuid } = process;
     let chosen: Awaited<ReturnType<typeof chooseWay>>;
     try {
@@ -241,6 +254,16 @@ describe('a workspace on a disk of its own', () => {
     assert.match(dumpe2fs(imageFile()), /state: +clean\n/);
     await removeStrays(() => false);
     assert.deepEqual((await readdir(limit.imagesDir)).length, 2);
+    await stop();
+    limit.tools = cutOffWhileItGrows(rig.instance, imageFile(), chosen.tools);
+    room.sizeBytes = 96 * MB;
+    await assert.rejects(rig.ensure(), { code: 'DOCKER_UNREACHABLE' });
+    assert.throws(() => dumpe2fs(imageFile()));
+    limit.tools = chosen.tools;
+    await rig.ensure();
+    assert.equal(await says('cat kept.txt; ls -A /workspace'), 'kept\n.home\n.threadbox\nmy-app');
+    assert.match(dumpe2fs(imageFile()), /state: +clean\n[^]*\nBlock count: +24576\n/);
+    assert.deepEqual((await readdir(limit.imagesDir)).length, 2);
     // Somebody has removed the file of one that is attached.
     await makeDisk(other, 32 * MB, limit.tools);
     await rm(join(limit.imagesDir, `${name}.img`));
@@ -250,6 +273,8 @@ describe('a workspace on a disk of its own', () => {
 
   const labels = (name: string) => ({ 'threadbox.instance': rig.instance, 'threadbox.thread': name });
   const removeStrays = (isKept: (name: string) => boolean) =>
-    removeStrayDisks(docker, { instance: rig.instance, limit }, (name) => Promise.resolve(isKept(name)));
+    removeStrayDisks(docker, { instance: rig.instance, limit, now: new Date() }, (name) =>
+      Promise.resolve(isKept(name)),
+    );
   const imageFile = () => join(limit.imagesDir, `${rig.container.volumeName}.img`);
 });
