@@ -5,7 +5,7 @@ import { loadConfig, readEnvironment } from '../config.ts';
 import { borrowFrom } from '../containers/copy-git.ts';
 import { connectEmbedded } from '../embedded/embedded.ts';
 import { takeLock } from '../lock.ts';
-import type { Db } from '../store/database.ts';
+import { unhurried, type Db } from '../store/database.ts';
 import { loadObstacle, loadTables, makeTables } from '../store/dump.ts';
 import { takeLockOnce } from '../store/mailbox-lock.ts';
 import { startPause } from '../store/pause.ts';
@@ -119,7 +119,7 @@ async function putIn(
     }
     return Number(open[0]?.['count'] ?? 0);
   };
-  const openCommands = await db.transaction(load).catch(async (error: unknown) => {
+  const openCommands = await unhurried(db, (own) => own.transaction(load)).catch(async (error: unknown) => {
     // Empty again, so that it can be tried again.
     for (const dir of [savesDir, mirrorsDir]) await rm(dir, { recursive: true, force: true });
     throw error;

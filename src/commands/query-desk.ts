@@ -56,6 +56,8 @@ export function startQueryDesk(parts: QueryDeskParts): QueryDesk {
       let pauses = PATIENT;
       try {
         while (!signal.aborted && parts.isOurs() && (await answerNext(parts, reader))) failures = 0;
+        // Also where nothing is left to be run: what had failed works again.
+        failures = 0;
         database.isUp();
       } catch (error) {
         failures += 1;

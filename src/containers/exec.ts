@@ -52,7 +52,12 @@ export async function startExec(docker: Docker, containerId: string, request: Ex
   }
 }
 
-/** @throws what {@link startExec} throws, and an error of the stream when the connection breaks. */
+/**
+ * Runs a process in a running container to its end, as the user of the commands.
+ *
+ * @throws {ContainersError} what {@link startExec} throws; `DOCKER_UNREACHABLE` when the connection breaks before its end. Or
+ *   the reason of the signal
+ */
 export async function execText(
   docker: Docker,
   containerId: string,
@@ -61,14 +66,19 @@ export async function execText(
   const stream = await startExec(docker, containerId, request);
   const texts: [Buffer[], Buffer[]] = [[], []];
   let sizeBytes = 0;
-  for await (const { isError, data } of readFrames(stream)) {
-    sizeBytes += data.length;
-    if (sizeBytes <= MAX_TEXT_BYTES) texts[isError ? 1 : 0].push(Buffer.from(data));
-    if (sizeBytes > MOST_READ_BYTES) break;
+  try {
+    for await (const { isError, data } of readFrames(stream)) {
+      sizeBytes += data.length;
+      if (sizeBytes <= MAX_TEXT_BYTES) texts[isError ? 1 : 0].push(Buffer.from(data));
+      if (sizeBytes > MOST_READ_BYTES) break;
+    }
+  } catch (error) {
+    // Either has the words of any connection that was cut, as one to the database has.
+    request.signal?.throwIfAborted();
+    throw engineError(error, 'read what a process in the container says', true);
   }
   return { stdout: Buffer.concat(texts[0]).toString(), stderr: Buffer.concat(texts[1]).toString() };
 }
-
 const MAX_TEXT_BYTES = 256 * 1024;
 /** A process of the same user can write to what ours writes to, for ever and faster than anybody reads. */
 const MOST_READ_BYTES = 16 * 1024 * 1024;

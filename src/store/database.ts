@@ -16,12 +16,12 @@ types.setTypeParser(types.builtins.INT8, Number);
  *
  * @param idleInTransactionMs after so long without a word the server gives up a transaction, and what it has locked: where
  *   the network or this machine has gone, it would wait for hours. 0: never
- * @param answerWithinMs after so long without an answer its connection is given up, and every one opened before; tests alone
- *   set it
+ * @param statementMs after so long the server gives up a statement. 0: never
+ * @param answerWithinMs after so long without an answer its connection is given up, and every one opened before. 0: never
  */
 export function openDatabase(
   databaseUrl: string,
-  { poolSize = 10, idleInTransactionMs = 0, answerWithinMs = 65_000 } = {},
+  { poolSize = 10, idleInTransactionMs = 0, statementMs = 60_000, answerWithinMs = 65_000 } = {},
 ): Db {
   const connections = trustedConnections();
   const db = knex({
@@ -32,7 +32,7 @@ export function openDatabase(
       ...KEEP_ALIVE,
       connectionTimeoutMillis: 5_000,
       // A frozen server must become an error that is retried, not a bot that waits for ever.
-      statement_timeout: 60_000,
+      statement_timeout: statementMs,
       query_timeout: answerWithinMs,
       idle_in_transaction_session_timeout: idleInTransactionMs,
     } as Knex.PgConnectionConfig,
@@ -56,6 +56,22 @@ export function openDatabase(
   return db;
 }
 
+/**
+ * Works on the same database over connections of its own, which wait for each statement however long that takes: what changes
+ * or fills a large table takes minutes, and given up for that it would be begun anew for ever. A server that has gone is still
+ * noticed.
+ */
+export async function unhurried<T>(db: Db, work: (db: Db) => Promise<T>): Promise<T> {
+  const { config } = db.client as { config: { connection: { connectionString: string } } };
+  const { connectionString } = config.connection;
+  const own = openDatabase(connectionString, { poolSize: 2, statementMs: 0, answerWithinMs: 0 });
+  try {
+    return await work(own);
+  } finally {
+    await own.destroy();
+  }
+}
+
 /** What we use of knex's pool, which is tarn's. */
 type Pool = { on: (event: 'destroyFail', heard: (id: number, client: Client) => void) => void };
 
@@ -77,17 +93,13 @@ export async function migrate(db: Db): Promise<void> {
     await refuseNewer(db);
     // knex's own lock row outlives a killed process; ours does not, and while we hold it nobody else migrates.
     if (await db.schema.hasTable('knex_migrations_lock')) await db.migrate.forceFreeMigrationsLock();
-    await dropAdminViews(db);
-    await db.migrate.latest({ migrationSource });
+    if ((await schemaState(db)).missing.length === 0) return;
+    await unhurried(db, async (own) => {
+      // A column that a view shows cannot be changed. They are made again with the next query of an admin.
+      await own.raw(`drop schema if exists ${ADMIN_SCHEMA} cascade`);
+      await own.migrate.latest({ migrationSource });
+    });
   });
-}
-
-/** A column that a view shows cannot be changed. They are made again with the next query of an admin. */
-async function dropAdminViews(db: Db): Promise<void> {
-  if (!(await db.schema.hasTable('knex_migrations'))) return;
-  const done = await db('knex_migrations').pluck<string[]>('name');
-  if (Object.keys(migrations).every((name) => done.includes(name))) return;
-  await db.raw(`drop schema if exists ${ADMIN_SCHEMA} cascade`);
 }
 
 async function refuseNewer(db: Db): Promise<void> {

@@ -4,9 +4,12 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { connectDocker } from '../../src/containers/client.ts';
 import { ensureContainer } from '../../src/containers/container.ts';
+import { execText } from '../../src/containers/exec.ts';
 import { recoverExecution, runExecution } from '../../src/containers/execution.ts';
+import { peekOutput } from '../../src/containers/peek-output.ts';
 import { runnersOf } from '../../src/containers/runner.ts';
-import { docker, dockerHost, LIMITS, request, startRig, text } from './rig.ts';
+import { isDatabaseAway } from '../../src/store/database.ts';
+import { docker, dockerHost, LIMITS, never, request, startRig, text } from './rig.ts';
 
 describe('an engine that is away', () => {
   it('is told apart from one that refuses', async () => {
@@ -69,31 +72,46 @@ describe('an engine that is away', () => {
   });
 
   it('that goes away before a command was handed over has not started it', async (t) => {
-    let requests = 0;
-    const server = createServer((socket) => {
-      socket.on('error', () => undefined);
-      socket.on('data', () => {
-        requests += 1;
-        // After the look at the container, and the making of its exec.
-        if (requests > 2) {
-          socket.destroy();
-          return;
-        }
-        const body = '{"Id":"e1","Config":{"Labels":{}}}';
-        socket.write(
-          `HTTP/1.1 ${requests === 1 ? '200 OK' : '201 Created'}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
-        );
-      });
-    });
-    t.after(() => server.close());
-    const port = await new Promise<number>((resolve) => {
-      server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port));
-    });
-    const away = connectDocker(`tcp://127.0.0.1:${port}`);
+    const away = connectDocker(await startFakeEngine(t, (socket) => void socket.destroy()));
     const running = runExecution(away, 'x', request('true'));
     await assert.rejects(running, { code: 'DOCKER_UNREACHABLE', mayHaveStarted: false });
   });
+
+  it('while it is read what a process says is told as such, not as any connection that was cut', async (t) => {
+    const begun =
+      'HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\nTransfer-Encoding: chunked\r\n\r\n';
+    const breaking = connectDocker(await startFakeEngine(t, (socket) => void socket.end(begun)));
+    const silent = connectDocker(await startFakeEngine(t, (socket) => void socket.write(begun)));
+    const asked = { command: ['true'], env: {} };
+    await assert.rejects(execText(breaking, 'x', { ...asked, signal: never }), (error) => {
+      assert.equal((error as { code?: string }).code, 'DOCKER_UNREACHABLE');
+      assert.equal(isDatabaseAway(error), false);
+      return true;
+    });
+    const late = AbortSignal.timeout(200);
+    await assert.rejects(execText(silent, 'x', { ...asked, signal: late }), { name: 'TimeoutError' });
+    assert.equal(await peekOutput(breaking, 'x', 1), null);
+  });
 });
+
+/** Knows a container, and makes a process in it. @param onStart gets the connection on which that is to be started */
+async function startFakeEngine(t: TestContext, onStart: (socket: Socket) => void): Promise<string> {
+  const server = createServer((socket) => {
+    t.after(() => socket.destroy());
+    socket.on('error', () => undefined);
+    socket.on('data', (data) => {
+      if (data.includes('/start ')) return onStart(socket);
+      if (!/^(?:GET|POST) /.test(data.toString('latin1'))) return;
+      const body = '{"Id":"e1","Config":{"Labels":{}}}';
+      const status = data.includes('/exec ') ? '201 Created' : '200 OK';
+      const head = `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}`;
+      socket.write(`${head}\r\n\r\n${body}`);
+    });
+  });
+  t.after(() => server.close());
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return `tcp://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
 
 /** The engine behind a port; from the request on that has the given words nothing passes. */
 async function startTcpProxyToEngine(t: TestContext) {

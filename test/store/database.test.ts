@@ -8,6 +8,7 @@ import {
   isDatabaseBusy,
   migrate,
   openDatabase,
+  unhurried,
   type Db,
 } from '../../src/store/database.ts';
 import { takeLockOnce, takeMailboxLock } from '../../src/store/mailbox-lock.ts';
@@ -53,6 +54,13 @@ test('migrating an up-to-date database changes nothing, also when two processes 
   }
   assert.equal(await installationId(db), id);
   assert.equal((await db('knex_migrations').select()).length, Object.keys(migrations).length);
+});
+
+test('what changes a large table takes as long as it takes, whatever a statement may take otherwise', async (t) => {
+  const hurried = openDatabase(database.url, { statementMs: 100, answerWithinMs: 200 });
+  t.after(() => hurried.destroy());
+  const ran = await unhurried(hurried, (own) => own.raw<{ rows: object[] }>('select pg_sleep(0.4)'));
+  assert.equal(ran.rows.length, 1);
 });
 
 test('a shown URL has no credentials', () => {

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { ImapFlow } from 'imapflow';
 import { createBell } from '../../bell.ts';
 import type { MailServer } from '../../config.ts';
@@ -124,10 +125,7 @@ export function startFiler(parts: FilerParts): Filer {
   };
 }
 
+/** Rejects never: the loop sees the end by itself. */
 async function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  signal.addEventListener('abort', () => resolve(), { once: true });
-  await promise;
-  clearTimeout(timer);
+  await pause(ms, undefined, { signal }).catch(() => {});
 }

@@ -1,4 +1,6 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { ImapFlow } from 'imapflow';
+import { createBell } from '../../bell.ts';
 import type { MailServer } from '../../config.ts';
 import type { Log } from '../../log.ts';
 import { watchPart } from '../../part-state.ts';
@@ -42,25 +44,20 @@ export function startSentCopies(parts: SentCopiesParts): { wake: () => void; clo
   const closing = new AbortController();
   const { signal } = closing;
   const part = watchPart('IMAP (copies of sent mail)', parts.log);
-  let woken = Promise.withResolvers<void>();
+  const bell = createBell();
 
+  /** Rejects never: the loop sees the end by itself. */
   async function rest(ms: number): Promise<void> {
-    if (signal.aborted) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener('abort', () => resolve(), { once: true });
-    await promise;
-    clearTimeout(timer);
+    await pause(ms, undefined, { signal }).catch(() => {});
   }
 
   async function run(): Promise<void> {
     for (let failures = 0; !signal.aborted;) {
-      woken = Promise.withResolvers();
       try {
         await fileAll(parts, signal);
         failures = 0;
         part.isUp();
-        await Promise.race([woken.promise, rest(LOOK_EVERY_MS)]);
+        await bell.wait(LOOK_EVERY_MS);
         await rest(parts.restMs ?? REST_MS);
       } catch (error) {
         if (signal.aborted) return;
@@ -72,9 +69,10 @@ export function startSentCopies(parts: SentCopiesParts): { wake: () => void; clo
   }
   const running = run();
   return {
-    wake: () => woken.resolve(),
+    wake: () => bell.ring(),
     async close() {
       closing.abort(new Error('Closed'));
+      bell.ring();
       await running;
     },
   };
