@@ -27,6 +27,8 @@ const NPM_VERSION = '11.19.1';
 const BUILD_LOCK_TIMEOUT_MS = 30 * 60_000;
 /** A mirror that says nothing for so long says nothing more. */
 const SILENCE_LIMIT_MS = 5 * 60_000;
+/** A download of the build that stands still for so long is begun again. */
+const STALL_LIMIT_MS = 20_000;
 /** How often a person sees that a long step is alive. */
 const PROGRESS_INTERVAL_MS = 5_000;
 
@@ -105,7 +107,8 @@ async function importRootFileSystem(
   if (!architecture) throw noImage(`this machine's processor (${process.arch}) is neither x64 nor arm64`);
   const mirrors = await debianMirrors(SUITE);
   const program = [script, engineDir, SUITE, architecture, mirrors.main, mirrors.security];
-  const [command, args] = asRoot('sh', [...program, process.execPath, npmTarball]);
+  const inputs = [process.execPath, npmTarball, String(STALL_LIMIT_MS / 1000)];
+  const [command, args] = asRoot('sh', [...program, ...inputs]);
   const build = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   build.stdin.on('error', () => undefined);
   const exited = once(build, 'exit') as Promise<[number | null]>;
@@ -116,7 +119,13 @@ async function importRootFileSystem(
     const imported = importTar(docker, build.stdout);
     imported.catch(() => undefined);
     const [status] = await exited;
-    if (status !== 0) throw noImage(`building it failed:\n${report.lastLines().join('\n')}`);
+    if (status !== 0) {
+      const how = report.fellSilent() ? 'stood still for 5 minutes, and was given up' : 'failed';
+      throw noImage(
+        `building it ${how}. Where Debian's mirror (${mirrors.main}) has faltered, try again. Its last lines:\n` +
+          report.lastLines().join('\n'),
+      );
+    }
     await imported;
   } finally {
     report.stop();
@@ -150,17 +159,22 @@ function reportBuild(
   output: NodeJS.ReadableStream,
   onProgress: (line: string) => void,
   onSilence: () => void,
-): { lastLines(): string[]; stop(): void } {
+): { lastLines(): string[]; fellSilent(): boolean; stop(): void } {
   const startedAt = Date.now();
   const last: string[] = [];
-  let silence = setTimeout(onSilence, SILENCE_LIMIT_MS);
+  let isSilent = false;
+  const giveUp = (): void => {
+    isSilent = true;
+    onSilence();
+  };
+  let silence = setTimeout(giveUp, SILENCE_LIMIT_MS);
   const alive = setInterval(() => {
     const line = last.at(-1)?.replace(/^[A-Z]: /, '') ?? 'working';
     onProgress(`  ${Math.round((Date.now() - startedAt) / 1000)} s: ${line.slice(0, 90)}`);
   }, PROGRESS_INTERVAL_MS);
   createInterface({ input: output }).on('line', (line) => {
     clearTimeout(silence);
-    silence = setTimeout(onSilence, SILENCE_LIMIT_MS);
+    silence = setTimeout(giveUp, SILENCE_LIMIT_MS);
     if (line.startsWith('step: ')) {
       onProgress(`  ${line.slice('step: '.length)} ...`);
     } else if (line.trim() !== '') {
@@ -170,6 +184,7 @@ function reportBuild(
   });
   return {
     lastLines: () => last,
+    fellSilent: () => isSilent,
     stop: () => {
       clearTimeout(silence);
       clearInterval(alive);
