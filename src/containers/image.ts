@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { Transform, type Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type Docker from 'dockerode';
 import { DEFAULT_IMAGE } from '../config-schema.ts';
@@ -116,7 +117,7 @@ async function importRootFileSystem(
   closed.catch(() => undefined);
   const report = reportBuild(build.stderr, onProgress, () => build.stdin.end());
   try {
-    const imported = importTar(docker, build.stdout);
+    const imported = importTar(docker, report.countedOn(build.stdout));
     imported.catch(() => undefined);
     const [status] = await exited;
     if (status !== 0) {
@@ -154,12 +155,20 @@ async function importTar(docker: Docker, tar: NodeJS.ReadableStream): Promise<vo
   });
 }
 
+type BuildReport = {
+  lastLines(): string[];
+  fellSilent(): boolean;
+  /** The same stream: as long as the engine takes something of it, the build is not silent, however slow the disk. */
+  countedOn(tar: Readable): Readable;
+  stop(): void;
+};
+
 /** Turns the builder's chatter into a line every few seconds, and ends it when it falls silent. */
 function reportBuild(
   output: NodeJS.ReadableStream,
   onProgress: (line: string) => void,
   onSilence: () => void,
-): { lastLines(): string[]; fellSilent(): boolean; stop(): void } {
+): BuildReport {
   const startedAt = Date.now();
   const last: string[] = [];
   let isSilent = false;
@@ -167,24 +176,34 @@ function reportBuild(
     isSilent = true;
     onSilence();
   };
-  let silence = setTimeout(giveUp, SILENCE_LIMIT_MS);
+  const silence = setTimeout(giveUp, SILENCE_LIMIT_MS);
+  let takenBytes = 0;
   const alive = setInterval(() => {
-    const line = last.at(-1)?.replace(/^[A-Z]: /, '') ?? 'working';
+    const said = last.at(-1)?.replace(/^[A-Z]: /, '') ?? 'working';
+    const line = takenBytes === 0 ? said : `${said}: ${Math.round(takenBytes / 1024 ** 2)} MB`;
     onProgress(`  ${Math.round((Date.now() - startedAt) / 1000)} s: ${line.slice(0, 90)}`);
   }, PROGRESS_INTERVAL_MS);
   createInterface({ input: output }).on('line', (line) => {
-    clearTimeout(silence);
-    silence = setTimeout(giveUp, SILENCE_LIMIT_MS);
-    if (line.startsWith('step: ')) {
-      onProgress(`  ${line.slice('step: '.length)} ...`);
-    } else if (line.trim() !== '') {
-      last.push(line);
-      if (last.length > 12) last.shift();
-    }
+    silence.refresh();
+    if (line.trim() === '') return;
+    const step = line.startsWith('step: ') ? line.slice('step: '.length) : null;
+    if (step !== null) onProgress(`  ${step} ...`);
+    last.push(step ?? line);
+    if (last.length > 12) last.shift();
   });
   return {
     lastLines: () => last,
     fellSilent: () => isSilent,
+    countedOn: (tar) =>
+      tar.pipe(
+        new Transform({
+          transform: (chunk: Buffer, _encoding, done) => {
+            takenBytes += chunk.length;
+            silence.refresh();
+            done(null, chunk);
+          },
+        }),
+      ),
     stop: () => {
       clearTimeout(silence);
       clearInterval(alive);
