@@ -176,7 +176,8 @@ function reportBuild(
     isSilent = true;
     onSilence();
   };
-  const silence = setTimeout(giveUp, SILENCE_LIMIT_MS);
+  // Not waited for: what is still written at the end may have set it once more.
+  const silence = setTimeout(giveUp, SILENCE_LIMIT_MS).unref();
   let takenBytes = 0;
   const alive = setInterval(() => {
     const said = last.at(-1)?.replace(/^[A-Z]: /, '') ?? 'working';

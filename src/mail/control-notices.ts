@@ -81,7 +81,8 @@ export const CONTROL_TELLERS: Tellers<ControlNotice> = {
           ],
   }),
   restored: ({ savedAt, filesRestored, isSwapped, now }) => ({
-    title: `Your work of ${momentInWords(savedAt, now)} is back: ${plural(filesRestored, 'file')}`,
+    // What was saved as a commit changes no file beside it.
+    title: `Your work of ${momentInWords(savedAt, now)} is back${filesRestored === 0 ? '' : `: ${plural(filesRestored, 'file')}`}`,
     blocks: isSwapped
       ? [
           words('What was there until now is put aside in its place. To swap the two again, reply with:'),
