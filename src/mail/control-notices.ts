@@ -215,7 +215,10 @@ function help({ repositoryName, idleMinutes }: Extract<ControlNotice, { kind: 'h
         ],
       },
       words(
-        `After ${minutes} without a command you get a warning; then the container is saved and removed. Your next command brings everything back.`,
+        'Files attached to a command are in $THREADBOX_INBOX while it runs; what it puts into $THREADBOX_OUTBOX comes back attached to its answer.',
+      ),
+      words(
+        `After ${minutes} without a command the container is saved and removed; a mail warns you before. Your next command brings everything back.`,
       ),
     ],
   };
