@@ -1,5 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { type Config } from '../config.ts';
+import { isAllowedSender } from '../mail/sender.ts';
 import { clockReport } from '../readiness.ts';
 import { schemaState, serverFacts, type Db } from '../store/database.ts';
 import { readPause } from '../store/pause.ts';
@@ -44,7 +46,7 @@ export function embedded(part: string, program: string, dir: string): Finding {
 async function lookAtStore({ config, now }: Surroundings): Promise<Finding[]> {
   if (config.usesEmbeddedPostgres && !existsSync(join(config.dataDir, 'postgres'))) {
     const says = `embedded, in ${join(config.dataDir, 'postgres')}: made at the first start`;
-    return [ok('PostgreSQL', says), noRepositories(), ...noUsers(config.allowedSenders, 0)];
+    return [ok('PostgreSQL', says), noRepositories(), ...userFindings(config, [])];
   }
   return withDatabase(
     async (db) => {
@@ -63,7 +65,7 @@ async function lookAtStore({ config, now }: Surroundings): Promise<Finding[]> {
       const schema = await schemaState(db);
       findings.push(schemaFinding(schema));
       if (schema.unknown.length > 0 || schema.missing.length > 0) return findings;
-      findings.push(...(await lookAtWork(db, config.allowedSenders)));
+      findings.push(...(await lookAtWork(db, config)));
       return findings;
     },
     { migrates: false },
@@ -91,13 +93,16 @@ export function schemaFinding(schema: { applied: string[]; missing: string[]; un
   return ok('tables', `up to date (${applied.at(-1)})`);
 }
 
-async function lookAtWork(db: Db, allowedSenders: readonly string[]): Promise<Finding[]> {
+async function lookAtWork(db: Db, config: LetIn): Promise<Finding[]> {
   const repositories = await listRepositories(db);
   const users = await listUsers(db);
   const pause = await readPause(db);
   return [
     ...(pause ? [warn('paused', pause.reason || 'no command is started', 'threadbox resume')] : []),
-    ...noUsers(allowedSenders, users.length),
+    ...userFindings(
+      config,
+      users.map(({ address }) => address),
+    ),
     ...(repositories.length === 0 ? [noRepositories()] : []),
     ...(await Promise.all(repositories.map(lookAtUpstream))),
   ];
@@ -106,14 +111,20 @@ async function lookAtWork(db: Db, allowedSenders: readonly string[]): Promise<Fi
 const noRepositories = (): Finding =>
   warn('repository', 'there is none to run commands in', 'threadbox repo add NAME URL');
 
-function noUsers(allowedSenders: readonly string[], users: number): Finding[] {
-  if (allowedSenders.length > 0 || users > 0) {
-    const listed = allowedSenders.length > 0 ? `; ALLOWED_SENDERS: ${allowedSenders.join(', ')}` : '';
-    return [ok('users', `${users} registered${listed}`)];
-  }
-  return [
-    warn('users', 'nobody may have commands run', 'threadbox user add ADDRESS, or set ALLOWED_SENDERS'),
-  ];
+type LetIn = Pick<Config, 'allowedSenders' | 'adminAddresses'>;
+
+function userFindings({ allowedSenders, adminAddresses }: LetIn, registered: readonly string[]): Finding[] {
+  const todo = 'threadbox user add ADDRESS, or set ALLOWED_SENDERS';
+  const shutOut = adminAddresses.filter(
+    (address) => !isAllowedSender(address, allowedSenders, registered.includes(address)),
+  );
+  const admins = shutOut.map((address) =>
+    warn('users', `${address} is in ADMIN_ADDRESSES, and mail from there is dropped all the same`, todo),
+  );
+  if (allowedSenders.length === 0 && registered.length === 0)
+    return [warn('users', 'nobody may have commands run', todo), ...admins];
+  const listed = allowedSenders.length > 0 ? `; ALLOWED_SENDERS: ${allowedSenders.join(', ')}` : '';
+  return [ok('users', `${registered.length} registered${listed}`), ...admins];
 }
 
 async function lookAtUpstream({ name, url, branch }: Repository): Promise<Finding> {

@@ -1,7 +1,9 @@
 #!/bin/sh
 # Makes the root file system of the workspace image, as root, and writes it to standard output as a tar.
 #
-# usage: build-image.sh WORK_DIR SUITE ARCH MIRROR SECURITY_MIRROR NODE_BINARY NPM_TARBALL
+# usage: build-image.sh WORK_DIR SUITE ARCH MIRROR SECURITY_MIRROR NODE_BINARY NPM_TARBALL STALL_SECONDS
+#
+# A download that stands still for STALL_SECONDS is begun again.
 #
 # Lines for a person go to standard error. Standard input is the leash: when it ends, whatever still runs is killed
 # and everything made on the way is removed, so that nothing is left behind however the caller dies.
@@ -46,7 +48,7 @@ if [ "$1" != --inside ]; then
   exit
 fi
 
-root=$2 suite=$3 arch=$4 mirror=$5 security_mirror=$6 node=$7 npm=$8
+root=$2 suite=$3 arch=$4 mirror=$5 security_mirror=$6 node=$7 npm=$8 stall_seconds=$9
 say() { echo "step: $*" >&2; }
 
 if [ -z "${http_proxy:-}" ]; then
@@ -57,7 +59,15 @@ fi
 chmod 0755 "$root"
 say "fetching and unpacking Debian $suite from $mirror"
 packages=git,ca-certificates,curl,python3,make,patch,procps,jq,unzip,xz-utils,less,openssh-client,ripgrep,file,iptables
-debootstrap --variant=minbase --arch="$arch" --include="$packages" --foreign "$suite" "$root" "$mirror" >&2
+# debootstrap fetches with wget, which would wait 15 minutes for a connection that has died without a word. The user's own
+# settings go last, and so before ours.
+{
+  printf 'timeout = %s\ntries = 5\n' "$stall_seconds"
+  cat "${WGETRC:-${HOME:-/root}/.wgetrc}" 2>/dev/null || true
+} >"$root/.wgetrc"
+WGETRC=$root/.wgetrc debootstrap --variant=minbase --arch="$arch" --include="$packages" --foreign \
+  "$suite" "$root" "$mirror" >&2
+rm "$root/.wgetrc"
 # Half of the time would be spent waiting for the disk, for a directory that a crash makes worthless anyway.
 mkdir -p "$root/etc/dpkg/dpkg.cfg.d"
 echo force-unsafe-io >"$root/etc/dpkg/dpkg.cfg.d/unsafe-io"

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { Transform, type Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type Docker from 'dockerode';
 import { DEFAULT_IMAGE } from '../config-schema.ts';
@@ -27,6 +28,8 @@ const NPM_VERSION = '11.19.1';
 const BUILD_LOCK_TIMEOUT_MS = 30 * 60_000;
 /** A mirror that says nothing for so long says nothing more. */
 const SILENCE_LIMIT_MS = 5 * 60_000;
+/** A download of the build that stands still for so long is begun again. */
+const STALL_LIMIT_MS = 20_000;
 /** How often a person sees that a long step is alive. */
 const PROGRESS_INTERVAL_MS = 5_000;
 
@@ -105,7 +108,8 @@ async function importRootFileSystem(
   if (!architecture) throw noImage(`this machine's processor (${process.arch}) is neither x64 nor arm64`);
   const mirrors = await debianMirrors(SUITE);
   const program = [script, engineDir, SUITE, architecture, mirrors.main, mirrors.security];
-  const [command, args] = asRoot('sh', [...program, process.execPath, npmTarball]);
+  const inputs = [process.execPath, npmTarball, String(STALL_LIMIT_MS / 1000)];
+  const [command, args] = asRoot('sh', [...program, ...inputs]);
   const build = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   build.stdin.on('error', () => undefined);
   const exited = once(build, 'exit') as Promise<[number | null]>;
@@ -113,10 +117,16 @@ async function importRootFileSystem(
   closed.catch(() => undefined);
   const report = reportBuild(build.stderr, onProgress, () => build.stdin.end());
   try {
-    const imported = importTar(docker, build.stdout);
+    const imported = importTar(docker, report.countedOn(build.stdout));
     imported.catch(() => undefined);
     const [status] = await exited;
-    if (status !== 0) throw noImage(`building it failed:\n${report.lastLines().join('\n')}`);
+    if (status !== 0) {
+      const how = report.fellSilent() ? 'stood still for 5 minutes, and was given up' : 'failed';
+      throw noImage(
+        `building it ${how}. Where Debian's mirror (${mirrors.main}) has faltered, try again. Its last lines:\n` +
+          report.lastLines().join('\n'),
+      );
+    }
     await imported;
   } finally {
     report.stop();
@@ -145,31 +155,56 @@ async function importTar(docker: Docker, tar: NodeJS.ReadableStream): Promise<vo
   });
 }
 
+type BuildReport = {
+  lastLines(): string[];
+  fellSilent(): boolean;
+  /** The same stream: as long as the engine takes something of it, the build is not silent, however slow the disk. */
+  countedOn(tar: Readable): Readable;
+  stop(): void;
+};
+
 /** Turns the builder's chatter into a line every few seconds, and ends it when it falls silent. */
 function reportBuild(
   output: NodeJS.ReadableStream,
   onProgress: (line: string) => void,
   onSilence: () => void,
-): { lastLines(): string[]; stop(): void } {
+): BuildReport {
   const startedAt = Date.now();
   const last: string[] = [];
-  let silence = setTimeout(onSilence, SILENCE_LIMIT_MS);
+  let isSilent = false;
+  const giveUp = (): void => {
+    isSilent = true;
+    onSilence();
+  };
+  // Not waited for: what is still written at the end may have set it once more.
+  const silence = setTimeout(giveUp, SILENCE_LIMIT_MS).unref();
+  let takenBytes = 0;
   const alive = setInterval(() => {
-    const line = last.at(-1)?.replace(/^[A-Z]: /, '') ?? 'working';
+    const said = last.at(-1)?.replace(/^[A-Z]: /, '') ?? 'working';
+    const line = takenBytes === 0 ? said : `${said}: ${Math.round(takenBytes / 1024 ** 2)} MB`;
     onProgress(`  ${Math.round((Date.now() - startedAt) / 1000)} s: ${line.slice(0, 90)}`);
   }, PROGRESS_INTERVAL_MS);
   createInterface({ input: output }).on('line', (line) => {
-    clearTimeout(silence);
-    silence = setTimeout(onSilence, SILENCE_LIMIT_MS);
-    if (line.startsWith('step: ')) {
-      onProgress(`  ${line.slice('step: '.length)} ...`);
-    } else if (line.trim() !== '') {
-      last.push(line);
-      if (last.length > 12) last.shift();
-    }
+    silence.refresh();
+    if (line.trim() === '') return;
+    const step = line.startsWith('step: ') ? line.slice('step: '.length) : null;
+    if (step !== null) onProgress(`  ${step} ...`);
+    last.push(step ?? line);
+    if (last.length > 12) last.shift();
   });
   return {
     lastLines: () => last,
+    fellSilent: () => isSilent,
+    countedOn: (tar) =>
+      tar.pipe(
+        new Transform({
+          transform: (chunk: Buffer, _encoding, done) => {
+            takenBytes += chunk.length;
+            silence.refresh();
+            done(null, chunk);
+          },
+        }),
+      ),
     stop: () => {
       clearTimeout(silence);
       clearInterval(alive);

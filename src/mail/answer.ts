@@ -142,10 +142,11 @@ function notesOf(facts: AnswerFacts, isLogCut: boolean): string[] {
   const { backgroundProcesses, backgroundNames, droppedProcesses, droppedNames, result } = facts;
   const notes = [];
   if (backgroundProcesses > 0) {
-    const whose = result === 'timed_out' || result === 'cancelled' ? 'of earlier commands' : 'it started';
+    // Of those that ended by themselves nobody knows which of the thread's commands has started it.
+    const whose = result === 'timed_out' || result === 'cancelled' ? ' of earlier commands' : '';
     const goes = backgroundProcesses === 1 ? 'goes' : 'go';
     notes.push(
-      `${processes(backgroundProcesses)} ${whose} ${goes} on in the background${named(backgroundNames, backgroundProcesses)}`,
+      `${processes(backgroundProcesses)}${whose} ${goes} on in the background${named(backgroundNames, backgroundProcesses)}`,
     );
   }
   if (droppedProcesses > 0) {

@@ -81,7 +81,8 @@ export const CONTROL_TELLERS: Tellers<ControlNotice> = {
           ],
   }),
   restored: ({ savedAt, filesRestored, isSwapped, now }) => ({
-    title: `Your work of ${momentInWords(savedAt, now)} is back: ${plural(filesRestored, 'file')}`,
+    // What was saved as a commit changes no file beside it.
+    title: `Your work of ${momentInWords(savedAt, now)} is back${filesRestored === 0 ? '' : `: ${plural(filesRestored, 'file')}`}`,
     blocks: isSwapped
       ? [
           words('What was there until now is put aside in its place. To swap the two again, reply with:'),
@@ -214,7 +215,10 @@ function help({ repositoryName, idleMinutes }: Extract<ControlNotice, { kind: 'h
         ],
       },
       words(
-        `After ${minutes} without a command you get a warning; then the container is saved and removed. Your next command brings everything back.`,
+        'Files attached to a command are in $THREADBOX_INBOX while it runs; what it puts into $THREADBOX_OUTBOX comes back attached to its answer.',
+      ),
+      words(
+        `After ${minutes} without a command the container is saved and removed; a mail warns you before. Your next command brings everything back.`,
       ),
     ],
   };

@@ -1,4 +1,5 @@
 import { sizeInWords } from './amounts.ts';
+import { misreadNote } from './misread-note.ts';
 import { visibleLine } from './visible-text.ts';
 
 /** What ran short while a command ran, as it was measured in its container. */
@@ -47,7 +48,7 @@ export function endingNotes(facts: EndingFacts): string[] {
         diskNote(shortages, facts.lastOutput),
       ]
     : [];
-  return [...notes, oversizeNote(facts), questionNote(facts), replacedNote(facts)].filter(
+  return [...notes, oversizeNote(facts), questionNote(facts), replacedNote(facts), misreadNote(facts)].filter(
     (note) => note !== null,
   );
 }

@@ -187,6 +187,7 @@ function detailOf({ state, exitCode, startedAt, durationMs }: LoggedCommand, now
 
 function toneOf({ state, exitCode }: LoggedCommand): 'good' | 'bad' | 'dim' {
   if (state === 'queued' || state === 'running') return 'dim';
+  if (state === 'finished' && exitCode === null) return 'dim';
   return state === 'finished' && exitCode === 0 ? 'good' : 'bad';
 }
 
@@ -194,7 +195,8 @@ function outcomeInWords(state: string, exitCode: number | null): string {
   const words: Readonly<Record<string, string>> = {
     queued: 'waiting',
     running: 'running',
-    finished: `exit code ${exitCode ?? 'unknown'}`,
+    // Words to Threadbox have none; what came of one stands in its answer.
+    finished: exitCode === null ? 'answered' : `exit code ${exitCode}`,
     timed_out: 'stopped at the time limit',
     interrupted: 'interrupted',
     failed: 'could not be run',

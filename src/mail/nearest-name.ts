@@ -17,6 +17,14 @@ export function nearestName(written: string, names: readonly string[]): string |
   return best;
 }
 
+/** One character too many, too few or wrong, or two neighbours that have changed places. */
+export function isOneSlipAway(written: string, name: string): boolean {
+  if (editDistance(written, name) === 1) return true;
+  const at = [...name].findIndex((character, index) => written[index] !== character);
+  if (at === -1 || written.length !== name.length) return false;
+  return written === name.slice(0, at) + (name[at + 1] ?? '') + (name[at] ?? '') + name.slice(at + 2);
+}
+
 /** Levenshtein: insertions, deletions and replacements of one character. */
 function editDistance(one: string, other: string): number {
   let previous = Array.from({ length: other.length + 1 }, (_, at) => at);

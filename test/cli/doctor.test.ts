@@ -73,6 +73,7 @@ test('without --mail the doctor looks at all parts, tells every fault with what 
       DATA_DIR: `${dir.path}/data`,
       CONTAINER_RUNTIME: 'runsc',
       REDIS_URL: 'redis://127.0.0.1:1',
+      ADMIN_ADDRESSES: 'boss@example.com',
     };
     const { code, out, err } = await threadbox(['doctor'], { env });
     assert.equal(code, 1, err);
@@ -84,6 +85,7 @@ test('without --mail the doctor looks at all parts, tells every fault with what 
       /^ok {4}PostgreSQL +embedded, in .*: made at the first start$/m,
       /^bad {3}Redis +.*ECONNREFUSED.*\n +-> Correct REDIS_URL/m,
       /^warn {2}users +nobody may have commands run\n +-> threadbox user add ADDRESS/m,
+      /^warn {2}users +boss@example\.com is in ADMIN_ADDRESSES, and mail from there is dropped all the same\n +-> threadbox user add/m,
       /^ok {4}IMAP +lets us in; 42 mails in INBOX$/m,
       /^ok {4}IMAP +made when needed: Processed, Refused, Threadbox$/m,
       /^bad {3}SMTP +the SMTP server 127\.0\.0\.1:1 could not be used: .*\n +-> Correct SMTP_URL/m,

@@ -62,9 +62,9 @@ test('processes that go on, or were ended, are named', () => {
   const of = (values: Partial<AnswerFacts>) => answer(values).text;
   assert.match(
     of({ backgroundProcesses: 4, backgroundNames }),
-    /\n4 processes it started go on in the background: node server\.js \(pid 42\), sleep 9 \(pid 43\), and 2 more\.\n/,
+    /\n4 processes go on in the background: node server\.js \(pid 42\), sleep 9 \(pid 43\), and 2 more\.\n/,
   );
-  assert.match(of({ backgroundProcesses: 1 }), /\n1 process it started goes on in the background\.\n/);
+  assert.match(of({ backgroundProcesses: 1 }), /\n1 process goes on in the background\.\n/);
   assert.match(
     of({ droppedProcesses: 1, droppedNames: ['sleep 9 (pid 43)'] }),
     /\n1 process it left in the background was ended with it, as this Threadbox is set: sleep 9 \(pid 43\)\.\n/,

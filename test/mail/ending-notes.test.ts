@@ -28,6 +28,15 @@ const ended = (lastOutput: string, more: Partial<EndingFacts> = {}) => ({ ...fai
 const QUESTION =
   /^It ended with a question \(.+\), and nobody can answer while it runs\. Run it with its option/;
 
+const unknown = (command: string): EndingFacts => ({
+  ...failed,
+  command,
+  exitCode: 127,
+  lastOutput: 'bash: line 1: command not found\n',
+});
+const MEANT = (word: string) =>
+  new RegExp(`^If you meant Threadbox itself, reply with the one word ${word}, alone in the mail\\.`);
+
 const table: [what: string, facts: EndingFacts, ...says: RegExp[]][] = [
   ['nothing of one that went well', fine],
   ['nothing of one that failed by itself', failed],
@@ -127,6 +136,19 @@ const table: [what: string, facts: EndingFacts, ...says: RegExp[]][] = [
   ],
   ['sudo', ended('sudo: a terminal is required to read the password\n'), /sudo cannot work here/],
   ['ssh', ended('Host key verification failed.\n'), /ssh-keyscan/],
+  ['a word to Threadbox, mistyped', unknown('stauts'), MEANT('status')],
+  ['a word with a letter too many', unknown('cancell'), MEANT('cancel')],
+  ['a word with a question mark', unknown('Status?'), MEANT('status')],
+  ['a word with more beside it', unknown('cancel that please'), MEANT('cancel')],
+  ['no word in a program that is not there', unknown('make all')],
+  ['no word in a short one', unknown('top')],
+  ['no word in one that is there', { ...failed, command: 'stauts' }],
+  ['no word in a script', unknown('status\nnpm test')],
+  [
+    'a request',
+    unknown('Hi bot,\n\ncan you please run the tests?\n\nThanks, John\n'),
+    /^A mail is run by bash as it stands, and nobody reads it as a request: write commands alone/,
+  ],
   ['no question in what went well', { ...fine, lastOutput: 'Ready to continue? (y/n)\n' }],
   ['no question in an error', ended('SyntaxError: Unexpected token :\n')],
   ['no question in a test that asks', ended('✕ asks for the password: yes\n1 failed\n')],

@@ -184,7 +184,8 @@ const wordings: [notice: LifecycleNotice, ...says: RegExp[]][] = [
     samples.help,
     /Subject: \[my-react-app\]/,
     /extend 2h for two hours/,
-    /45 minutes/,
+    /\$THREADBOX_OUTBOX comes back attached/,
+    /After 45 minutes without a command the container is saved and removed; a mail warns you before\./,
     ...['status', 'diff', 'log', 'extend', 'save', 'stop', 'fresh', 'restore', 'keep', 'help'].map(
       (word) => new RegExp(`^  ${word.padEnd(7)}  \\S`, 'm'),
     ),

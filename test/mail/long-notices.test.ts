@@ -74,3 +74,19 @@ test('a very long list of commands shows the first of them', () => {
   assert.match(text, /^The last 30 commands\n/);
   assert.match(text, /\n {2}and 20 more\n/);
 });
+
+test('a word to Threadbox has no exit code among the last commands', () => {
+  const { now } = samples.log;
+  const command = { number: 2, command: 'save', state: 'finished', exitCode: null };
+  const { text } = renderLifecycleNotice({
+    kind: 'log',
+    commands: [{ ...command, startedAt: null, durationMs: null }],
+    now,
+  });
+  assert.match(text, /^The only command so far\n\n {2}#2 {2}save\n {6}answered\n/);
+});
+
+test('work that is back is not counted where no file of it is changed', () => {
+  const { text } = renderLifecycleNotice({ ...samples.restored, filesRestored: 0 });
+  assert.match(text, /^Your work of [^:\n]+:\d\d UTC is back\n\n/);
+});
