@@ -96,7 +96,7 @@ for (const [what, query, says] of greedy) {
   test(`bounded: ${what}`, async () => {
     const startedAt = performance.now();
     assert.match(await refused(query), says);
-    assert.ok(performance.now() - startedAt < 8_000, `${performance.now() - startedAt} ms`);
+    assert.ok(performance.now() - startedAt < 40_000, `${performance.now() - startedAt} ms`);
     assert.equal(await value('select 42'), '42');
   });
 }

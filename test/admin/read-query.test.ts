@@ -26,5 +26,6 @@ test('a server that lets one in and then says nothing is not waited for', async 
     readQuery({ databaseUrl, limits: SQL_LIMITS, limitMemory: null }, 'SELECT 1', []),
     isReaderAway,
   );
-  assert.ok(performance.now() - startedAt < 12_000);
+  // Its own limit, and what the machine takes besides.
+  assert.ok(performance.now() - startedAt < SQL_LIMITS.timeoutMs + 30_000);
 });

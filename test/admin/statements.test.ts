@@ -6,6 +6,7 @@ import { forbiddenIn, numbered, splitStatements } from '../../src/admin/statemen
 import { isWhole } from '../../src/cli/sql-prompt.ts';
 import { faultLine } from '../../src/mail/fault-line.ts';
 import { textTable } from '../../src/mail/text-table.ts';
+import { processorMs } from '../support/processor-time.ts';
 
 const split: [sql: string, statements: string[]][] = [
   ['select 1', ['select 1']],
@@ -129,9 +130,7 @@ test('no text takes long to be looked into, whatever is in it: it is looked into
     '? = a      x\n'.repeat(4 << 17),
   ];
   for (const text of hostile) {
-    const startedAt = performance.now();
-    askedQueries(text, known);
-    const tookMs = performance.now() - startedAt;
+    const tookMs = processorMs(() => askedQueries(text, known));
     assert.ok(tookMs < 3_000, `${JSON.stringify(text.slice(0, 20))} took ${Math.round(tookMs)} ms`);
   }
   assert.deepEqual(askedQueries(`SELECT '${'x'.repeat(1 << 17)}'`, known), {

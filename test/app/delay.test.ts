@@ -8,7 +8,7 @@ import { parseMessage } from '../../src/mail/parse.ts';
 import { ALICE, BOB, startTestApp, type TestApp } from '../support/app.ts';
 import { startEngineProxy } from '../support/engine-proxy.ts';
 import { engine, inContainer } from '../support/engine.ts';
-import { until } from '../support/until.ts';
+import { LONGEST_WAIT_MS, until } from '../support/until.ts';
 
 const DELAY_MS = 300;
 const MB = 2 ** 20;
@@ -43,7 +43,7 @@ async function answersTo(bot: TestApp, messageId: string): Promise<string[]> {
 }
 
 async function answerText(bot: TestApp, inReplyTo: string): Promise<string> {
-  const raw = await awaitAnswer({ ...bot.userAt(ALICE).imap, inReplyTo, timeoutMs: 60_000 });
+  const raw = await awaitAnswer({ ...bot.userAt(ALICE).imap, inReplyTo, timeoutMs: LONGEST_WAIT_MS });
   return (await parseMessage(raw)).text;
 }
 

@@ -47,7 +47,8 @@ const counted =
   'echo run >> /workspace/runs; echo begins; while [ ! -e /workspace/go ]; do sleep 0.05; done; echo ends';
 async function begun(threadId: string): Promise<string> {
   const container = await containerOf(threadId);
-  await untilInside(container, 'grep -qsx run /workspace/runs');
+  // From there it is answered, whatever becomes of the container.
+  await untilInside(container, 'grep -qsx begins /workspace/.threadbox/executions/*.out');
   return container;
 }
 const runsIn = (container: string): Promise<string> => inContainer(container, 'cat /workspace/runs');

@@ -11,7 +11,7 @@ import { ALICE, BOB, startTestApp, type TestApp } from '../support/app.ts';
 import { inContainer } from '../support/engine.ts';
 import { readMails } from '../support/mailbox.ts';
 import { ranWith } from '../support/ran-with.ts';
-import { until } from '../support/until.ts';
+import { LONGEST_WAIT_MS, until } from '../support/until.ts';
 
 const DENIED = 'carol@example.com';
 
@@ -47,7 +47,7 @@ async function send(mail: Mail, raw?: Buffer): Promise<string> {
 
 async function answer(inReplyTo: string, to = ALICE): Promise<ParsedMail & { text: string }> {
   const { imap } = bot.userAt(to);
-  const parsed = await simpleParser(await awaitAnswer({ ...imap, inReplyTo, timeoutMs: 60_000 }));
+  const parsed = await simpleParser(await awaitAnswer({ ...imap, inReplyTo, timeoutMs: LONGEST_WAIT_MS }));
   return { ...parsed, text: parsed.text ?? '' };
 }
 

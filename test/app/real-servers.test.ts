@@ -20,7 +20,7 @@ import { readMails } from '../support/mailbox.ts';
 import { AUTHSERV_ID, startPostfix, type Postfix } from '../support/postfix.ts';
 import { ranWith } from '../support/ran-with.ts';
 import { startTokenServer, type TokenServer } from '../support/token-server.ts';
-import { until } from '../support/until.ts';
+import { LONGEST_WAIT_MS, until } from '../support/until.ts';
 
 // The mail servers of a small company: Postfix in front of Dovecot, logins and TLS everywhere.
 
@@ -108,7 +108,7 @@ test('a certificate that nobody vouches for is refused, by IMAP and SMTP, until 
   await reading.app.close();
 
   const trusting = await startBot({ scheme: 'imaps', options: SKIP }, SKIP);
-  const raw = await awaitAnswer({ ...alice.imap, inReplyTo: sent, timeoutMs: 60_000 });
+  const raw = await awaitAnswer({ ...alice.imap, inReplyTo: sent, timeoutMs: LONGEST_WAIT_MS });
   ranWith((await parseMessage(raw)).text, '42 at last');
   await trusting.app.close();
 });
@@ -116,7 +116,7 @@ test('a certificate that nobody vouches for is refused, by IMAP and SMTP, until 
 test('with STARTTLS and logins through Postfix and Dovecot a conversation goes on, by plus-address too', async (t) => {
   const { app, lines } = await startBot({ scheme: 'imap', options: SKIP }, SKIP);
   t.after(() => app.close());
-  const patience = { timeoutMs: 60_000, signal: new AbortController().signal };
+  const patience = { timeoutMs: LONGEST_WAIT_MS, signal: new AbortController().signal };
   const first = {
     to: 'bot+sample@threadbox.test',
     subject: 'No tag',
@@ -152,7 +152,7 @@ test('what Postfix sends back is recorded and told; what is too large for it com
     subject: '[sample] Large',
     body: 'head -c 300000 /dev/urandom | base64; echo the end',
   };
-  const patience = { timeoutMs: 60_000, signal: new AbortController().signal };
+  const patience = { timeoutMs: LONGEST_WAIT_MS, signal: new AbortController().signal };
   const { answer } = await askBot(alice, large, patience);
   assert.match(
     answer.text,
@@ -163,7 +163,7 @@ test('what Postfix sends back is recorded and told; what is too large for it com
 });
 
 test('a Postfix that is full, killed, or frozen while answers go out is waited for; each comes once, under the Message-ID it had before', async (t) => {
-  const smtpLimits = { connectTimeoutMs: 1_500, sendTimeoutMs: 1_500, lastWordTimeoutMs: 1_500 };
+  const smtpLimits = { connectTimeoutMs: 2_000, sendTimeoutMs: 2_000, lastWordTimeoutMs: 60_000 };
   const { app, lines } = await startBot({ scheme: 'imap', options: SKIP }, SKIP, {
     overrides: { smtpLimits },
   });
@@ -211,7 +211,7 @@ test('a Postfix that is full, killed, or frozen while answers go out is waited f
   await postfix.start();
   const isAllSent = async () => !(await app.db('outbox').where({ state: 'waiting' }).first());
   // The pauses between tries have grown by now.
-  await until(isAllSent, 60_000);
+  await until(isAllSent);
   // The others meet a server that takes connections and says nothing.
   await postfix.signal('STOP');
   try {
@@ -222,7 +222,7 @@ test('a Postfix that is full, killed, or frozen while answers go out is waited f
   } finally {
     await postfix.signal('CONT');
   }
-  for (const inReplyTo of sent) await awaitAnswer({ ...alice.imap, inReplyTo, timeoutMs: 60_000 });
+  for (const inReplyTo of sent) await awaitAnswer({ ...alice.imap, inReplyTo, timeoutMs: LONGEST_WAIT_MS });
   await until(isAllSent);
   const mails = await readMails(alice);
   const copies = sent.map((id) =>
@@ -246,7 +246,7 @@ test('with access tokens instead of a password a command is taken and answered, 
     env: { OAUTH_TOKEN_URL: tokenServer.tokenUrl, OAUTH_CLIENT_ID: 'app', OAUTH_REFRESH_TOKEN: 'refresh' },
   });
   t.after(() => app.close());
-  const patience = { timeoutMs: 60_000, signal: new AbortController().signal };
+  const patience = { timeoutMs: LONGEST_WAIT_MS, signal: new AbortController().signal };
   const mail = { to: BOT, subject: '[sample] Tokens', body: 'echo $((6*7)) by token' };
   ranWith((await askBot(alice, mail, patience)).answer.text, '42 by token');
   assert.deepEqual(tokenServer.given, ['token-1']);

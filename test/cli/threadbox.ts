@@ -93,7 +93,7 @@ export function startThreadbox(words: readonly string[], surroundings: Surroundi
   const hasEnded = (): boolean => child.exitCode !== null || child.signalCode !== null;
   return {
     said,
-    async says(pattern, timeoutMs = 60_000) {
+    async says(pattern, timeoutMs) {
       await until(() => {
         if (pattern.test(said.out)) return true;
         if (hasEnded()) throw new Error(`it ended with ${child.exitCode}:\n${said.out}${said.err}`);

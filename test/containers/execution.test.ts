@@ -126,12 +126,17 @@ describe('a command in its container', () => {
   });
 
   it('a process left in the background does not hold up the answer, is told, and lives', async () => {
-    const result = await rig.run('(sleep 0.4; echo late; echo alive > /tmp/late; sleep 30) & echo now');
+    const waiting = 'until [ -e /tmp/answered ]; do sleep 0.05; done';
+    const result = await rig.run(`(${waiting}; echo late; echo alive > /tmp/late; sleep 30) & echo now`);
     assert.equal(text(result), 'now\n');
     assert.ok(result.backgroundProcesses >= 1);
     assert.match(result.backgroundNames.join('\n'), /\(pid \d+\)/);
     assert.equal(
-      text(await rig.run('until [ -s /tmp/late ]; do sleep 0.1; done; cat /tmp/late; pkill -U 1000 sleep')),
+      text(
+        await rig.run(
+          'touch /tmp/answered; until [ -s /tmp/late ]; do sleep 0.1; done; cat /tmp/late; pkill -U 1000 sleep',
+        ),
+      ),
       'alive\n',
     );
   });
@@ -139,7 +144,7 @@ describe('a command in its container', () => {
   it('where that is wanted, what it leaves in the background ends with it; what was there before goes on', async () => {
     await rig.run('sleep 700 >/dev/null 2>&1 &');
     const script =
-      'setsid sleep 701 & (trap "" TERM; sleep 702; sleep 703) & until pgrep -xf "sleep 701" >/dev/null; do :; done; echo now; touch /tmp/began; sleep 1';
+      'setsid sleep 701 & (trap "" TERM; sleep 702; sleep 703) & until pgrep -xf "sleep 701" >/dev/null; do :; done; echo now; touch /tmp/began; until pgrep -xf "sleep 704" >/dev/null; do :; done';
     // What the bot itself begins meanwhile, as it does for a save, is none of the command's.
     const saving = startScript(docker, rig.container.id, {
       name: 'threadbox-save',

@@ -3,10 +3,27 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { describe, it } from 'node:test';
 import { connectDocker } from '../../src/containers/client.ts';
-import { recoverExecution, runExecution, type ExecutionRequest } from '../../src/containers/execution.ts';
+import {
+  recoverExecution,
+  runExecution,
+  type ExecutionRequest,
+  type ExecutionResult,
+} from '../../src/containers/execution.ts';
 import { executionEnv } from '../../src/containers/script-env.ts';
 import { ranForMs } from '../../src/containers/time-limit.ts';
-import { docker, dockerCli, execIn, dockerHost, never, request, startRig, text, type Rig } from './rig.ts';
+import {
+  docker,
+  dockerCli,
+  execIn,
+  dockerHost,
+  never,
+  request,
+  startRig,
+  text,
+  withinLimit,
+  written,
+  type Rig,
+} from './rig.ts';
 import { until } from '../support/until.ts';
 
 const recover = (rig: Rig, { executionId }: ExecutionRequest, more = {}) =>
@@ -83,7 +100,7 @@ describe('after the bot was gone', () => {
 
   it('a command whose container was killed is interrupted, with its output so far', async (t) => {
     const rig = await startRig(t);
-    const one = request('echo so far; touch kept.txt /tmp/on; sleep 60');
+    const one = request(`echo so far; touch kept.txt; ${written('so far')}; touch /tmp/on; sleep 60`);
     const running = runExecution(docker, rig.container.id, one);
     await execIn(rig.container.id, ['bash', '-c', 'until [ -e /tmp/on ]; do sleep 0.05; done']);
     await dockerCli('kill', rig.container.id);
@@ -96,7 +113,7 @@ describe('after the bot was gone', () => {
 
   it('a command whose container was removed is interrupted, with its output so far, in the next container', async (t) => {
     const rig = await startRig(t);
-    const one = request('echo so far; touch /tmp/on; sleep 60');
+    const one = request(`echo so far; ${written('so far')}; touch /tmp/on; sleep 60`);
     const running = runExecution(docker, rig.container.id, one);
     running.catch(() => undefined);
     await execIn(rig.container.id, ['bash', '-c', 'until [ -e /tmp/on ]; do sleep 0.05; done']);
@@ -112,22 +129,28 @@ describe('after the bot was gone', () => {
 
   it('a command that kills everything it can is interrupted', async (t) => {
     const rig = await startRig(t);
-    const result = await rig.run('echo so far; sleep 0.1; kill -KILL -1');
+    const result = await rig.run(`echo so far; ${written('so far')}; kill -KILL -1`);
     assert.deepEqual([result.ending, text(result)], ['interrupted', 'so far\n']);
   });
 
   it('what a command has used up of its time is not given to it again', async (t) => {
     const rig = await startRig(t);
-    const one = request('touch /tmp/on; sleep 803');
-    await abandon(rig, one, '/tmp/on');
-    const { executionId, repositoryName } = one;
-    const of = { env: executionEnv({ executionId, repositoryName }), signal: never };
-    await until(async () => (await ranForMs(docker, rig.container.id, of)) > 3_000);
-    const startedAt = performance.now();
-    assert.equal((await recover(rig, one, { timeoutMs: 3_000 })).ending, 'timed_out');
-    const tookMs = performance.now() - startedAt;
-    assert.ok(tookMs < 2_500, `${Math.round(tookMs)} ms`);
-    assert.equal(await ranForMs(docker, rig.container.id, of), 0);
+    /** @returns how long it took of its limit, all of which it has used up before */
+    const usedUp = async (timeoutMs: number): Promise<number> => {
+      const marker = `/tmp/on-${timeoutMs}`;
+      const one = request(`touch ${marker}; sleep 803`);
+      await abandon(rig, one, marker);
+      const { executionId, repositoryName } = one;
+      const of = { env: executionEnv({ executionId, repositoryName }), signal: never };
+      await until(async () => (await ranForMs(docker, rig.container.id, of)) > timeoutMs);
+      const startedAt = performance.now();
+      assert.equal((await recover(rig, one, { timeoutMs })).ending, 'timed_out');
+      const share = (performance.now() - startedAt) / timeoutMs;
+      assert.equal(await ranForMs(docker, rig.container.id, of), 0);
+      return share;
+    };
+    const share = await withinLimit(3_000, usedUp, (used) => used < 0.8);
+    assert.ok(share < 0.8, `${share} of it`);
   });
 
   it('preparing the workspace again does not disturb a running command', async (t) => {
@@ -173,16 +196,25 @@ describe('a connection that breaks', () => {
   });
 });
 
+/** Its limit was not over before it had said a word. */
+const hasBegun = (result: ExecutionResult): boolean => text(result) !== '';
+
 describe('the time limit', () => {
   it('ends a command and what it started, and gives its output so far', async (t) => {
     const rig = await startRig(t);
-    const result = await rig.run(
-      'setsid sleep 900 & (sleep 901 &) ; echo begun; sleep 902; echo not reached',
-      { timeoutMs: 500 },
+    const script = 'setsid sleep 900 & (sleep 901 &) ; echo begun; sleep 902; echo not reached';
+    // What ends when it is asked to is not given the five seconds of what does not.
+    const isQuick = ({ durationMs }: { durationMs: number }, timeoutMs: number) =>
+      durationMs - timeoutMs < 4_500;
+    let lastMs = 0;
+    const result = await withinLimit(
+      500,
+      (timeoutMs) => rig.run(script, { timeoutMs: (lastMs = timeoutMs) }),
+      (said) => hasBegun(said) && isQuick(said, lastMs),
     );
     assert.equal(result.ending, 'timed_out');
     assert.equal(text(result), 'begun\n');
-    assert.ok(result.durationMs >= 100 && result.durationMs < 5000, `${result.durationMs} ms`);
+    assert.ok(result.durationMs >= 100 && isQuick(result, lastMs), `${result.durationMs} ms`);
     assert.equal(result.backgroundProcesses, 0);
     assert.equal(text(await rig.run('pgrep -U 1000 sleep; echo none')), 'none\n');
   });
@@ -199,7 +231,7 @@ describe('the time limit', () => {
     await rig.run('sleep 800 >/dev/null 2>&1 &');
     const script =
       'trap "" TERM; setsid bash -c \'trap "" TERM; sleep 900; sleep 900\' & touch kept; echo begun; while :; do sleep 1; done';
-    const result = await rig.run(script, { timeoutMs: 300 });
+    const result = await withinLimit(300, (timeoutMs) => rig.run(script, { timeoutMs }), hasBegun);
     assert.equal(result.ending, 'timed_out');
     assert.equal(text(result), 'begun\n');
     assert.ok(result.durationMs > 5000);
@@ -212,24 +244,22 @@ describe('the time limit', () => {
 
   it('ends a command that makes FIFOs of what says how it stands', async (t) => {
     const rig = await startRig(t);
-    const one = request(
+    const script =
       'echo begun; cd /workspace/.threadbox; for file in executions/*.claim tree index last log; ' +
-        'do rm -f $file; mkfifo $file; done; mkfifo executions/$(ls executions | sed -n "s/.claim$//p").numstat; sleep 600',
-      { timeoutMs: 500 },
-    );
-    const result = await runExecution(docker, rig.container.id, one);
+      'do rm -f $file; mkfifo $file; done; mkfifo executions/$(ls executions | sed -n "s/.claim$//p").numstat; sleep 600';
+    const result = await withinLimit(500, (timeoutMs) => rig.run(script, { timeoutMs }), hasBegun);
     assert.ok(result.ending === 'timed_out');
     assert.equal(text(result), 'begun\n');
-    assert.ok(result.durationMs < 20_000, `${result.durationMs} ms`);
+    // Who waited for one of them would wait for ever.
+    assert.ok(result.durationMs < 60_000, `${result.durationMs} ms`);
     await rig.run('true');
     assert.equal(text(await rig.run('echo on')), 'on\n');
   });
 
   it('ends a fork bomb, and the container serves on', async (t) => {
     const rig = await startRig(t);
-    const result = await rig.run('echo begun; bomb() { bomb | bomb & }; bomb; sleep 600', {
-      timeoutMs: 600,
-    });
+    const bomb = 'echo begun; bomb() { bomb | bomb & }; bomb; sleep 600';
+    const result = await withinLimit(600, (timeoutMs) => rig.run(bomb, { timeoutMs }), hasBegun);
     assert.equal(result.ending, 'timed_out');
     assert.match(text(result), /^begun\n/);
     assert.equal(text(await rig.run('echo on')), 'on\n');
@@ -250,7 +280,7 @@ describe('a cancel', () => {
     const result = await running;
     assert.equal(result.ending, 'cancelled');
     assert.equal(text(result), 'begun\n');
-    assert.ok(result.durationMs < 8000, `${result.durationMs} ms`);
+    assert.ok(result.durationMs < 60_000, `${result.durationMs} ms`);
     assert.equal(text(await rig.run('pgrep -axf "sleep [0-9]*" | cut -d" " -f2-')), 'sleep 800\n');
   });
 

@@ -6,7 +6,18 @@ import { connectDocker } from '../../src/containers/client.ts';
 import { recoverExecution, runExecution } from '../../src/containers/execution.ts';
 import { ContainersError } from '../../src/containers/errors.ts';
 import { closeRunners, runnersOf } from '../../src/containers/runner.ts';
-import { docker, dockerCli, execIn, dockerHost, never, request, startRig, text, type Rig } from './rig.ts';
+import {
+  docker,
+  dockerCli,
+  execIn,
+  dockerHost,
+  never,
+  request,
+  startRig,
+  text,
+  written,
+  type Rig,
+} from './rig.ts';
 
 /** Which runner the command came through: a wrapper is between them. */
 const RUNNER = 'echo runner $(ps -o ppid= -p $PPID)';
@@ -14,17 +25,12 @@ const RUNNER = 'echo runner $(ps -o ppid= -p $PPID)';
 const inside = (rig: Rig, script: string): Promise<string> =>
   execIn(rig.container.id, ['bash', '-c', script], { user: '1000' });
 
-/** The processes of runners, with their wrappers and pumps. */
-const runners = async (rig: Rig): Promise<string[]> =>
-  (await inside(rig, 'pgrep -f ^threadbox-runner || true')).split('\n').filter(Boolean);
+/** One runner, and no wrapper or pump: these end a little after the answer of their command. */
+const IDLE = '[ $(pgrep -cf ^threadbox-runner) = 1 ]';
 
 /** Resolves when something has come to pass inside. */
 const comes = (rig: Rig, condition: string): Promise<string> =>
   inside(rig, `until ${condition}; do sleep 0.02; done`);
-
-/** In a command: waits until all of that output lies in a file of the workspace. */
-const written = (words: string): string =>
-  `until grep -qsx '${words}' /workspace/.threadbox/executions/*.out; do sleep 0.02; done`;
 
 /** An engine reached through connections that can be cut. */
 async function startCuttableEngine(t: TestContext) {
@@ -71,8 +77,7 @@ describe('the runner of a container', () => {
     );
     assert.equal(text(await rig.run(RUNNER)), first);
     await rig.run('pkill -KILL -U 1000 sleep; while pgrep -U 1000 sleep; do :; done');
-    // Idle: no wrapper, no pump.
-    await comes(rig, '[ $(pgrep -cf ^threadbox-runner) = 1 ]');
+    await comes(rig, IDLE);
   });
 
   it('started ahead of the first command is the one that serves it, also when that comes sooner', async (t) => {
@@ -82,14 +87,14 @@ describe('the runner of a container', () => {
     runnersOf(docker).warm(id, never);
     const first = text(await rig.run(RUNNER));
     assert.match(first, /^runner \d+\n$/);
-    await comes(rig, '[ $(pgrep -cf ^threadbox-runner) = 1 ]');
+    await comes(rig, IDLE);
     runnersOf(docker).warm(id, never);
     assert.equal(text(await rig.run(RUNNER)), first);
 
     const alone = await startCuttableEngine(t);
     runnersOf(alone.client).warm(id, never);
     closeRunners(alone.client);
-    await comes(rig, '[ $(pgrep -cf ^threadbox-runner) = 1 ]');
+    await comes(rig, IDLE);
     runnersOf(docker).warm('nothing-of-that-name', never);
     assert.equal(text(await rig.run(RUNNER)), first);
   });
@@ -212,7 +217,7 @@ describe('the runner of a container', () => {
   it('that is idle is not taken for a running command when the workspace is prepared', async (t) => {
     const rig = await startRig(t);
     await rig.run('(cd ..; rm -rf my-app)');
-    assert.equal((await runners(rig)).length, 1);
+    await comes(rig, IDLE);
     await rig.prepare();
     assert.equal(text(await rig.run('git status --short; ls')), 'README.md\nlogo.bin\nsrc\n');
   });
@@ -221,7 +226,7 @@ describe('the runner of a container', () => {
     const rig = await startRig(t);
     const engine = await startCuttableEngine(t);
     await runExecution(engine.client, rig.container.id, request('true'));
-    assert.equal((await runners(rig)).length, 1);
+    await comes(rig, IDLE);
     engine.cut();
     await comes(rig, '! pgrep -f ^threadbox-runner');
     const one = request('touch /tmp/on; until [ -e /tmp/go ]; do sleep 0.05; done; seq 100000; exit 6');

@@ -1,5 +1,4 @@
 import { execFileSync } from 'node:child_process';
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { restoreWorkspace, type RestoredWork } from '../../src/containers/restore.ts';
 import { saveWorkspace, type SavedWork, type SaveRequest } from '../../src/containers/save.ts';
@@ -10,6 +9,7 @@ import { volumeName } from '../../src/containers/names.ts';
 import { readFrames, startExec } from '../../src/containers/exec.ts';
 import { ensureMirror } from '../../src/containers/mirror.ts';
 import { prepareWorkspace } from '../../src/containers/workspace.ts';
+import { namesBelow } from '../support/names-below.ts';
 import {
   docker,
   dockerHost,
@@ -188,7 +188,7 @@ echo '== fsck'; git fsck --no-dangling --no-progress --connectivity-only 2>&1 | 
 
 /** What lies in the store, beside what belongs there. */
 export async function leftovers(storePath: string): Promise<string[]> {
-  const names = await readdir(storePath, { recursive: true });
+  const names = await namesBelow(storePath);
   return names.filter((name) => /\.lock$|incoming-|export-|tmp_|\.part/.test(name));
 }
 

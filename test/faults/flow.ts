@@ -74,7 +74,7 @@ export function startFlow(stage: ProcessStage, random: () => number): Flow {
         } catch {
           return false;
         }
-      }, 60_000);
+      });
     },
     async answered(timeoutMs) {
       await until(async () => (await answers()).every((copies) => copies.length > 0), timeoutMs);

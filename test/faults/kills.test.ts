@@ -29,7 +29,7 @@ test(`a bot killed ${kills} times at random while ${mails} mails flow loses none
     bot = stage.spawn('bot');
   }
   await flow.answered(120_000);
-  await flow.filed(60_000);
+  await flow.filed(120_000);
   const tally = await flow.tally();
   t.diagnostic(JSON.stringify({ kills, killedReady, killedAtWork, ...tally }));
   const { sentTwice, ...rest } = tally;

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { sendToBot } from '../../src/cli/write-to-bot.ts';
@@ -8,6 +7,7 @@ import { execText } from '../../src/containers/exec.ts';
 import { networkName } from '../../src/containers/names.ts';
 import { installationId, type Db } from '../../src/store/database.ts';
 import { ALICE } from '../support/app.ts';
+import { namesBelow } from '../support/names-below.ts';
 import { startPrivateEngine, type PrivateEngine } from '../support/private-engine.ts';
 import { ranWith } from '../support/ran-with.ts';
 import { startSeparateBot } from '../support/separate-bot.ts';
@@ -52,7 +52,9 @@ async function begin(label: string): Promise<void> {
   await stage.ask(`echo ${label} > work.txt`, at(label));
   const body = 'echo run >> ../runs; echo begins; until [ -e ../go ]; do sleep 0.05; done; echo ends';
   await sendToBot(stage.bot.userAt(ALICE), { to: stage.bot.botAddress, ...at(label), body });
-  await until(async () => (await inside(label, 'cat /workspace/runs')) === 'run\n');
+  // From there it is answered, whatever becomes of the engine.
+  const isSaid = 'cat /workspace/runs; grep -hx begins /workspace/.threadbox/executions/*.out';
+  await until(async () => (await inside(label, isSaid)) === 'run\nbegins\n');
 }
 
 /** It is told so, once, with its output so far; it does not run again, and the work is there. */
@@ -125,15 +127,6 @@ function loseDevices(dataDir: string): void {
   assert.ok(own.length > 1);
   for (const line of own) losetup('-d', line.split(/\s/)[0] ?? '');
 }
-
-/** A directory that git takes away meanwhile has it looked for anew. */
-const namesBelow = (dir: string): Promise<string[]> =>
-  until(() =>
-    readdir(dir, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return null;
-      throw error;
-    }),
-  );
 
 /** Whoever ends a session waits before that is recorded: what is in an unlogged table no crash leaves there. */
 async function holdUntilCrash(db: Db): Promise<() => Promise<boolean>> {

@@ -148,8 +148,8 @@ test('a container goes only when Redis has what is kept of it, for as long as th
   const hold = await holdBefore(stage.bot.app.db, 'removing');
   const stopped = stage.ask('stop', at('order'));
   await until(() => hold.isHolding());
-  // Within the two seconds that a write may take.
-  await redis.call('CLIENT', 'PAUSE', '1500', 'WRITE');
+  // Well within the two seconds that a write may take.
+  await redis.call('CLIENT', 'PAUSE', '700', 'WRITE');
   await hold.letGo();
   await until(async () => !(await stage.isThere(container)));
   const [state, leftSeconds] = await Promise.all([redis.get(key), redis.ttl(key)]);

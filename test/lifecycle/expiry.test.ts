@@ -98,6 +98,8 @@ test('what is deleted by hand goes with the next sweep, with a container that a 
   const Image = process.env['CONTAINER_IMAGE'] ?? 'threadbox-workspace:1';
   const Mounts = [{ Type: 'volume' as const, Source: volume, Target: '/v' }];
   await engine.createContainer({ name, Image, HostConfig: { Mounts } });
+  // Those of the tests before this one have come.
+  await until(async () => !(await stage.bot.app.db('outbox').where({ state: 'waiting' }).first()));
   const before = await stage.mailsLike(/expire/);
   assert.equal(await expireNow(stage.bot.app.db, threadOf('deleted')), 1);
   await stage.sweep();

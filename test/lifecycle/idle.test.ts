@@ -45,14 +45,14 @@ git branch idea
     return session?.is_saved && session;
   });
   const after = (await saved(begun.thread_id)).snapshot as string;
-  stage.forward(39);
+  stage.forward(35);
   await stage.sweep();
   assert.equal(await stage.mailsLike(/^Your container goes/), 0);
 
   // What no command tells of: a program of an earlier one writes.
   await stage.inside('touch /workspace/go');
   await until(async () => (await stage.inside('ls /workspace')).includes('written'));
-  stage.forward(1.1);
+  stage.forward(5.1);
   await stage.sweep();
   await stage.sweep();
   const warning = await stage.mailLike(
@@ -116,6 +116,11 @@ test('an answer comes before the save of its work, and that before the next comm
     await sendToBot(stage.bot.userAt(ALICE), { ...mail, body: 'echo 2 > work.txt; echo "$((20 + 1))st"' });
     await sendToBot(stage.bot.userAt(ALICE), { ...mail, body: 'cat work.txt; echo "$((20 + 2))nd"' });
     await stage.mailLike(/^21st$/m);
+    // The second mail may have come later than the first was answered.
+    await until(
+      async () =>
+        (await db('commands').where({ thread_id: threadOf('order'), state: 'queued' })).length === 1,
+    );
     await until(async () => (await db.raw(`select from pg_locks where not granted`)).rows.length > 0);
     const [next] = await db('commands')
       .where({ thread_id: threadOf('order') })
@@ -148,10 +153,10 @@ test('the warning goes into the latest conversation; any answer to it but extend
     inReplyTo: warning,
   });
   ranWith(answer.text, 'still 42');
-  stage.forward(39);
+  stage.forward(35);
   await stage.sweep();
   assert.equal(await warnings(), 1);
-  stage.forward(2);
+  stage.forward(6);
   await stage.sweep();
   await until(async () => (await warnings()) === 2);
   // Of that thread, and not of that conversation.
@@ -162,7 +167,7 @@ test('the warning goes into the latest conversation; any answer to it but extend
     extended.text,
     new RegExp(`^Kept until (?:\\w{3} \\d+ \\w{3}, )?${clock(last.getTime() + 45 * MINUTE_MS)}`),
   );
-  stage.forward(39);
+  stage.forward(35);
   await stage.sweep();
   assert.equal(await warnings(), 2);
 });
@@ -180,10 +185,10 @@ test('extend in an answer to the warning, with the warning quoted below, keeps t
   });
   const once = await stage.session(thread);
   assert.match(answer.text, kept((once?.last_activity_at.getTime() ?? 0) + 45 * MINUTE_MS));
-  stage.forward(39);
+  stage.forward(35);
   await stage.sweep();
   assert.equal((await stage.session(thread))?.is_active, true);
-  stage.forward(2);
+  stage.forward(6);
   await stage.sweep();
   await until(async () => (await stage.mailsLike(/Thread alice@example\.com-sample#extended/)) === 2);
 
@@ -257,11 +262,11 @@ test("a user's and a repository's own timeout are in force from the next sweep, 
   await stage.sweep();
   await until(async () => (await warnings()) === 1);
   await setRepository(db, 'sample', { idleTimeoutMs: null });
-  stage.forward(68);
+  stage.forward(60);
   await stage.sweep();
   assert.equal(await warnings(), 1);
   assert.equal((await stage.session(threadOf('short')))?.is_active, true);
-  stage.forward(2);
+  stage.forward(10);
   await stage.sweep();
   await until(async () => (await warnings()) === 2);
   stage.forward(6);

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import MailComposer from 'nodemailer/lib/mail-composer';
@@ -16,6 +16,7 @@ import { collectedLog } from '../support/collected-log.ts';
 import { startDovecot } from '../support/dovecot.ts';
 import { engine } from '../support/engine.ts';
 import { startGitUpstream } from '../support/git-upstream.ts';
+import { namesBelow } from '../support/names-below.ts';
 import { layPostgres } from '../support/laid-postgres.ts';
 import { SMTP_PASSWORD, startScriptedSmtp } from '../support/scripted-smtp.ts';
 import { startStepProxy, type StepProxy } from '../support/step-proxy.ts';
@@ -105,7 +106,7 @@ export async function startKillStage(): Promise<KillStage> {
         proxy.goOn();
         bot = spawnBot(dir, settings);
         return false;
-      }, 150_000);
+      }, 300_000);
     }
     return {
       db,
@@ -145,11 +146,12 @@ export async function startKillStage(): Promise<KillStage> {
 
 /** The file that a store is locked by stays; only nobody holds it. */
 async function leftovers(savesDir: string): Promise<string[]> {
-  const names = await readdir(savesDir, { recursive: true });
+  const names = await namesBelow(savesDir);
   const isLock = (name: string): boolean => /^[^/]+\.git\.lock$/.test(name);
   const found = names.filter((name) => !isLock(name) && /\.lock$|incoming-|export-|tmp_|\.tmp-/.test(name));
   for (const name of names.filter(isLock)) {
-    const lock = await takeLock(join(savesDir, name), { kind: 'exclusive', waitMs: 0 });
+    // What comes after a save may hold it for a moment longer.
+    const lock = await takeLock(join(savesDir, name), { kind: 'exclusive', waitMs: 20_000 });
     if (!lock) found.push(name);
     await lock?.release();
   }

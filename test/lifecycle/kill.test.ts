@@ -30,7 +30,6 @@ const removed = (bot: SeparateBot) =>
     async () =>
       (await bot.db('container_sessions').where({ thread_id: THREAD, is_active: true })).length === 0 &&
       (await bot.db('commands').whereIn('state', ['queued', 'running'])).length === 0,
-    60_000,
   );
 
 test('killed at any moment of creating, saving, removing and restoring: no work lost, nothing left over', async (t) => {

@@ -4,6 +4,7 @@ import { sendToBot } from '../../src/cli/write-to-bot.ts';
 import { ALICE, BOB } from '../support/app.ts';
 import { engine } from '../support/engine.ts';
 import { ranWith } from '../support/ran-with.ts';
+import { until } from '../support/until.ts';
 import { openStage, type Stage } from './stage.ts';
 
 const CAROL = 'carol@example.com';
@@ -24,6 +25,8 @@ const isActive = async (label: string, from?: string) =>
 test("one container too many makes the user's longest idle one go, with its work kept; its next answer says so", async () => {
   await stage.bot.app.db('repositories').update({ memory_bytes: 2 ** 29, cpus: 0.5 });
   await stage.ask('echo one > one.txt', { subject: '[sample#one] Work' });
+  // Until then it is at work.
+  await until(async () => (await stage.session(threadOf('one')))?.is_saved);
   await stage.ask('true', { subject: '[sample#two] Work' });
   await stage.ask('true', { subject: '[sample#three] Work' });
   assert.deepEqual(

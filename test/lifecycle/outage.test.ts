@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFile, readdir } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { startEngineProxy, type EngineProxy } from '../support/engine-proxy.ts';
 import { ranWith } from '../support/ran-with.ts';
+import { namesBelow } from '../support/names-below.ts';
 import { until } from '../support/until.ts';
 import { openStage, type Stage } from './stage.ts';
 
@@ -35,7 +36,7 @@ const troubledSweep = () => stage.sweep().catch(() => undefined);
 /** Something is being taken into a store. */
 async function isSaving(): Promise<boolean> {
   const saves = join(stage.bot.dataDir, 'saves', stage.bot.app.installation);
-  return (await readdir(saves, { recursive: true })).some((name) => name.includes('incoming-'));
+  return (await namesBelow(saves)).some((name) => name.includes('incoming-'));
 }
 
 async function warned(label: string): Promise<void> {
@@ -98,7 +99,7 @@ test('with Docker gone while it is saved, and for minutes, owner and admin hear 
 if (process.env['FAULTS'] === 'long') {
   test('Docker going in the middle of a save leaves the save before it as it was, and no half of the new one', async () => {
     await stage.ask('head -c 1000000 /dev/urandom > big.bin; echo work > work.txt', at('cut'));
-    await until(async () => (await stage.session(threadOf('cut')))?.is_saved, 60_000);
+    await until(async () => (await stage.session(threadOf('cut')))?.is_saved);
     await stage.ask('head -c 30000000 /dev/urandom > other.bin; sha256sum *.bin > sums', at('cut'));
     await until(isSaving);
     await proxy.cut();

@@ -94,7 +94,7 @@ async function sweptWhileExtended(label: string): Promise<ParsedMessage> {
 async function isKept(label: string, { text }: ParsedMessage): Promise<void> {
   assert.match(text, /^(?:Restored, and kept|Kept) until /);
   assert.ok(await isActive(label), text);
-  stage.forward(39);
+  stage.forward(35);
   await Promise.all([stage.sweep(), other.sweep()]);
   assert.ok(await isActive(label), text);
 }
@@ -111,7 +111,7 @@ test('warnings racing with extend: one at most in each idle period, and who has 
     );
     await isKept('warned', answer);
   }
-  stage.forward(2);
+  stage.forward(6);
   const before = await warnings('warned');
   await Promise.all([stage.sweep(), other.sweep()]);
   await until(async () => (await warnings('warned')) > before);

@@ -4,6 +4,7 @@ import { createLog } from '../../src/log.ts';
 import { retryAfterMs, startOutboxSender, type OutboxMail } from '../../src/mail/outbox-sender.ts';
 import type { Refusal } from '../../src/mail/refusal.ts';
 import { connectSmtp } from '../../src/mail/transport.ts';
+import { freePort } from '../support/git-upstream.ts';
 import { SMTP_PASSWORD, startScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
 import { until } from '../support/until.ts';
 
@@ -50,13 +51,18 @@ function createOutbox() {
   };
 }
 
-function startSender(context: TestContext, smtp: ScriptedSmtp, outbox: ReturnType<typeof createOutbox>) {
+function startSender(
+  context: TestContext,
+  smtp: ScriptedSmtp,
+  outbox: ReturnType<typeof createOutbox>,
+  lastWordTimeoutMs = 30_000,
+) {
   const sender = startOutboxSender({
     ...outbox,
     transport: connectSmtp(smtp.server, SMTP_PASSWORD, {
-      connectTimeoutMs: 1000,
-      sendTimeoutMs: 1000,
-      lastWordTimeoutMs: 1000,
+      connectTimeoutMs: 30_000,
+      sendTimeoutMs: 30_000,
+      lastWordTimeoutMs,
     }),
     log: createLog('silent'),
   });
@@ -64,21 +70,26 @@ function startSender(context: TestContext, smtp: ScriptedSmtp, outbox: ReturnTyp
   return sender;
 }
 
-async function start(context: TestContext) {
+async function start(context: TestContext, lastWordTimeoutMs?: number) {
   const smtp = await startScriptedSmtp();
   context.after(() => smtp.close());
   const outbox = createOutbox();
-  return { smtp, outbox, sender: startSender(context, smtp, outbox) };
+  return { smtp, outbox, sender: startSender(context, smtp, outbox, lastWordTimeoutMs) };
 }
 
 test('a mail goes out as soon as the sender is woken', async (context) => {
   const { smtp, outbox, sender } = await start(context);
-  const id = outbox.add('first');
-  const startedAt = performance.now();
-  sender.wake();
-  await until(() => outbox.rows.get(id)?.state === 'sent');
-  assert.ok(performance.now() - startedAt < 2000, 'it waited for the next look');
-  assert.equal(smtp.taken.length, 1);
+  const tookMs: number[] = [];
+  // The quickest of a few: others may be slowed down by what else the machine does.
+  do {
+    const id = outbox.add('first');
+    const startedAt = performance.now();
+    sender.wake();
+    await until(() => outbox.rows.get(id)?.state === 'sent');
+    tookMs.push(performance.now() - startedAt);
+  } while (Math.min(...tookMs) >= 2_000 && tookMs.length < 5);
+  assert.ok(Math.min(...tookMs) < 2_000, 'it waited for the next look');
+  assert.equal(smtp.taken.length, tookMs.length);
 });
 
 test('many mails go out once each, over few connections', async (context) => {
@@ -107,19 +118,20 @@ test('what is put off is tried later, or given up after two days', async (contex
   const { smtp, outbox, sender } = await start(context);
   smtp.behave(451, 451);
   const fresh = outbox.add('fresh');
+  const wokenAt = Date.now();
   sender.wake();
   await until(() => outbox.rows.get(fresh)?.error);
   const row = outbox.rows.get(fresh);
   assert.equal(row?.state, 'waiting');
-  assert.ok((row?.nextAt.getTime() ?? 0) > Date.now() + 2000);
+  assert.ok((row?.nextAt.getTime() ?? 0) > wokenAt + 2000);
   const old = outbox.add('old', { ageMs: 49 * 3_600_000 });
   sender.wake();
   await until(() => outbox.rows.get(old)?.state === 'failed');
 });
 
 test('a server that was away gets everything once it is back', async (context) => {
-  const first = await startScriptedSmtp();
-  const { port } = first.server;
+  const port = await freePort();
+  const first = await startScriptedSmtp(port);
   await first.close();
   const outbox = createOutbox();
   const sender = startSender(context, first, outbox);
@@ -165,7 +177,7 @@ test('a mail whose sending cannot be recorded at once does not go out twice', as
 });
 
 test('closing lets what is being sent end, and begins nothing else', async (context) => {
-  const { smtp, outbox, sender } = await start(context);
+  const { smtp, outbox, sender } = await start(context, 1_000);
   smtp.behave('hang');
   const id = outbox.add('slow');
   sender.wake();

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readTyped, REPLY_MARKER, type Doubt } from '../../src/mail/reply-text.ts';
+import { processorMs } from '../support/processor-time.ts';
 
 type Case = { mail: string; typed: string; doubt?: Doubt };
 
@@ -232,13 +233,6 @@ check('it is not asked', {
 });
 
 /** Processor time: how busy the machine is does not count. */
-function processorMs(work: () => void): number {
-  const before = process.cpuUsage();
-  work();
-  const { user, system } = process.cpuUsage(before);
-  return (user + system) / 1000;
-}
-
 const LONG: Readonly<Record<string, string>> = {
   'many quoted lines and here-documents': Array.from(
     { length: 20_000 },

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { htmlToText } from '../../src/mail/html-text.ts';
 import { unwrap } from '../../src/mail/unwrap.ts';
+import { processorMs } from '../support/processor-time.ts';
 
 const long = 'curl --silent --fail --location https://example.com/a/long/path | jq --raw-output .name | sort';
 const wrapped = long.replace(' .name', '\n.name');
@@ -66,8 +67,7 @@ for (const [what, html, lines] of PAGES) {
 }
 
 test('a page made to be slow is read in time', () => {
-  const startedAt = performance.now();
-  for (const piece of [
+  const pieces = [
     '<',
     'a<b>',
     'a <td>',
@@ -77,7 +77,9 @@ test('a page made to be slow is read in time', () => {
     '<blockquote>',
     '&',
     '<p style="white-space:pre">',
-  ])
-    htmlToText(piece.repeat(200_000));
-  assert.ok(performance.now() - startedAt < 10_000);
+  ];
+  const tookMs = processorMs(() => {
+    for (const piece of pieces) htmlToText(piece.repeat(200_000));
+  });
+  assert.ok(tookMs < 10_000, `${tookMs} ms`);
 });

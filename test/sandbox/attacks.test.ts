@@ -119,10 +119,7 @@ test('a save that is forged to be taken apart in the memory of the bot is refuse
   await stage.ask('echo kept >kept; cat kept');
   await stage.ask(FORGE_SAVES);
   await stage.ask('echo lost >>kept');
-  await until(
-    () => stage.bot.lines.some((line) => /allocate \d+ over limit/.test(JSON.stringify(line))),
-    30_000,
-  );
+  await until(() => stage.bot.lines.some((line) => /allocate \d+ over limit/.test(JSON.stringify(line))));
   await stage.ask('pkill -f forge-saves; rm -f /tmp/forge-saves.py; true');
   await stage.ask('save');
   await goesOn();

@@ -80,7 +80,7 @@ test('a server that is away is told from a wrong query', async () => {
 
 test('what a transaction has locked whose connection is dead is free again soon', async (t) => {
   const { wire, url } = await startWire(t);
-  const cutOff = openDatabase(url, { poolSize: 1, idleInTransactionMs: 300 });
+  const cutOff = openDatabase(url, { poolSize: 1, idleInTransactionMs: 2_000 });
   t.after(() => cutOff.destroy());
   const isFree = async (): Promise<boolean> =>
     db

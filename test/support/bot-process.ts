@@ -59,7 +59,7 @@ export function spawnBot(cwd: string, env: Readonly<Record<string, string>>): Bo
     complaints: () => complaints,
     isReady,
     async ready() {
-      await until(() => isReady() || child.exitCode !== null || child.signalCode !== null, 60_000);
+      await until(() => isReady() || child.exitCode !== null || child.signalCode !== null);
       if (!isReady())
         throw new Error(`the bot has ended: ${complaints}${lines.map(({ msg }) => msg).join('\n')}`);
     },

@@ -17,10 +17,10 @@ export async function inContainer(containerId: string, script: string): Promise<
 /**
  * Waits inside a container until a condition of the shell is true: a process there costs less than many execs.
  *
- * @throws when it is not within 60 s
+ * @throws when it is not within two minutes
  */
 export async function untilInside(containerId: string, condition: string): Promise<void> {
-  const script = `for round in {1..1200}; do if ${condition}; then echo done; exit; fi; sleep 0.05; done`;
+  const script = `for round in {1..2400}; do if ${condition}; then echo done; exit; fi; sleep 0.05; done`;
   const said = await inContainer(containerId, script);
-  if (said !== 'done\n') throw new Error(`not within 60 s: ${condition} ${said}`);
+  if (said !== 'done\n') throw new Error(`not within two minutes: ${condition} ${said}`);
 }

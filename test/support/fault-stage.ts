@@ -102,7 +102,7 @@ export async function startFaultStage({
       log,
       signal: new AbortController().signal,
       overrides: {
-        smtpLimits: { connectTimeoutMs: 2_000, sendTimeoutMs: 3_000, lastWordTimeoutMs: 3_000 },
+        smtpLimits: { connectTimeoutMs: 30_000, sendTimeoutMs: 30_000, lastWordTimeoutMs: 6_000 },
         ...overrides,
       },
     });
@@ -154,8 +154,8 @@ export async function stoppablePostgres(dir: string, log: Log): Promise<Away & {
 }
 
 export async function stoppableSmtp() {
-  let running = await startScriptedSmtp();
-  const { port } = running.server;
+  const port = await freePort();
+  let running = await startScriptedSmtp(port);
   const takenBefore: ScriptedSmtp['taken'] = [];
   return {
     port,

@@ -1,7 +1,8 @@
 import { execFile, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -109,12 +110,21 @@ export async function startGitUpstream(
   };
 }
 
-/** A port of 127.0.0.1 that nobody listened on a moment ago. */
+/** Below those that a system gives out by itself: what other tests listen on meanwhile has one of these. */
+const OWN_PORTS = { first: 20_000, count: 12_000 };
+
+/** A port of 127.0.0.1 that nobody listened on a moment ago, and hardly anybody will before, or between, its uses. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const port = OWN_PORTS.first + randomInt(OWN_PORTS.count);
+    const server = createServer().listen(port, '127.0.0.1');
+    const isFree = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    );
+    if (!isFree) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }

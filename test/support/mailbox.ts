@@ -38,10 +38,8 @@ export async function answerTo(
   correspondent: Pick<Correspondent, 'imap'>,
   messageId: string,
 ): Promise<ParsedMessage> {
-  return until(
-    async () =>
-      (await readMails(correspondent)).find((mail) => mail.inReplyTo === messageId && isAnswer(mail)),
-    60_000,
+  return until(async () =>
+    (await readMails(correspondent)).find((mail) => mail.inReplyTo === messageId && isAnswer(mail)),
   );
 }
 

