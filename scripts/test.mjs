@@ -6,12 +6,15 @@ await runScript(async () => {
   await setUp(await testPackages());
   const given = process.argv.slice(2);
   const namesFiles = given.some((word) => word.endsWith('.ts'));
-  return await handOver([
-    `${projectRoot}scripts/with-engine.mjs`,
-    '--test',
-    '--test-concurrency=4',
-    '--test-reporter=spec',
-    ...given,
-    ...(namesFiles ? [] : ['test/**/*.test.ts']),
-  ]);
+  const tests =
+    given.length === 0
+      ? [`${projectRoot}scripts/run-tests.mjs`]
+      : [
+          '--test',
+          '--test-concurrency=4',
+          '--test-reporter=spec',
+          ...given,
+          ...(namesFiles ? [] : ['test/**/*.test.ts']),
+        ];
+  return await handOver([`${projectRoot}scripts/with-engine.mjs`, ...tests]);
 });

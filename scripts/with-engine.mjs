@@ -48,8 +48,9 @@ async function run(dockerHost) {
   const dir = makeTemporaryDir();
   const removeFromEngine = await watchEngine(connectDocker(dockerHost), dir);
   const own = { DOCKER_HOST: dockerHost, CONTAINER_IMAGE: image, TMPDIR: dir, [runMark.name]: runMark.value };
-  // Each test file and each bot in a process of its own compiles the same sources. Not for the bench: users have none.
-  const shared = process.argv.includes('--test')
+  // Test files and bots in processes of their own compile the same sources. Not for the bench: users have none.
+  const isForTests = process.argv.some((word) => word === '--test' || word.endsWith('/run-tests.mjs'));
+  const shared = isForTests
     ? { NODE_COMPILE_CACHE: join(dir, 'compiled'), TEST_POSTGRES: await makePostgres(join(dir, 'postgres')) }
     : {};
   const child = spawn(process.execPath, process.argv.slice(2), {

@@ -40,9 +40,7 @@ export async function chooseUser(paths: readonly string[]): Promise<RunAs> {
       command: (signal) => ['setpriv', '--pdeathsig', signal.slice('SIG'.length)],
     };
   }
-  const uid = Number((await run('id', ['-u', USER])).stdout);
-  const gid = Number((await run('id', ['-g', USER])).stdout);
-  const group = (await run('id', ['-gn', USER])).stdout.trim();
+  const { uid, gid, group } = await (asked ??= askForUser());
   const drop = ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--no-new-privs'];
   const unreachable = await firstUnreachable(drop, paths);
   if (unreachable === null) {
@@ -72,6 +70,15 @@ export async function chooseUser(paths: readonly string[]): Promise<RunAs> {
     ownerGid: 0,
     command: (signal) => [...namespace, 'setpriv', '--pdeathsig', signal.slice('SIG'.length)],
   };
+}
+
+/** Each embedded part needs them, and asking starts three processes. */
+let asked: ReturnType<typeof askForUser> | null = null;
+
+async function askForUser(): Promise<{ uid: number; gid: number; group: string }> {
+  const ask = async (what: string): Promise<string> => (await run('id', [what, USER])).stdout.trim();
+  const [uid, gid, group] = await Promise.all([ask('-u'), ask('-g'), ask('-gn')]);
+  return { uid: Number(uid), gid: Number(gid), group };
 }
 
 function namedUser(): { username: string; uid: number; gid: number } {
