@@ -33,12 +33,9 @@ const resumeCommand: CliCommand = {
   summary: 'ends a pause: all commands that wait are run, in their order',
   options: JSON_OPTION,
   async run(_, options) {
-    const { pause, waiting } = await withDatabase(async (db) => {
-      const { endPause } = await import('../store/pause.ts');
-      const ended = await endPause(db);
-      const [row] = await db('commands').where({ state: 'queued' }).count<{ count: number }[]>('* as count');
-      return { pause: ended, waiting: row?.count ?? 0 };
-    });
+    const { pause, waitingCommands: waiting } = await withDatabase(async (db) =>
+      (await import('../store/pause.ts')).endPause(db),
+    );
     if (options['json']) printJson({ paused: false, since: pause?.since ?? null, waiting });
     else if (pause === null) console.log('Threadbox was not paused.');
     else {

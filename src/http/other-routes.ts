@@ -85,12 +85,9 @@ export const otherRoutes: readonly Route[] = [
       200: z.strictObject({ wasPaused: z.boolean(), waitingCommands: count }),
     },
     async handle({ parts: { db, activity } }) {
-      const ended = await endPause(db);
-      const [row] = await db('commands').where({ state: 'queued' }).count<{ count: number }[]>('* as count');
-      if (ended) {
-        activity.tell('pause', shownPause(null));
-      }
-      return { body: { wasPaused: ended !== null, waitingCommands: row?.count ?? 0 } };
+      const { pause, waitingCommands } = await endPause(db);
+      if (pause) activity.tell('pause', shownPause(null));
+      return { body: { wasPaused: pause !== null, waitingCommands } };
     },
   }),
 ];

@@ -105,11 +105,18 @@ const openCommands = (db: Db) =>
       repositoryId: 'threads.repository_id',
     });
 
-/** Queued and running, in the order of their arrival. */
-export async function listOpenCommands(db: Db): Promise<Command[]> {
-  return openCommands(db)
-    .whereIn('commands.state', ['queued', 'running'])
-    .orderByRaw(`commands.state = 'queued', commands.id`);
+/** Queued and running, in the order of their arrival: only by name, as there may be thousands, and each may have a megabyte. */
+export async function listOpenCommands(
+  db: Db,
+): Promise<Pick<Command, 'id' | 'threadId' | 'cancelRequestedAt'>[]> {
+  return db('commands')
+    .select<Pick<Command, 'id' | 'threadId' | 'cancelRequestedAt'>[]>({
+      id: 'id',
+      threadId: 'thread_id',
+      cancelRequestedAt: 'cancel_requested_at',
+    })
+    .whereIn('state', ['queued', 'running'])
+    .orderByRaw(`state = 'queued', id`);
 }
 
 export async function findCommand(db: Db, id: number): Promise<Command | null> {
@@ -233,6 +240,7 @@ export async function endCommand(
 
 export type LoggedCommand = {
   id: number;
+  /** Of one that does not run the beginning: more of it is never told. */
   script: string;
   isControl: boolean;
   state: CommandState;
@@ -246,10 +254,15 @@ export type LoggedCommand = {
 
 export type LastCommand = Pick<LoggedCommand, 'script' | 'state' | 'exitCode' | 'endedAt'>;
 
+/** More than is looked at for the first line of a script. */
+const BEGINNING_CHARACTERS = 8_000;
+
 const logged = (db: Db) =>
   db('commands').select<LoggedCommand[]>([
     'id',
-    'script',
+    db.raw(`case when state = 'running' then script else left(script, ?) end as script`, [
+      BEGINNING_CHARACTERS,
+    ]),
     'state',
     'exit_code as exitCode',
     'created_at as createdAt',

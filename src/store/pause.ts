@@ -23,11 +23,13 @@ export async function startPause(db: Db, reason: string): Promise<Pause> {
   return (await readPause(db)) as Pause;
 }
 
-/** @returns the pause that ends, or null when there was none */
-export async function endPause(db: Db): Promise<Pause | null> {
+/** @returns the pause that ends, or null when there was none; and how many commands wait, which start from here on */
+export async function endPause(db: Db): Promise<{ pause: Pause | null; waitingCommands: number }> {
   return db.transaction(async (transaction) => {
-    const before = asPause(await transaction('installation').first<Row | undefined>(columns).forUpdate());
+    const pause = asPause(await transaction('installation').first<Row | undefined>(columns).forUpdate());
     await transaction('installation').update({ paused_at: null, pause_reason: null });
-    return before;
+    const waiting = transaction('commands').where({ state: 'queued' });
+    const [row] = await waiting.count<{ count: number }[]>('* as count');
+    return { pause, waitingCommands: row?.count ?? 0 };
   });
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import { lastCommands, listOpenCommands, planSwap, queueCommand } from '../../src/store/commands.ts';
+import { commandById, lastCommands, planSwap, queueCommand } from '../../src/store/commands.ts';
 import type { Db } from '../../src/store/database.ts';
 import * as expiring from '../../src/store/expiring-saves.ts';
 import { addRepository, listRepositories, setRepository } from '../../src/store/repositories.ts';
@@ -240,8 +240,7 @@ test('what a control word is about to do stays with it', async () => {
     .where({ id })
     .update({ control: { word: 'restore', durationMs: null } });
   await planSwap(db, id, { away: 1, target: 2 });
-  const [command] = await listOpenCommands(db);
-  assert.deepEqual(command?.control, {
+  assert.deepEqual((await commandById(db, id)).control, {
     word: 'restore',
     durationMs: null,
     plan: { away: 1, target: 2 },

@@ -5,6 +5,7 @@ import {
   commandById,
   endCommand,
   listOpenCommands,
+  openCommandsOfThread,
   queueCommand,
   recordAttempt,
   recordToldRunning,
@@ -83,9 +84,14 @@ test('commands are listed in the order of their arrival until they end, with the
   assert.equal(await recordAttempt(db, first, 0), 1);
   assert.equal(await recordAttempt(db, first, 1), 2);
   await assert.rejects(recordAttempt(db, first, 1), { code: 'COMMAND_TAKEN' });
-  const open = await listOpenCommands(db);
+  const open = (await listOpenCommands(db)).map(({ id }) => commandById(db, id));
   assert.deepEqual(
-    open.map(({ id, state, attempt, userAddress }) => ({ id, state, attempt, userAddress })),
+    (await Promise.all(open)).map(({ id, state, attempt, userAddress }) => ({
+      id,
+      state,
+      attempt,
+      userAddress,
+    })),
     [
       { id: first, state: 'running', attempt: 2, userAddress: 'john@example.com' },
       { id: second, state: 'queued', attempt: 0, userAddress: 'john@example.com' },
@@ -97,6 +103,26 @@ test('commands are listed in the order of their arrival until they end, with the
     (await listOpenCommands(db)).map(({ id }) => id),
     [second],
   );
+});
+
+test('of what waits in a thread no more is read than is told of it, however long the scripts are', async () => {
+  const { id: threadId } = await threadOf(db, 'long@example.com', 'web');
+  const script = `echo first\n${'x'.repeat(1_000_000)}\n`;
+  const ids: number[] = [];
+  for (const uid of [901, 902]) {
+    ids.push(await queueCommand(db, { threadId, messageId: await received(db, uid), script }));
+  }
+  const [running = 0, waiting = 0] = ids;
+  await recordAttempt(db, running, 0);
+  const open = await openCommandsOfThread(db, threadId);
+  // What it writes is masked by what stands in it.
+  assert.equal(open.find(({ id }) => id === running)?.script, script);
+  assert.equal(open.find(({ id }) => id === waiting)?.script, script.slice(0, 8_000));
+  const listed = (await listOpenCommands(db)).filter((one) => one.threadId === threadId);
+  assert.deepEqual(listed, [
+    { id: running, threadId, cancelRequestedAt: null },
+    { id: waiting, threadId, cancelRequestedAt: null },
+  ]);
 });
 
 test('a cancel is recorded for all it is about, or for nothing when one has begun or ended meanwhile', async () => {

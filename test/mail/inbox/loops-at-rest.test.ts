@@ -42,10 +42,11 @@ describe('a loop that rests between its passes holds nothing of those before', (
 /** All that somebody listens to from now on. */
 function signalsHeard(t: TestContext): Set<AbortSignal> {
   const signals = new Set<AbortSignal>();
-  const { addEventListener } = EventTarget.prototype;
-  t.mock.method(EventTarget.prototype, 'addEventListener', function (this: EventTarget, ...heard: never[]) {
+  const { value } = Object.getOwnPropertyDescriptor(EventTarget.prototype, 'addEventListener') ?? {};
+  const listen = value as (this: EventTarget, ...heard: unknown[]) => void;
+  t.mock.method(EventTarget.prototype, 'addEventListener', function (this: EventTarget, ...heard: unknown[]) {
     if (this instanceof AbortSignal) signals.add(this);
-    (addEventListener as (...heard: never[]) => void).apply(this, heard);
+    listen.apply(this, heard);
   });
   return signals;
 }
