@@ -116,11 +116,17 @@ async function importRootFileSystem(
   const closed = once(build, 'close');
   closed.catch(() => undefined);
   const report = reportBuild(build.stderr, onProgress, () => build.stdin.end());
+  const ending = new AbortController();
   try {
-    const imported = importTar(docker, report.countedOn(build.stdout));
-    imported.catch(() => undefined);
+    const imported = importWhenItComes(docker, report.countedOn(build.stdout), ending.signal);
+    let hasEngineFailed = false;
+    imported.catch(() => {
+      hasEngineFailed = true;
+      // Nobody takes what it writes any more.
+      build.stdin.end();
+    });
     const [status] = await exited;
-    if (status !== 0) {
+    if (status !== 0 && !hasEngineFailed) {
       const how = report.fellSilent() ? 'stood still for 5 minutes, and was given up' : 'failed';
       throw noImage(
         `building it ${how}. Where Debian's mirror (${mirrors.main}) has faltered, try again. Its last lines:\n` +
@@ -131,13 +137,24 @@ async function importRootFileSystem(
   } finally {
     report.stop();
     build.stdin.end();
+    // Half an archive could be taken for a whole one; and what nobody reads would never be closed.
+    ending.abort();
+    build.stdout.destroy();
     await closed;
   }
 }
 
-async function importTar(docker: Docker, tar: NodeJS.ReadableStream): Promise<void> {
+/** Asks the engine only then: it closes a connection on which nothing has come for five minutes, and a build may take longer. */
+async function importWhenItComes(docker: Docker, tar: Readable, signal: AbortSignal): Promise<void> {
+  await once(tar, 'readable', { signal });
+  // At the end of a build that has failed: an image of nothing would be taken for the one that is wanted.
+  if (tar.readableLength > 0) await importTar(docker, tar, signal);
+}
+
+async function importTar(docker: Docker, tar: Readable, abortSignal: AbortSignal): Promise<void> {
   const [repo, tag] = DEFAULT_IMAGE.split(':');
   const answer = await docker.importImage(tar, {
+    abortSignal,
     repo,
     tag,
     changes: [
