@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { ALICE } from '../support/app.ts';
 import type { BotProcess } from '../support/bot-process.ts';
+import { inContainer, untilInside } from '../support/engine.ts';
 import { startProcessStage, type ProcessStage } from '../support/process-stage.ts';
 import { ranWith } from '../support/ran-with.ts';
 import { until } from '../support/until.ts';
@@ -27,17 +28,27 @@ test('of two bots on one mailbox the second waits, says so once, and takes over 
   bots.push(second);
   await until(() => count(second, WAITS) === 1);
 
-  const slow = 'echo run >> /workspace/runs; sleep 4; cat /workspace/runs';
+  const slow =
+    'echo run >> /workspace/runs; until [ -e /workspace/go ]; do sleep 0.1; done; cat /workspace/runs';
   const sent = [
     await stage.send(ALICE, '[sample] Both', 'echo run >> /workspace/runs; cat /workspace/runs'),
     await stage.send(ALICE, '[sample#slow] Both', slow),
   ];
   ranWith((await stage.answerTo(sent[0] as string)).text, 'run');
   await until(() => stage.db('commands').where({ state: 'running' }).first());
+  const container = await until(async () => {
+    const session = await stage
+      .db('container_sessions')
+      .where({ thread_id: `${ALICE}-sample#slow` })
+      .first();
+    return session?.container_id as string | undefined;
+  });
+  await untilInside(container, '[ -s /workspace/runs ]');
   assert.equal(second.isReady(), false);
 
   await first.kill('SIGKILL');
   await second.ready();
+  await inContainer(container, 'touch /workspace/go');
   sent.push(await stage.send(ALICE, '[sample] After', 'echo run >> /workspace/runs; cat /workspace/runs'));
   ranWith((await stage.answerTo(sent[1] as string)).text, 'run');
   ranWith((await stage.answerTo(sent[2] as string)).text, 'run\nrun');

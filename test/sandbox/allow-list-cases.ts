@@ -161,7 +161,7 @@ export function allowListCases(of: () => { stage: Stage; certificate: string }):
     const { db, installation } = stage.bot.app;
     const [{ id: second }] = await db('repositories').where({ name: 'second' }).select('id');
     const isListed = async (): Promise<boolean> =>
-      (await run('iptables', ['-w', '5', '-S'])).stdout.includes(listedBridgeName(installation, second));
+      (await run('iptables', ['-w', '60', '-S'])).stdout.includes(listedBridgeName(installation, second));
     assert.ok(await isListed());
     await setRepository(db, 'second', { network: 'internet' });
     await stage.ask('true', { subject: '[second] Work' });

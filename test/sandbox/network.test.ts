@@ -56,7 +56,8 @@ async function reach(address: string, port: number, threadId?: string): Promise<
 }
 
 const isRefused = /Connection refused/;
-const table = async (program = 'iptables'): Promise<string> => (await run(program, ['-w', '5', '-S'])).stdout;
+const table = async (program = 'iptables'): Promise<string> =>
+  (await run(program, ['-w', '60', '-S'])).stdout;
 
 test('the internet is reached, and names are asked for', async () => {
   assert.equal(await reach(FAR.public, 80), 'far\n');
@@ -133,12 +134,12 @@ test('flushed, taken out or preceded by others, it is put back; and before a con
   // All of it: what was taken out last may be put back last.
   const isBack = () => until(async () => isDeepStrictEqual(await own(), before));
 
-  for (const chain of await chains()) await run('iptables', ['-w', '5', '-F', chain]);
+  for (const chain of await chains()) await run('iptables', ['-w', '60', '-F', chain]);
   await isBack();
   assert.match(await reach(gateway, hostPort()), isRefused);
 
   const [jump] = new RegExp(`^-A INPUT -i ${bridge} .*`, 'm').exec(await table()) ?? [''];
-  await run('iptables', ['-w', '5', ...jump.replace('-A', '-D').split(' ')]);
+  await run('iptables', ['-w', '60', ...jump.replace('-A', '-D').split(' ')]);
   await isBack();
   assert.match(await reach(gateway, hostPort()), isRefused);
   await until(() => stage.bot.lines.some(({ msg }) => /network guard was gone .*put back/.test(msg)));

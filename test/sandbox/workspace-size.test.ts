@@ -12,7 +12,7 @@ import { readyVolume, removeStrayDisks, removeVolume } from '../../src/container
 import { collectedLog } from '../support/collected-log.ts';
 import { closeAll } from '../support/close-all.ts';
 import { until } from '../support/until.ts';
-import { docker, image, never, startRig, temporaryDir, text, type Rig } from '../containers/rig.ts';
+import { docker, image, never, startRig, temporaryDir, text, written, type Rig } from '../containers/rig.ts';
 import { cutOffWhileItGrows } from './cut-off-growth.ts';
 import { watchedWith } from './watched-with.ts';
 
@@ -101,7 +101,9 @@ describe('a workspace on a disk of its own', () => {
 
   it('full again and again, commands say what they say, and one that makes room makes room', async () => {
     for (const round of [1, 2]) {
-      const again = await rig.run(`echo round ${round}; cat /dev/zero > ../big${round}; false`);
+      // Before it takes all the room that there is.
+      const said = `echo round ${round}; ${written(`round ${round}`)}`;
+      const again = await rig.run(`${said}; cat /dev/zero > ../big${round}; false`);
       assert.match(text(again), new RegExp(`^round ${round}\n.*No space left on device`));
     }
     assert.equal(await says('rm -v ../big*'), "removed '../big'\nremoved '../big1'\nremoved '../big2'");

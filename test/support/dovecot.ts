@@ -237,7 +237,8 @@ export async function makeCertificate(dir: string): Promise<void> {
 export async function answers(port: number): Promise<boolean> {
   const socket = createConnection(port, '127.0.0.1');
   try {
-    await once(socket, 'data');
+    // One that has only begun to start may take a connection and close it without a word.
+    await once(socket, 'data', { signal: AbortSignal.timeout(5_000) });
     return true;
   } catch {
     return false;

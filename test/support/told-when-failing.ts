@@ -1,8 +1,9 @@
 import { afterEach } from 'node:test';
 import type { LogLine } from './collected-log.ts';
+import { LONGEST_WAIT_MS } from './until.ts';
 
 /** Of a test that has failed by waiting, what happened before it began to wait matters most. */
-const LOOK_BACK_MS = 90_000;
+const LOOK_BACK_MS = LONGEST_WAIT_MS + 30_000;
 const MOST_LINES = 80;
 const WARN = 40;
 const LEVELS: Readonly<Record<number, string>> = {
