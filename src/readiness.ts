@@ -23,6 +23,8 @@ export type ReadinessParts = {
   book: PartBook<ListenedPart>;
   lock: { isHeld: () => boolean };
   dataDir: string;
+  /** Why no command can be run though the engine answers: a setting, say, that it does not go with. */
+  engineFault: () => Error | null;
   now: () => Date;
 };
 
@@ -52,6 +54,7 @@ async function askAll({
   book,
   lock,
   dataDir,
+  engineFault,
   now,
 }: ReadinessParts): Promise<Readiness> {
   const askedAt = now();
@@ -70,7 +73,7 @@ async function askAll({
     }),
     docker: report(async () => {
       await docker.ping();
-      return up('answers', now());
+      return engineReport(engineFault(), now());
     }),
     disk: report(async () => {
       const { bavail, bsize } = await statfs(dataDir);
@@ -109,6 +112,10 @@ export function imapReport({ state, heardAt, reason }: PartNote, now: Date): Par
 export function smtpReport({ state, heardAt, reason }: PartNote): PartReport {
   if (state === 'down') return down(reason ?? 'does not answer', heardAt);
   return up(state === 'unknown' ? 'nothing was to be sent yet' : 'answers', heardAt);
+}
+
+export function engineReport(fault: Error | null, now: Date): PartReport {
+  return fault ? down(`answers, but no command can be run: ${fault.message}`, now) : up('answers', now);
 }
 
 export function diskReport(freeBytes: number, now: Date): PartReport {

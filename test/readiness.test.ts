@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ConfigError } from '../src/config.ts';
 import { PartBook } from '../src/part-book.ts';
 import { createReadiness, type ListenedPart, type ReadinessParts } from '../src/readiness.ts';
 
@@ -21,6 +22,7 @@ function readinessOf(change: Partial<ReadinessParts> = {}) {
     book,
     lock: { isHeld: () => true },
     dataDir: import.meta.dirname,
+    engineFault: () => null,
     now: () => NOON,
     ...change,
   });
@@ -33,6 +35,10 @@ test('a bot is ready when each of its parts is, and says of the one that is not 
   lost.lost('imap', new Error('login refused'));
   const cases: [change: Partial<ReadinessParts>, wrong: Record<string, RegExp>][] = [
     [{ docker: { ping: fails('connect ENOENT') } as never }, { docker: /^connect ENOENT$/ }],
+    [
+      { engineFault: () => new ConfigError(['CONTAINER_RUNTIME: the engine has no runtime runsc']) },
+      { docker: /^answers, but no command can be run: A setting is wrong:\nCONTAINER_RUNTIME: .* runsc$/ },
+    ],
     [{ sharedState: { ping: fails('is away') } }, { redis: /^is away$/ }],
     [{ lock: { isHeld: () => false } }, { lock: /^another bot works on this database$/ }],
     [{ dataDir: '/nowhere/at/all' }, { disk: /ENOENT/ }],
