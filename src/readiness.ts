@@ -114,7 +114,7 @@ export function smtpReport({ state, heardAt, reason }: PartNote): PartReport {
   return up(state === 'unknown' ? 'nothing was to be sent yet' : 'answers', heardAt);
 }
 
-export function engineReport(fault: Error | null, now: Date): PartReport {
+function engineReport(fault: Error | null, now: Date): PartReport {
   return fault ? down(`answers, but no command can be run: ${fault.message}`, now) : up('answers', now);
 }
 
