@@ -147,7 +147,7 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
   closers.add('the outbox', () => outbox.close());
 
   const on = { docker, installation, imageMade, now };
-  const { workspaceLimit, imageReady } = await openWorkspaceLimit(settings, on, dockerPart);
+  const { workspaceLimit, imageReady, fault } = await openWorkspaceLimit(settings, on, dockerPart);
   const guard = startGuard(settings, { docker, instance: installation, imageReady }, closers);
   const allowLists = startAllowLists(settings, { docker, instance: installation, guard, db }, closers);
   const activity = new Activity(randomBytes(6).toString('hex'));
@@ -186,7 +186,7 @@ async function build(settings: AppSettings, closers: Closers): Promise<Omit<App,
   const around = { account: accounts.imap, lifecycle, closers, overrides, takesMailbox };
   const { wake, listening } = startMailLoop(parts, around);
   changed.wake = wake;
-  if (http) serve(http, { ...parts, book, dataDir }, closers);
+  if (http) serve(http, { ...parts, book, dataDir, engineFault: fault }, closers);
   return { mail: embedded.mail ?? null, db, docker, installation, imageReady, listening, lifecycle, http };
 }
 
@@ -197,7 +197,7 @@ function serve(
   http: HttpServer,
   parts: OperateParts &
     Pick<HttpParts, 'config' | 'activity'> &
-    Pick<ReadinessParts, 'sharedState' | 'book' | 'dataDir' | 'workspaceLimit'>,
+    Pick<ReadinessParts, 'sharedState' | 'book' | 'dataDir' | 'workspaceLimit' | 'engineFault'>,
   closers: Closers,
 ): void {
   const { book } = parts;

@@ -22,7 +22,12 @@ type EngineConfig = Pick<
  * `imageReady` waits for the way as well: before it is known no container may be started. It throws why, where it could not be
  * found the last time.
  */
-type OpenedLimit = { workspaceLimit: WorkspaceLimit; imageReady: ImageReady };
+type OpenedLimit = {
+  workspaceLimit: WorkspaceLimit;
+  imageReady: ImageReady;
+  /** Why no command can be run, as far as that was found out. */
+  fault: () => Error | null;
+};
 
 /**
  * Finds the way in which workspaces are kept to their size, and says so in the log; and sees that the engine has the runtime
@@ -73,7 +78,7 @@ export async function openWorkspaceLimit(
       if (!(await isPresent(docker, image)))
         throw new ContainersError('IMAGE_MISSING', `no image ${image} yet`);
     });
-    return { workspaceLimit, imageReady: imageMade };
+    return { workspaceLimit, imageReady: imageMade, fault: () => null };
   } catch (error) {
     if (error instanceof ConfigError) throw error;
     if ((error as { code?: string }).code !== 'IMAGE_MISSING') onFailure(error as Error);
@@ -90,7 +95,7 @@ export async function openWorkspaceLimit(
     () => part.isUp(),
     (error: unknown) => {
       fault = error as Error;
-      if (!signal.aborted) log.error({ err: error }, 'no command can be run');
+      if (!signal.aborted) log.error({ err: error }, `no command can be run: ${(error as Error).message}`);
     },
   );
   const imageReady: ImageReady = async (found) => {
@@ -99,7 +104,7 @@ export async function openWorkspaceLimit(
     await chosen;
     await imageMade(found);
   };
-  return { workspaceLimit, imageReady };
+  return { workspaceLimit, imageReady, fault: () => fault };
 }
 
 async function checkRuntime(docker: Docker, wanted: string | null): Promise<void> {

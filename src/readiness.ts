@@ -27,6 +27,8 @@ export type ReadinessParts = {
   dataDir: string;
   /** Disk images may lie on another disk than all else. */
   workspaceLimit: Pick<WorkspaceLimit, 'way' | 'imagesDir'>;
+  /** Why no command can be run though the engine answers: a setting, say, that it does not go with. */
+  engineFault: () => Error | null;
   now: () => Date;
 };
 
@@ -56,6 +58,7 @@ async function askAll({
   lock,
   dataDir,
   workspaceLimit,
+  engineFault,
   now,
 }: ReadinessParts): Promise<Readiness> {
   const askedAt = now();
@@ -74,7 +77,7 @@ async function askAll({
     }),
     docker: report(async () => {
       await docker.ping();
-      return up('answers', now());
+      return engineReport(engineFault(), now());
     }),
     disk: report(async () => {
       const { bavail, bsize } = await statfs(dataDir);
@@ -117,6 +120,10 @@ export function imapReport({ state, heardAt, reason }: PartNote, now: Date): Par
 export function smtpReport({ state, heardAt, reason }: PartNote): PartReport {
   if (state === 'down') return down(reason ?? 'does not answer', heardAt);
   return up(state === 'unknown' ? 'nothing was to be sent yet' : 'answers', heardAt);
+}
+
+function engineReport(fault: Error | null, now: Date): PartReport {
+  return fault ? down(`answers, but no command can be run: ${fault.message}`, now) : up('answers', now);
 }
 
 export function diskReport(freeBytes: number, now: Date, where = 'below DATA_DIR'): PartReport {

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { url as inspectorUrl } from 'node:inspector';
 import { SYSTEM_PATH } from './root.ts';
 import type { Log } from './log.ts';
 
@@ -12,20 +13,22 @@ const BEAT_MS = 5_000;
 
 /**
  * $1, $2: seconds. Kills what has started it, and not when that has ended: then there is nothing more to be read; nor while
- * somebody has it stopped (proc(5): T, or t by a debugger).
+ * somebody has it stopped (proc(5): T, or t by a debugger), nor when its last beat said that a debugger of JavaScript may do so:
+ * to the kernel that one looks like any other wait.
  */
 const SCRIPT = `
-is_stopped() {
+is_held() {
+  [ "$last" != inspected ] || return 0
   read -r stat <"/proc/$PPID/stat" && case "\${stat##*) }" in [Tt]*) return 0 ;; esac
   return 1
 }
 while :; do
-  read -r -t "$1" beat && continue
+  read -r -t "$1" beat && { last=$beat; continue; }
   [ $? -gt 128 ] || exit 0
-  is_stopped && continue
-  read -r -t "$2" beat && continue
+  is_held && continue
+  read -r -t "$2" beat && { last=$beat; continue; }
   [ $? -gt 128 ] || exit 0
-  is_stopped && continue
+  is_held && continue
   printf '{"level":60,"time":%s000,"msg":"%s"}\\n' "$EPOCHSECONDS" "$3" &
   sleep 0.2
   kill -KILL "$PPID"
@@ -35,7 +38,7 @@ done`;
 /**
  * Ends this process when it has stood still for so long: when something in it goes round in circles, no mail is read, no timer
  * fires and no signal is heard, and nothing in it could tell. Whoever keeps it running starts it again, and what was in hand
- * is suspect then, as after any other end. A process of its own watches: a thread would cost five times the memory.
+ * is suspect then, as after any other end. Not while it can be debugged (`--inspect`, or SIGUSR1). A process of its own watches: a thread would cost five times the memory.
  */
 export function startWatchdog(
   log: Log,
@@ -55,7 +58,10 @@ export function startWatchdog(
   watcher.stdin.on('error', () => {});
   watcher.unref();
   (watcher.stdin as Partial<{ unref: () => void }>).unref?.();
-  const beat = setInterval(() => watcher.stdin.write('\n'), beatMs);
+  const beat = setInterval(
+    () => watcher.stdin.write(inspectorUrl() === undefined ? '\n' : 'inspected\n'),
+    beatMs,
+  );
   beat.unref();
   return {
     close() {

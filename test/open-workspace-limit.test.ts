@@ -62,7 +62,7 @@ test('an engine that is away when the bot starts is waited for by those who want
       () => false,
     ),
   );
-  assert.deepEqual([bot.workspaceLimit.way, bot.imagesMade()], ['quota', 1]);
+  assert.deepEqual([bot.workspaceLimit.way, bot.imagesMade(), bot.fault()], ['quota', 1, null]);
   assert.match(bot.states[0] ?? '', /^Docker does not answer .*: connect ENOENT$/);
   assert.equal(bot.states.at(-1), 'up');
 });
@@ -81,9 +81,11 @@ test('a setting that the engine turns out not to have keeps all from it, and is 
   });
   assert.match(fault.message, /has no runtime runsc/);
   assert.equal(bot.imagesMade(), 0);
+  // For whoever asks whether the bot is ready.
+  assert.equal(bot.fault(), fault);
   assert.deepEqual(
     bot.lines.filter(({ level }) => level >= 50).map(({ msg }) => msg),
-    ['no command can be run'],
+    [`no command can be run: ${fault.message}`],
   );
 });
 

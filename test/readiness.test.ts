@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { ConfigError } from '../src/config.ts';
 import { freeForImages, isShortOfDisk, mayBeLostNote } from '../src/containers/disk-room.ts';
 import { PartBook } from '../src/part-book.ts';
 import { createReadiness, type ListenedPart, type ReadinessParts } from '../src/readiness.ts';
@@ -24,6 +25,7 @@ function readinessOf(change: Partial<ReadinessParts> = {}) {
     lock: { isHeld: () => true },
     dataDir: import.meta.dirname,
     workspaceLimit: { way: 'off', imagesDir: '/nowhere' },
+    engineFault: () => null,
     now: () => NOON,
     ...change,
   });
@@ -36,6 +38,10 @@ test('a bot is ready when each of its parts is, and says of the one that is not 
   lost.lost('imap', new Error('login refused'));
   const cases: [change: Partial<ReadinessParts>, wrong: Record<string, RegExp>][] = [
     [{ docker: { ping: fails('connect ENOENT') } as never }, { docker: /^connect ENOENT$/ }],
+    [
+      { engineFault: () => new ConfigError(['CONTAINER_RUNTIME: the engine has no runtime runsc']) },
+      { docker: /^answers, but no command can be run: A setting is wrong:\nCONTAINER_RUNTIME: .* runsc$/ },
+    ],
     [{ sharedState: { ping: fails('is away') } }, { redis: /^is away$/ }],
     [{ lock: { isHeld: () => false } }, { lock: /^another bot works on this database$/ }],
     [{ dataDir: '/nowhere/at/all' }, { disk: /ENOENT/ }],

@@ -17,15 +17,16 @@ async function watched(
     const watchdog = startWatchdog(createLog('info'), { stillMs: 1_000, secondChanceMs: ${secondChanceMs}, beatMs: 50 });
     ${script}`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', source], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    // Of a debugger Node tells there.
+    stdio: ['ignore', 'pipe', script.includes('inspector') ? 'ignore' : 'inherit'],
   });
   const written = text(child.stdout);
   const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];
   return { code, signal, log: await written };
 }
 
-test('a process that stands still is killed, which is told; one that is only busy now and then, or was stopped, is not', async () => {
-  const [still, busy, stopped] = await Promise.all([
+test('a process that stands still is killed, which is told; one that is only busy now and then, or was stopped, or can be debugged, is not', async () => {
+  const [still, busy, stopped, debugged] = await Promise.all([
     watched(500, 'setTimeout(() => { for (;;); }, 100);'),
     // A second is too long, and then it goes on.
     watched(
@@ -41,6 +42,17 @@ test('a process that stands still is killed, which is told; one that is only bus
       spawn('sh', ['-c', wake, String(process.pid)], { stdio: 'ignore' });
       process.kill(process.pid, 'SIGSTOP');`,
     ),
+    // At a breakpoint it looks as it does here.
+    watched(
+      500,
+      `const inspector = await import('node:inspector');
+      inspector.open(0, '127.0.0.1');
+      setTimeout(() => {
+        for (const endMs = performance.now() + 2_500; performance.now() < endMs;);
+        inspector.close();
+        watchdog.close();
+      }, 300);`,
+    ),
   ]);
   assert.equal(still.signal, 'SIGKILL');
   const told = JSON.parse(still.log) as { level: number; time: number; msg: string };
@@ -48,5 +60,6 @@ test('a process that stands still is killed, which is told; one that is only bus
   assert.ok(Math.abs(told.time - Date.now()) < 600_000);
   assert.match(told.msg, /^Threadbox stood still for 2 seconds and was killed, to be started again$/);
   assert.deepEqual(stopped, { code: null, signal: 'SIGTERM', log: '' });
+  assert.deepEqual(debugged, { code: 0, signal: null, log: '' });
   assert.deepEqual(busy, { code: 0, signal: null, log: '' });
 });

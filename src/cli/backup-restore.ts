@@ -5,7 +5,7 @@ import { loadConfig, readEnvironment } from '../config.ts';
 import { borrowFrom } from '../containers/copy-git.ts';
 import { connectEmbedded } from '../embedded/embedded.ts';
 import { takeLock } from '../lock.ts';
-import { unhurried, type Db } from '../store/database.ts';
+import { letTakeItsTime, unhurried, type Db } from '../store/database.ts';
 import { loadObstacle, loadTables, makeTables } from '../store/dump.ts';
 import { takeLockOnce } from '../store/mailbox-lock.ts';
 import { startPause } from '../store/pause.ts';
@@ -108,6 +108,7 @@ async function putIn(
   const mirrorsDir = join(dataDir, 'mirrors', manifest.installation);
   let savedThreads = 0;
   const load = async (transaction: Db): Promise<number> => {
+    await letTakeItsTime(transaction);
     await loadTables(transaction, manifest, (table) => linesOf(join(staging, 'tables', `${table}.jsonl`)));
     await startPause(transaction, `restored from the backup of ${manifest.madeAt}`);
     const open = await transaction('commands').whereIn('state', ['queued', 'running']).count({ count: '*' });

@@ -12,6 +12,7 @@ import { ensureListedNetwork, ensureNetwork } from './container-network.ts';
 import { ContainersError, engineError, statusOf } from './errors.ts';
 import { execText } from './exec.ts';
 import { containerName, volumeName } from './names.ts';
+import { untilRemoved } from './until-removed.ts';
 import { readyVolume, removeVolume, renewVolume } from './workspace-volume.ts';
 
 export { removeVolume };
@@ -281,10 +282,8 @@ export async function mendOwner(docker: Docker, containerId: string): Promise<vo
     });
     try {
       await helper.start();
-      // 404: it has gone already.
-      await helper.wait({ condition: 'removed' }).catch((error: unknown) => {
-        if (statusOf(error) !== 404) throw error;
-      });
+      // A large workspace takes its time.
+      await untilRemoved(helper);
     } catch (error) {
       await helper.remove({ force: true }).catch(() => undefined);
       throw error;

@@ -27,9 +27,12 @@ export type ExecutionResult = {
   note?: string;
 };
 
+/** What was done to end it beside asking it. */
+export type Killed = { killedFor: StopReason | null; hasKilledAll: boolean };
+
 export function toResult(
   { facts, output }: StreamedAnswer,
-  killedFor: StopReason | null,
+  { killedFor, hasKilledAll }: Killed,
   waitedMs: number,
 ): ExecutionResult {
   const stoppedFor = facts?.wasStopped ? (facts.wasCancelled ? 'cancelled' : 'timed_out') : killedFor;
@@ -40,7 +43,11 @@ export function toResult(
       ? [
           'It kept beginning new processes while it was ended, so all processes in its container were ended, those of earlier commands too.',
         ]
-      : []),
+      : hasKilledAll
+        ? [
+            'It did not end when it was asked to, so all processes in its container were ended, those of earlier commands too.',
+          ]
+        : []),
   ];
   return {
     ending: stoppedFor ?? (exitCode === null ? 'interrupted' : 'exited'),

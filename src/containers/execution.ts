@@ -2,11 +2,11 @@ import type Docker from 'dockerode';
 import type { Masks } from '../secrets/masks.ts';
 import { readAnswer, type StreamedAnswer } from './answer-stream.ts';
 import { ContainersError, engineError, statusOf, UNWRITABLE } from './errors.ts';
-import { toResult, type ExecutionResult } from './execution-result.ts';
+import { toResult, type ExecutionResult, type Killed } from './execution-result.ts';
 import { RUN_FROM_ENVIRONMENT, scripts } from './inside.ts';
 import { newNonce, runnersOf, type AnswerStream, type Runner } from './runner.ts';
 import { executionEnv, runnerRequest, scriptEnv, secretVariables } from './script-env.ts';
-import { killAll, ranForMs, startExecMakingRoom, startTimeLimit, type StopReason } from './time-limit.ts';
+import { killAll, ranForMs, startExecMakingRoom, startTimeLimit } from './time-limit.ts';
 
 export type { ExecutionResult };
 
@@ -60,7 +60,7 @@ export async function runExecution(
   const nonce = newNonce();
   const runner = await takeRunner(docker, containerId, request.signal);
   const startedAt = performance.now();
-  const { answer, killedFor } = await attend(docker, containerId, request, {
+  const { answer, killed } = await attend(docker, containerId, request, {
     first: {
       nonce,
       stream: runner.send(runnerRequest({ ...variables, ...secrets, _THREADBOX_NONCE: nonce }, request.env)),
@@ -80,7 +80,7 @@ export async function runExecution(
     throw new ContainersError('WORKSPACE_UNWRITABLE', UNWRITABLE);
   }
   await endRest(docker, containerId, answer);
-  return toResult(answer, killedFor, performance.now() - startedAt);
+  return toResult(answer, killed, performance.now() - startedAt);
 }
 
 /**
@@ -100,12 +100,12 @@ export async function recoverExecution(
   const env = executionEnv({ executionId, repositoryName });
   const usedMs = await ranForMs(docker, containerId, { env, signal });
   const left = { ...request, timeoutMs: Math.max(request.timeoutMs - usedMs, 0) };
-  const { answer, killedFor } = await attend(docker, containerId, left, {
+  const { answer, killed } = await attend(docker, containerId, left, {
     reopen: () => openCollection(docker, containerId, { ...request, mayClaim: request.wasRunning }),
   });
   if (answer.facts?.word === 'never-started') return { ending: 'never-started' };
   await endRest(docker, containerId, answer);
-  return toResult(answer, killedFor, 0);
+  return toResult(answer, killed, 0);
 }
 
 /**
@@ -143,7 +143,7 @@ async function attend(
   containerId: string,
   of: Omit<ExecutionRequest, 'script' | 'env'>,
   { first, reopen }: { first?: FirstAnswer; reopen: Reopen },
-): Promise<{ answer: StreamedAnswer; killedFor: StopReason | null }> {
+): Promise<{ answer: StreamedAnswer; killed: Killed }> {
   const { executionId, repositoryName, timeoutMs, cancelled, masks, signal } = of;
   let current: AnswerStream | undefined = first?.stream;
   let hasBegun = false;
@@ -153,6 +153,7 @@ async function attend(
   signal.addEventListener('abort', giveUp);
   try {
     for (let streams = first ? 0 : 1; ; streams += 1) {
+      if (!current) await limit.killing();
       current ??= await reopen({ hasBegun, isFirst: streams === 1 });
       const nonce = streams === 0 ? first?.nonce : undefined;
       const answer = await readInTime(current, { nonce, masks }, limit.isOver());
@@ -161,7 +162,9 @@ async function attend(
       if (streams === 0) first?.onAnswer(answer);
       hasBegun ||= answer.hasBegun;
       signal.throwIfAborted();
-      if (answer.isWhole && answer.facts) return { answer, killedFor: limit.killedFor() };
+      if (answer.isWhole && answer.facts) {
+        return { answer, killed: { killedFor: limit.killedFor(), hasKilledAll: limit.hasKilledAll() } };
+      }
       if (streams > MOST_COLLECTIONS) throw unreadable(answer);
     }
   } finally {

@@ -3,6 +3,7 @@ import type Docker from 'dockerode';
 import { SYSTEM_PATH } from '../root.ts';
 import { ContainersError, engineError, statusOf } from './errors.ts';
 import { readFrames } from './exec.ts';
+import { untilRemoved } from './until-removed.ts';
 
 /** What a script prints last: so it is known to have come to its end. */
 export const END = '# threadbox: done';
@@ -126,13 +127,6 @@ export async function removeUnstarted(docker: Docker, instance: string, now: Dat
     // It has gone meanwhile, or is about to.
     if (statusOf(error) !== 404 && statusOf(error) !== 409) throw engineError(error, 'remove old helpers');
   }
-}
-
-async function untilRemoved(container: Docker.Container): Promise<void> {
-  await container.wait({ condition: 'removed' }).catch((error: unknown) => {
-    // It has gone already.
-    if (statusOf(error) !== 404) throw error;
-  });
 }
 
 function untilEnd(out: string, err: string, cutOff: Error): string {

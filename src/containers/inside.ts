@@ -4,7 +4,7 @@ const readLines = read('read-lines');
 const common = readLines + read('common');
 const ending = read('ending');
 const reserve = read('reserve');
-const running = common + reserve + read('changes') + ending + read('run');
+const running = common + reserve + read('changes') + ending + read('leftovers') + read('run');
 const collecting = read('collect');
 
 /** The scripts that run inside a container: see inside/common.sh. */

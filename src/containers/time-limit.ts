@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import { execText, startExec, type ExecRequest } from './exec.ts';
 import { ContainersError, statusOf } from './errors.ts';
+import { isFull, waitUnlessFull } from './full-container.ts';
 import { RUN_FROM_ENVIRONMENT, scripts } from './inside.ts';
 
 /** From TERM to KILL. */
@@ -21,8 +22,12 @@ const ASK_MS = 10_000;
 export type TimeLimit = {
   /** Why the whole container was killed: the command did not end when asked. null: it was not. */
   killedFor: () => StopReason | null;
+  /** All processes in its container were ended, those of earlier commands too. */
+  hasKilledAll: () => boolean;
   /** True when all has been done to end the command: what is asked from then on must have a limit of its own. */
   isOver: () => boolean;
+  /** Resolves at once but while the container itself is being killed: until then nothing can be asked there. */
+  killing: () => Promise<unknown>;
   close: () => Promise<void>;
 };
 
@@ -44,45 +49,42 @@ export function startTimeLimit(
   const closing = new AbortController();
   const { signal } = closing;
   let killedFor: StopReason | null = null;
+  let hasKilledAll = false;
   let isOver = false;
+  let killing: Promise<unknown> = Promise.resolve();
   const wait = (ms: number) => pause(ms, undefined, { signal });
-  const ask = (sent: 'TERM' | 'KILL', why: StopReason) =>
-    askToEnd(docker, containerId, { ...env, _THREADBOX_SIGNAL: sent, _THREADBOX_WHY: why }, signal);
-
-  /** @returns how long its wrapper may take to finish; 0 when the command goes on, or nobody knows */
-  async function end(why: StopReason): Promise<number> {
-    let said = await ask('TERM', why);
-    for (let waitedMs = 0; said === 'broken' && waitedMs < GRACE_MS; waitedMs += ASK_AGAIN_MS) {
-      await wait(ASK_AGAIN_MS);
-      said = await ask('TERM', why);
-    }
-    if (said === 'ended') return FINISH_MS;
-    if (said !== 'stopping') return 0;
-    await wait(GRACE_MS);
-    said = await ask('KILL', why);
-    if (said === 'stopping') {
-      await wait(KILL_MS);
-      said = await ask('KILL', why);
-    }
-    return said === 'ended' ? FINISH_STOPPED_MS : 0;
+  function killContainer(): Promise<unknown> {
+    const killed = docker.getContainer(containerId).kill();
+    killing = killed.catch(() => undefined);
+    return killed;
   }
 
   async function enforce(): Promise<void> {
     const why = await untilOver(timeoutMs, cancelled, signal);
-    const finishMs = await end(why).catch(() => {
+    const done = await endCommand({ docker, containerId, env, signal }, why).catch(() => {
       signal.throwIfAborted();
-      return 0;
+      return 'goes-on' as const;
     });
-    if (finishMs > 0) await wait(finishMs);
+    if (typeof done === 'number') await waitUnlessFull(docker, containerId, { forMs: done, signal });
     else killedFor = why;
-    await killAll(docker, containerId, signal).catch(() => signal.throwIfAborted());
+    hasKilledAll = true;
+    try {
+      if (done === 'stuck') throw new Error('no process can be begun in it');
+      const askMs = (await isFull(docker, containerId, signal)) ? ASK_KILL_MS : ASK_MS;
+      await killAll(docker, containerId, { signal, askMs });
+    } catch {
+      signal.throwIfAborted();
+      // The same processes go with it. The workspace survives its container.
+      killedFor = why;
+      await killContainer();
+    }
     isOver = true;
     await wait(GRACE_MS);
     giveUp();
     await wait(FINISH_MS);
-    // Not even KILL has helped. The workspace survives its container.
+    // Not even KILL has helped.
     killedFor = why;
-    await docker.getContainer(containerId).kill();
+    await killContainer();
   }
   // A container that cannot be reached any more ends the stream too, and is reported there.
   const enforcing = enforce().catch(() => {
@@ -91,12 +93,60 @@ export function startTimeLimit(
   });
   return {
     killedFor: () => killedFor,
+    hasKilledAll: () => hasKilledAll,
     isOver: () => isOver,
+    killing: () => killing,
     async close() {
       closing.abort();
       await enforcing;
     },
   };
+}
+
+type Asking = { docker: Docker; containerId: string; env: Record<string, string>; signal: AbortSignal };
+
+/**
+ * TERM, then KILL, to the processes of a command.
+ *
+ * @returns for how long its wrapper may take to finish; `goes-on`, or nobody knows; `stuck`: nobody can ask
+ */
+async function endCommand(asking: Asking, why: StopReason): Promise<number | 'goes-on' | 'stuck'> {
+  const { docker, containerId, signal } = asking;
+  const wait = (ms: number) => pause(ms, undefined, { signal });
+  let said = await askUnlessFull(asking, why);
+  for (let waitedMs = 0; said === 'broken' && waitedMs < GRACE_MS; waitedMs += ASK_AGAIN_MS) {
+    await wait(ASK_AGAIN_MS);
+    said = await ask(asking, 'TERM', why);
+  }
+  if (said === 'ended') return FINISH_MS;
+  if (said === 'gone') return FINISH_STOPPED_MS;
+  if (said === 'full') return 'stuck';
+  if (said !== 'stopping') return 'goes-on';
+  await waitUnlessFull(docker, containerId, { forMs: GRACE_MS, signal });
+  said = await ask(asking, 'KILL', why);
+  if (said === 'stopping') {
+    await waitUnlessFull(docker, containerId, { forMs: KILL_MS, signal });
+    said = await ask(asking, 'KILL', why);
+  }
+  return said === 'ended' || said === 'gone' ? FINISH_STOPPED_MS : 'goes-on';
+}
+
+const ask = ({ docker, containerId, env, signal }: Asking, sent: 'TERM' | 'KILL', why: StopReason) =>
+  askToEnd(docker, containerId, { ...env, _THREADBOX_SIGNAL: sent, _THREADBOX_WHY: why }, signal);
+
+/** The exec that asks is what others would wait for, too: the engine begins one after the other in a container. */
+async function askUnlessFull(asking: Asking, why: StopReason): Promise<StopWord | 'full'> {
+  const { docker, containerId } = asking;
+  const settled = new AbortController();
+  const signal = AbortSignal.any([asking.signal, settled.signal]);
+  const full = waitUnlessFull(docker, containerId, { forMs: ASK_MS, signal, looks: 3 });
+  const tired = full.then((isFull) => (isFull ? 'full' : 'unknown'));
+  try {
+    return await Promise.race([ask({ ...asking, signal }, 'TERM', why), tired]);
+  } finally {
+    settled.abort();
+    await tired.catch(() => undefined);
+  }
 }
 
 type TimeLimitRequest = {
@@ -122,13 +172,13 @@ async function untilOver(
   }
 }
 
-/** `broken`: there is nothing that tells what to ask. `unknown`: it could not be asked. */
+/** `broken`: there is nothing that tells what to ask. `gone`: nobody. `unknown`: it could not be asked. */
 async function askToEnd(
   docker: Docker,
   containerId: string,
   env: Record<string, string>,
   signal: AbortSignal,
-): Promise<'stopping' | 'ended' | 'broken' | 'unknown'> {
+): Promise<StopWord> {
   try {
     const request = { command: RUN_FROM_ENVIRONMENT, env: { ...env, _THREADBOX_RUN: scripts.stop } };
     const askMs = env['_THREADBOX_SIGNAL'] === 'KILL' ? ASK_KILL_MS : ASK_MS;
@@ -141,7 +191,9 @@ async function askToEnd(
   }
 }
 
-const STOP_WORDS = ['stopping', 'ended', 'broken'] as const;
+const STOP_WORDS = ['stopping', 'ended', 'gone', 'broken'] as const;
+type StopWord = (typeof STOP_WORDS)[number] | 'unknown';
+
 /**
  * For how long an execution has been running, whoever started it and whatever the clocks were set to since. 0 where it
  * does not run, or cannot say: then its time begins anew.
@@ -172,11 +224,19 @@ function soon(signal?: AbortSignal, askMs = ASK_MS): AbortSignal {
   return signal ? AbortSignal.any([signal, deadline]) : deadline;
 }
 
-/** Kills every process of the commands in a container, this thread's earlier background processes included. */
-export async function killAll(docker: Docker, containerId: string, signal?: AbortSignal): Promise<void> {
+/**
+ * Kills every process of the commands in a container, this thread's earlier background processes included.
+ *
+ * @throws {ContainersError} or the reason of `signal`, or that nothing was done within `askMs`
+ */
+export async function killAll(
+  docker: Docker,
+  containerId: string,
+  { signal, askMs = ASK_MS }: { signal?: AbortSignal | undefined; askMs?: number } = {},
+): Promise<void> {
   const request = { command: ['bash', '-c', 'kill -KILL -1'], env: {} };
   try {
-    await execText(docker, containerId, { ...request, signal: soon(signal) });
+    await execText(docker, containerId, { ...request, signal: soon(signal, askMs) });
   } catch (error) {
     if (!(error instanceof ContainersError) || error.code !== 'DOCKER_REFUSED') throw error;
     const container = docker.getContainer(containerId);
@@ -186,7 +246,7 @@ export async function killAll(docker: Docker, containerId: string, signal?: Abor
     if (limit <= 0) throw error;
     await container.update({ PidsLimit: limit + 64 });
     try {
-      await execText(docker, containerId, { ...request, signal: soon(signal) });
+      await execText(docker, containerId, { ...request, signal: soon(signal, askMs) });
     } finally {
       await container.update({ PidsLimit: limit });
     }

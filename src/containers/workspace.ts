@@ -66,7 +66,7 @@ export async function prepareWorkspace(
     } catch (error) {
       signal?.throwIfAborted();
       if (!deadline.aborted) throw error;
-      await killAll(docker, containerId, signal).catch(() => undefined);
+      await killAll(docker, containerId, { signal }).catch(() => undefined);
       const words = `The workspace cannot be prepared: no end after ${Math.round(timeoutMs / 1000)} s`;
       throw new ContainersError('WORKSPACE', words, { cause: error });
     }

@@ -233,7 +233,7 @@ function createStream(matcher: Matcher): MaskStream {
 }
 
 /** What stands under these is a word of the program. */
-const OWN_WORDS = new Set(['kind', 'word', 'state', 'result', 'container']);
+const OWN_WORDS = new Set(['kind', 'word', 'state', 'result', 'container', 'doubt']);
 
 function mapTexts<T>(value: T, change: (text: string) => string): T {
   if (typeof value === 'string') return change(value) as T;

@@ -88,7 +88,7 @@ const MIGRATION_LOCK = 7_482_331;
 export async function migrate(db: Db): Promise<void> {
   await db.transaction(async (transaction) => {
     // It only holds the lock, while migrations take their time on other connections.
-    await transaction.raw('set local idle_in_transaction_session_timeout = 0');
+    await letTakeItsTime(transaction);
     await transaction.raw('select pg_advisory_xact_lock(?)', [MIGRATION_LOCK]);
     await refuseNewer(db);
     // knex's own lock row outlives a killed process; ours does not, and while we hold it nobody else migrates.
@@ -100,6 +100,17 @@ export async function migrate(db: Db): Promise<void> {
       await own.migrate.latest({ migrationSource });
     });
   });
+}
+
+/**
+ * For a transaction in which nothing is said for long, while files are read or somebody else works: a server may have limits of
+ * its own for that, as managed ones do. Of those it has; PostgreSQL 17 brought the second.
+ */
+export async function letTakeItsTime(transaction: Db): Promise<void> {
+  await transaction.raw(
+    `select set_config(name, '0', true) from pg_settings
+     where name in ('idle_in_transaction_session_timeout', 'transaction_timeout')`,
+  );
 }
 
 async function refuseNewer(db: Db): Promise<void> {

@@ -1,6 +1,6 @@
 import type { Migration } from '../../migrations/migration.ts';
 import { migrations } from '../../migrations/index.ts';
-import { schemaState, type Db } from './database.ts';
+import { letTakeItsTime, schemaState, type Db } from './database.ts';
 
 /** What is known of a database besides the rows of its tables. */
 export type DumpFacts = {
@@ -28,6 +28,7 @@ export async function dumpTables(
 ): Promise<DumpFacts> {
   return db.transaction(
     async (transaction) => {
+      await letTakeItsTime(transaction);
       const names = await tableNames(transaction);
       const tables: DumpFacts['tables'] = [];
       for (const name of names) {

@@ -256,6 +256,14 @@ describe('the time limit', () => {
     assert.equal(text(await rig.run('echo on')), 'on\n');
   });
 
+  it('ends a command that says itself that it has ended', async (t) => {
+    const rig = await startRig(t);
+    const script =
+      'for claim in /workspace/.threadbox/executions/*.claim; do echo 0 0 0 >"${claim%claim}exit"; done; sleep 600';
+    const result = await rig.run(`echo begun; ${script}`, { timeoutMs: 500 });
+    assert.deepEqual([result.ending, text(result), result.note], ['timed_out', 'begun\n', undefined]);
+  });
+
   it('ends a fork bomb, and the container serves on', async (t) => {
     const rig = await startRig(t);
     const bomb = 'echo begun; bomb() { bomb | bomb & }; bomb; sleep 600';

@@ -30,3 +30,16 @@ test('a mail that the server breaks off at while others get through is given up 
   }
   assert.equal(refused.isItselfToBlame(BAD, OLD_MS), false, 'the server has a word on it now and then');
 });
+
+test('of mails without end it counts those that were tried last', () => {
+  const many = countBreaks();
+  const breakOff = (id: number): void => {
+    many.brokeOff(id);
+    many.answered(GOOD);
+  };
+  for (let tries = 0; tries < 21; tries += 1) for (const id of [BAD, 3]) breakOff(id);
+  for (let id = 10; id < 10_005; id += 1) breakOff(id);
+  breakOff(BAD);
+  for (let id = 20_000; id < 20_008; id += 1) breakOff(id);
+  assert.deepEqual([many.isItselfToBlame(BAD, OLD_MS), many.isItselfToBlame(3, OLD_MS)], [true, false]);
+});

@@ -4,7 +4,10 @@ import type { ExecutionResult } from '../../src/containers/execution.ts';
 import { docker, execIn, startRig, text } from '../containers/rig.ts';
 import { until } from '../support/until.ts';
 
-/** Whose place in /proc is not its user's (prctl(2)), whose first thread has ended, and who is always another. */
+/**
+ * Whose place in /proc is not its user's (prctl(2)), whose first thread has ended, and who is always another: with nobody
+ * behind it, or always somebody who was begun just before.
+ */
 const HIDE = `import ctypes, os, platform, sys, threading, time
 how = sys.argv[1]
 libc = ctypes.CDLL(None)
@@ -14,6 +17,17 @@ open('/tmp/' + how, 'w').close()
 if how == 'thread': libc.syscall(60 if platform.machine() == 'x86_64' else 93, 0)
 while how == 'hop':
   if os.fork(): os._exit(0)
+mine = None
+while how == 'leap':
+  theirs, next = os.pipe()
+  if os.fork():
+    try: os.write(mine, b'x')
+    except (OSError, TypeError): pass
+    os.read(theirs, 1)
+    os._exit(0)
+  os.close(theirs)
+  if mine: os.close(mine)
+  mine = next
 time.sleep(900)`;
 
 test('what hides is told of, and ended with its command; so is what always begins another before it ends itself', async (t) => {
@@ -37,14 +51,12 @@ test('what hides is told of, and ended with its command; so is what always begin
   assert.deepEqual([stopped.ending, stopped.backgroundProcesses], ['timed_out', 0]);
   assert.equal(await stillThere(), '');
   /** Cancelled when its first process has begun the second: before that, TERM ends it as any other. */
-  const runHopping = async (): Promise<ExecutionResult> => {
+  const runCancelled = async (script: string, begun = 'begun'): Promise<ExecutionResult> => {
     const cancel = new AbortController();
-    await rig.run('rm -f /tmp/hop');
-    const running = rig.run('setsid python3 /tmp/hide.py hop & echo said; sleep 912', {
-      cancelled: cancel.signal,
-    });
+    await rig.run('rm -f /tmp/begun /tmp/leap');
+    const running = rig.run(`${script} echo said; touch /tmp/begun; sleep 912`, { cancelled: cancel.signal });
     await until(() =>
-      execIn(rig.container.id, ['test', '-e', '/tmp/hop']).then(
+      execIn(rig.container.id, ['test', '-e', `/tmp/${begun}`]).then(
         () => true,
         () => false,
       ),
@@ -52,16 +64,33 @@ test('what hides is told of, and ended with its command; so is what always begin
     cancel.abort();
     return running;
   };
-  const hopped = await runHopping();
-  assert.deepEqual([hopped.ending, hopped.backgroundProcesses], ['cancelled', 0]);
-  assert.match(hopped.note ?? '', /^It kept beginning new processes/);
+  // Whoever catches all of three at the same time.
+  const leap = 'for i in 1 2 3; do setsid python3 /tmp/hide.py leap & done;';
+  const leapt = await runCancelled(leap, 'leap');
+  assert.deepEqual([leapt.ending, leapt.backgroundProcesses], ['cancelled', 0]);
+  assert.match(leapt.note ?? '', /^It kept beginning new processes/);
   // Each process takes the next number.
-  const begun = 'for i in 1 2; do read -r _ _ _ _ last </proc/loadavg; echo $last; sleep 0.2; done';
-  const [one, two] = text(await rig.run(begun))
-    .split('\n')
-    .map(Number);
-  assert.ok((two ?? 0) - (one ?? 0) < 10, `${one} to ${two}`);
-  assert.equal(await stillThere(), '');
+  const isStill = async () => {
+    const begun = 'for i in 1 2; do read -r _ _ _ _ last </proc/loadavg; echo $last; sleep 0.2; done';
+    const [one, two] = text(await rig.run(begun))
+      .split('\n')
+      .map(Number);
+    assert.ok((two ?? 0) - (one ?? 0) < 10, `${one} to ${two}`);
+    assert.equal(await stillThere(), '');
+  };
+  await isStill();
+  const unseen =
+    'setsid python3 /tmp/hide.py hop >/dev/null 2>&1 & until [[ -e /tmp/hop ]]; do sleep 0.01; done';
+  const hopped = await rig.run(unseen, { leftProcesses: 'end' });
+  assert.deepEqual([hopped.droppedProcesses, hopped.backgroundProcesses], [1, 0], hopped.note);
+  await isStill();
+  // What an earlier command has left at work begins as many; and what it has begun since is its own, too.
+  const work = `{ while :; do /bin/true; done & until ! bash -c 'sleep 0.3; true'; do :; done; touch /tmp/hurt; } >/dev/null 2>&1 &`;
+  await rig.run(work);
+  const beside = await runCancelled('');
+  assert.deepEqual([beside.ending, beside.note], ['cancelled', undefined]);
+  assert.ok(beside.backgroundProcesses >= 2, beside.backgroundNames.join());
+  assert.equal(text(await rig.run('ls /tmp/hurt 2>/dev/null; kill -KILL -1')), '');
   const left = await rig.run(inBackground);
   assert.equal(left.backgroundProcesses, 5, left.backgroundNames.join());
   // Where that cannot be asked for, its container ends; what it came to is told all the same.
@@ -73,7 +102,7 @@ test('what hides is told of, and ended with its command; so is what always begin
     const broken = () => Promise.reject(new Error('the connection broke'));
     return Object.assign(container, { exec: (of: object) => (isKill(of) ? broken() : exec(of)) });
   });
-  const broken = await runHopping();
+  const broken = await runCancelled(leap, 'leap');
   assert.deepEqual([broken.ending, text(broken)], ['cancelled', 'said\n']);
   assert.equal((await getContainer(rig.container.id).inspect()).State.Running, false);
 });

@@ -142,6 +142,10 @@ test('all texts of a record are masked, and nothing else is touched', () => {
     a: '[secret TOKEN]',
     list: [{ b: 'x [secret TOKEN]' }],
   });
+  // What it goes by is the program's own, whatever anybody has for a secret.
+  const loop = masksOf([{ value: 'between-quoted-lines', label: secretLabel('WORD') }]);
+  const doubt = { kind: 'unsure', doubt: 'between-quoted-lines', understood: 'between-quoted-lines' };
+  assert.deepEqual(loop.all(doubt), { ...doubt, understood: '[secret WORD]' });
   assert.deepEqual(masks.labelsIn(Buffer.from(`${base64(TOKEN)} ${TOKEN}`)), ['[secret TOKEN]']);
 });
 

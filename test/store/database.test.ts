@@ -6,6 +6,7 @@ import {
   installationId,
   isDatabaseAway,
   isDatabaseBusy,
+  letTakeItsTime,
   migrate,
   openDatabase,
   unhurried,
@@ -43,6 +44,22 @@ const errorOf = (work: Promise<unknown>): Promise<unknown> =>
     () => null,
     (error: unknown) => error,
   );
+
+test('a transaction that takes its time is not given up by a server that has a limit for it', async () => {
+  const settings = `select name, setting from pg_settings where name in ('idle_in_transaction_session_timeout', 'transaction_timeout')`;
+  const ofOwn = openDatabase(database.url, { poolSize: 1, idleInTransactionMs: 60_000 });
+  try {
+    const { rows } = await ofOwn.transaction(async (transaction) => {
+      await letTakeItsTime(transaction);
+      return transaction.raw<{ rows: { name: string; setting: string }[] }>(settings);
+    });
+    assert.ok(rows.length > 0 && rows.every(({ setting }) => setting === '0'), JSON.stringify(rows));
+    const after = await ofOwn.raw<{ rows: { setting: string }[] }>(settings);
+    assert.ok(after.rows.some(({ setting }) => setting === '60000'));
+  } finally {
+    await ofOwn.destroy();
+  }
+});
 
 test('migrating an up-to-date database changes nothing, also when two processes do it at once', async () => {
   const id = await installationId(db);

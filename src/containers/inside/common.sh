@@ -77,7 +77,13 @@ is_finished() {
   return 1
 }
 
-pause() { sleep "$1" </dev/null >/dev/null; }
+# By a pipe into which nobody writes. `sleep` is a process more: where there are as many as there may be, bash tries for 15
+# seconds to begin one.
+pause() {
+  open_quiet
+  read -rt "$1" -u "$quiet"
+}
+open_quiet() { [[ -n $quiet ]] || exec {quiet}<> <(:); }
 
 # A value for one line of the facts.
 one_line() {
@@ -91,27 +97,52 @@ one_line() {
 #
 # A command may hide, so nothing is believed that it can set: its name, its parent once that has ended, who owns its
 # directory in /proc (prctl(2), PR_SET_DUMPABLE), its arguments, or that its first thread has ended.
+# @param $1 without those either that somebody has begun who was there before and still is: what a build compiles that an
+#   earlier command has left at work
 # @param $2 the wrapper of an execution, also where its runner has gone
 find_others() {
   local since=$1 wrapper=$2 proc pid value
   local -A known=() leaders=()
-  local -a words
-  others=() named=()
+  local -a words parents=() behind=() found=()
+  others=() named=() starts=()
   for proc in /proc/[0-9]*; do
     pid=${proc#/proc/}
     kill -0 "$pid" && stat_of "$pid" || continue
+    parents[pid]=${stat[1]} starts[pid]=${stat[19]}
     [[ ${stat[0]} != Z ]] || ((stat[17] > 1)) || continue
     [[ -z $since ]] || ((stat[19] >= since)) || continue
     ! is_among_ours "${stat[3]}" || continue
     ! is_ours "$pid" || continue
+    found+=("$pid")
+  done
+  for pid in "${found[@]}"; do
+    [[ -z $since ]] || ! is_of_earlier "$pid" || continue
     others+=("$pid")
     ((${#named[@]} < most_named)) || continue
-    mapfile -d '' -t -n 20 words <"$proc/cmdline"
+    words=()
+    mapfile -d '' -t -n 20 words <"/proc/$pid/cmdline"
+    # Its first thread has ended.
+    [[ -n ${words[*]} ]] || IFS= read -r words <"/proc/$pid/comm"
     one_line "${words[*]}"
     named+=("$pid ${value:0:200}")
   done
 }
 most_named=5
+
+# Whether somebody is behind it who began before `since`. What has lost its parent is PID 1's, and nobody becomes the child of
+# another by wanting to.
+is_of_earlier() {
+  [[ $1 != 1 && $1 != "$wrapper" && -n ${starts[$1]} ]] || return
+  if [[ -z ${behind[$1]} ]]; then
+    if ((starts[$1] < since)); then
+      behind[$1]=0
+    else
+      is_of_earlier "${parents[$1]}"
+      behind[$1]=$?
+    fi
+  fi
+  return "${behind[$1]}"
+}
 
 # One of ours has a name of ours, and so has all it came from, up to one that the engine has started: that has no parent
 # here (pid_namespaces(7)). PID 1 is the parent of whoever has lost theirs.

@@ -85,48 +85,6 @@ drain() {
   exec {pipe}<&-
 }
 
-# What the command that reached its time limit left behind: a moment to end by itself, then no more.
-end_rest() {
-  local tries
-  for ((tries = 0; tries < 10; tries++)); do
-    find_others "$own_start" "$BASHPID"
-    ((${#others[@]} > 0)) || break
-    pause 0.1
-  done
-  # Whoever is killed may have begun another in the meantime.
-  for ((tries = 0; tries < 5 && ${#others[@]} > 0; tries++)); do
-    kill -KILL "${others[@]}"
-    find_others "$own_start" "$BASHPID"
-  done
-  for ((tries = 0; tries < 3; tries++)); do
-    ((${#others[@]} == 0)) && ! are_many_begun || { unended=yes; return; }
-  done
-}
-
-# Who begins another and ends at once is gone before anybody can look at it. But each takes the next number (proc(5),
-# loadavg): as many as nobody takes who could be seen, but for what builds something beside this. Where nobody is to be seen
-# fewer will do, on a busy machine: nobody else is harmed then.
-are_many_begun() {
-  local before= after= rest most=25
-  find_others '' "$BASHPID"
-  ((${#others[@]} > 0)) || most=5
-  read -r rest rest rest rest before </proc/loadavg
-  pause 0.1
-  read -r rest rest rest rest after </proc/loadavg
-  [[ $before$after == +([0-9]) ]] && ((after < before || after - before > most)) && return
-  find_others "$own_start" "$BASHPID"
-  ((${#others[@]} > 0))
-}
-
-# What it left in the background, where that is to end with it: asked, then made to.
-end_background() {
-  find_others "$own_start" "$BASHPID"
-  dropped=("${others[@]}") dropped_named=("${named[@]}")
-  ((${#others[@]} > 0)) || return
-  kill -TERM "${others[@]}"
-  end_rest
-}
-
 log() {
   one_line "$1"
   value=${value//[[:cntrl:]]/ }
@@ -192,6 +150,8 @@ run_claimed() {
   exec 8<&"${PUMP[0]}" 9>&"${PUMP[1]}"
   eval "exec ${PUMP[0]}<&- ${PUMP[1]}>&-"
 
+  # As long as there is room for a process.
+  open_quiet
   first=$_THREADBOX_SCRIPT_0
   [[ $first == *[![:space:]]*$'\n'*[![:space:]]* ]] && more=' ...' || more=
   first=${first#"${first%%[![:space:]]*}"}
@@ -229,6 +189,7 @@ run_claimed() {
 command_process() {
   (
     _THREADBOX_RESTORE=$base/executions/$last.state _THREADBOX_SAVE=$spool.state
+    exec {quiet}<&-
     export _THREADBOX_COMMAND _THREADBOX_RESTORE _THREADBOX_SAVE _THREADBOX_GIVEN _THREADBOX_SCRIPT $_THREADBOX_SCRIPT ${!_THREADBOX_SECRET@}
     exec bash -c 'eval "$_THREADBOX_COMMAND"; eval "$threadbox_script"; threadbox_end $?' bash
   ) </dev/null >&9 2>&1 8<&- 9>&-

@@ -5,7 +5,18 @@ unset -v _THREADBOX_SIGNAL _THREADBOX_WHY
 take_execution
 # It has not begun, or its command has broken the claim: nothing tells what to ask.
 [[ -f $spool.claim && -s $spool.claim ]] || { printf broken; exit; }
-if [[ -e $spool.exit ]] || ! is_alive; then
+# Nobody is there to see to its end, but for who asks what became of it; or its command has put another into the claim.
+is_alive || { printf gone; exit; }
+read_words "$spool.claim" wrapper since rest
+
+# Its own shell has ended: the wrapper has closed what that wrote to. The file alone says nothing, a command can make it.
+is_over() {
+  local -A known=()
+  local -a words
+  [[ -e $spool.exit && -e /proc/$wrapper/fd/1 && ! -e /proc/$wrapper/fd/9 ]] || return
+  stat_of "$wrapper" && ((stat[1] == 1)) || is_ours "$wrapper"
+}
+if is_over; then
   printf ended
   exit
 fi
@@ -13,7 +24,6 @@ if [[ ! -f $spool.stop ]]; then
   plain "$spool.stop"
   printf '%s\n' "$why" >"$spool.stop"
 fi
-read_words "$spool.claim" wrapper since rest
 # Whoever is killed may have begun another in the meantime.
 for ((tries = 0; tries < 3; tries++)); do
   find_others "$since" "$wrapper"
