@@ -14,6 +14,7 @@ import {
 } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { DIRECT, type DiskTools } from './disk-tools.ts';
+import type { UserNumbers } from './engine-facts.ts';
 import { BLOCK_BYTES, ext4Bytes } from './ext4.ts';
 
 /**
@@ -92,11 +93,13 @@ done
 /** The directory lost+found would be root's, and in everybody's way who looks through all of the workspace. */
 const NO_LOST_AND_FOUND = "debugfs -w -R 'rmdir lost+found'";
 
+/** Of the user of the commands, and of its group. */
+const COMMANDS_ID = 1000;
 const MAKE = `${ALONE}${DETACH_REMOVED.replace('PATTERN', '"$4"')}[ ! -e "$1" ] || { echo "$1 is there already" >&2; exit 1; }
 [ -e "$2" ] || { echo "the engine does not see $2, which the bot has made" >&2; exit 1; }
 truncate -s 0 "$2"
 truncate -s "$3" "$2"
-mkfs.ext4 -q -F -b 4096 -I 256 -m 0 JOURNAL -E lazy_itable_init=1,lazy_journal_init=1,nodiscard,root_owner=1000:1000 "$2"
+mkfs.ext4 -q -F -b 4096 -I 256 -m 0 JOURNAL -E lazy_itable_init=1,lazy_journal_init=1,nodiscard,root_owner=$5 "$2"
 ${NO_LOST_AND_FOUND} "$2" 2>/dev/null
 mv -T -- "$2" "$1"
 losetup -f --show "$1"`;
@@ -104,9 +107,15 @@ losetup -f --show "$1"`;
 /**
  * Makes an empty disk, whose root belongs to the user of the commands, and attaches it.
  *
+ * @param root whom the engine's host has for the root of its containers
  * @throws where one is there already: there may be work in it
  */
-export async function makeDisk(link: string, sizeBytes: number, tools = DIRECT): Promise<void> {
+export async function makeDisk(
+  link: string,
+  sizeBytes: number,
+  tools = DIRECT,
+  root: UserNumbers = { uid: 0, gid: 0 },
+): Promise<void> {
   const image = imageOf(link);
   const part = `${image}${PART}`;
   if (await hasDisk(link)) throw new Error(`${image} is there already`);
@@ -114,7 +123,8 @@ export async function makeDisk(link: string, sizeBytes: number, tools = DIRECT):
   // It belongs to this user, whoever makes a disk of it.
   await (await open(part, 'a', 0o600)).close();
   const journal = sizeBytes >= LARGE_BYTES ? `-J size=${JOURNAL_MB}` : '';
-  const args = [image, part, String(sizeBytes), endOf(image)];
+  const owner = `${root.uid + COMMANDS_ID}:${root.gid + COMMANDS_ID}`;
+  const args = [image, part, String(sizeBytes), endOf(image), owner];
   try {
     const device = await tools.run(MAKE.replace('JOURNAL', journal), args, dirname(link));
     await lead(link, device.trim());
