@@ -107,15 +107,27 @@ end_rest() {
 # loadavg): as many as nobody takes who could be seen, but for what builds something beside this. Where nobody is to be seen
 # fewer will do, on a busy machine: nobody else is harmed then.
 are_many_begun() {
-  local before= after= rest most=25
+  local before= after= most=25
   find_others '' "$BASHPID"
   ((${#others[@]} > 0)) || most=5
-  read -r rest rest rest rest before </proc/loadavg
+  find_last_number before
   pause 0.1
-  read -r rest rest rest rest after </proc/loadavg
+  find_last_number after
   [[ $before$after == +([0-9]) ]] && ((after < before || after - before > most)) && return
   find_others "$own_start" "$BASHPID"
   ((${#others[@]} > 0))
+}
+
+# Sets the variable of that name to the number that was given last. gVisor says 0 there: then one is taken, to see.
+find_last_number() {
+  local rest number=
+  read -r rest rest rest rest number </proc/loadavg
+  if [[ $number == 0 ]]; then
+    : &
+    number=$!
+    wait "$number"
+  fi
+  printf -v "$1" %s "$number"
 }
 
 # What it left in the background, where that is to end with it: asked, then made to.
@@ -225,9 +237,19 @@ run_claimed() {
   [[ -z $THREADBOX_OUTBOX || -n $has_outbox || ${#others[@]} != 0 ]] || rmdir -- "$THREADBOX_OUTBOX" </dev/null >/dev/null
 }
 
+# In gVisor processes are limited for each user: a few more are for what looks after commands, so that it can begin and end
+# them. See container-options.ts.
+keep_processes_back() {
+  local most
+  [[ -e /proc/sentry-meminfo ]] || return
+  most=$(ulimit -u)
+  [[ $most != +([0-9]) ]] || ((most <= 64)) || ulimit -u $((most - 64))
+}
+
 # The command's own shell; see command.sh. What it needs is in no other process's environment.
 command_process() {
   (
+    keep_processes_back
     _THREADBOX_RESTORE=$base/executions/$last.state _THREADBOX_SAVE=$spool.state
     export _THREADBOX_COMMAND _THREADBOX_RESTORE _THREADBOX_SAVE _THREADBOX_GIVEN _THREADBOX_SCRIPT $_THREADBOX_SCRIPT ${!_THREADBOX_SECRET@}
     exec bash -c 'eval "$_THREADBOX_COMMAND"; eval "$threadbox_script"; threadbox_end $?' bash
