@@ -16,6 +16,7 @@ import { engineInUse } from '../engine-choice.ts';
 import { clockReport } from '../readiness.ts';
 import { SYSTEM_PATH } from '../root.ts';
 import { bad, ok, warn, type Check, type Finding, type Surroundings } from './doctor-findings.ts';
+import { lookAtInotify } from './doctor-inotify.ts';
 import { lookAtWorkspaces } from './doctor-workspaces.ts';
 
 /** The oldest that Threadbox has been tried with: Docker 20.10. */
@@ -64,6 +65,7 @@ async function lookAtEngine({ config, now }: Surroundings): Promise<Finding[]> {
     versionFinding(dockerHost, version),
     ...limitFindings(info, config),
     ...isolationFindings(info, config),
+    ...(await lookAtInotify(dockerHost, config)),
     ...(await lookAtDisk(info, config)),
     ...clockFindings(info, now()),
     await lookAtImage(docker, config.containerImage),

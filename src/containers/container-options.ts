@@ -79,7 +79,7 @@ export function containerOptions(
     Labels: { ...labelsOf(spec), ...(isRoot && { [ROOT_LABEL]: 'yes' }) },
     HostConfig: {
       Init: !isRoot,
-      ...resources(spec.limits, isRoot ? 0 : 1000),
+      ...resources(spec.limits, isRoot ? 0 : 1000, isGvisor(spec.runtime)),
       ...(spec.runtime === null ? {} : { Runtime: spec.runtime }),
       CapDrop: ['ALL'],
       ...(isRoot && { CapAdd: ROOT_CAPABILITIES }),
@@ -135,19 +135,34 @@ export function labelsOf(spec: ContainerSpec): Record<string, string> {
   };
 }
 
-function resources(limits: ContainerLimits, uid: number): Docker.HostConfig {
+/**
+ * gVisor, by the name that its runtime has in the engine. It is a kernel of its own in an ordinary process: the engine's limit on
+ * processes counts that one's threads, and ends it at the limit with all that runs in it.
+ */
+export function isGvisor(runtime: string | null): boolean {
+  return /^(?:io\.containerd\.)?(?:runsc|gvisor)\b/i.test(runtime ?? '');
+}
+
+/** Some two for each process in it were counted, and some forty where there is none. */
+const gvisorThreads = (pidsLimit: number): number => 4 * pidsLimit + 512;
+/** Which commands do not get: keep_processes_back in inside/run.sh. */
+const KEPT_BACK = 64;
+
+function resources(limits: ContainerLimits, uid: number, inGvisor: boolean): Docker.HostConfig {
   const { memoryBytes, cpus, pidsLimit, tmpBytes, shmBytes, openFiles } = limits;
   const inMemory = (sizeBytes: number, more: string) => `rw,nosuid,nodev,${more},size=${sizeBytes}`;
   return {
     Memory: memoryBytes,
     MemorySwap: memoryBytes,
     NanoCpus: Math.round(cpus * 1e9),
-    PidsLimit: pidsLimit,
+    PidsLimit: inGvisor ? gvisorThreads(pidsLimit) : pidsLimit,
     ShmSize: shmBytes,
     Ulimits: [
       { Name: 'nofile', Soft: openFiles, Hard: openFiles },
       // A core file of a large process would fill the workspace.
       { Name: 'core', Soft: 0, Hard: 0 },
+      // Linux would count those of all containers together; gVisor has users of its own.
+      ...(inGvisor ? [{ Name: 'nproc', Soft: pidsLimit + KEPT_BACK, Hard: pidsLimit + KEPT_BACK }] : []),
     ],
     Tmpfs: {
       // Many builds run what they have made there.

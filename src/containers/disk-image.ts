@@ -16,6 +16,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { attachScript, checkLimitMs, DETACH, growScript, LOOK, makeScript, MARK } from './disk-scripts.ts';
 import { DIRECT, type DiskTools } from './disk-tools.ts';
+import type { UserNumbers } from './engine-facts.ts';
 import { BLOCK_BYTES, ext4Bytes } from './ext4.ts';
 
 /**
@@ -79,12 +80,21 @@ export async function hasDisk(link: string): Promise<boolean> {
 /** The end of a path, as wherever the directory of images is mounted. */
 const endOf = (image: string): string => join('/', basename(dirname(image)), basename(image));
 
+/** Of the user of the commands, and of its group. */
+const COMMANDS_ID = 1000;
+
 /**
  * Makes an empty disk, whose root belongs to the user of the commands, and attaches it.
  *
+ * @param root whom the engine's host has for the root of its containers
  * @throws where one is there already: there may be work in it
  */
-export async function makeDisk(link: string, sizeBytes: number, tools = DIRECT): Promise<void> {
+export async function makeDisk(
+  link: string,
+  sizeBytes: number,
+  tools = DIRECT,
+  root: UserNumbers = { uid: 0, gid: 0 },
+): Promise<void> {
   const image = imageOf(link);
   const part = `${image}${PART}`;
   if (await hasDisk(link)) throw new Error(`${image} is there already`);
@@ -92,7 +102,8 @@ export async function makeDisk(link: string, sizeBytes: number, tools = DIRECT):
   // It belongs to this user, whoever makes a disk of it.
   await (await open(part, 'a', 0o600)).close();
   const journal = sizeBytes >= LARGE_BYTES ? `-J size=${JOURNAL_MB}` : '';
-  const args = [image, part, String(sizeBytes), endOf(image)];
+  const owner = `${root.uid + COMMANDS_ID}:${root.gid + COMMANDS_ID}`;
+  const args = [image, part, String(sizeBytes), endOf(image), owner];
   try {
     const device = await tools.run(makeScript(journal), args, dirname(link));
     await lead(link, device.trim());

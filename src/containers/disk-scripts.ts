@@ -43,7 +43,7 @@ export const makeScript = (
 ${alone('$2', LIMIT_MS)}${detachRemoved('"$4"')}[ ! -e "$1" ] || { echo "$1 is there already" >&2; exit 1; }
 truncate -s 0 "$2"
 truncate -s "$3" "$2"
-mkfs.ext4 -q -F -b 4096 -I 256 -m 0 ${journal} -E lazy_itable_init=1,lazy_journal_init=1,nodiscard,root_owner=1000:1000 "$2"
+mkfs.ext4 -q -F -b 4096 -I 256 -m 0 ${journal} -E lazy_itable_init=1,lazy_journal_init=1,nodiscard,root_owner=$5 "$2"
 ${NO_LOST_AND_FOUND} "$2" 2>/dev/null
 mv -T -- "$2" "$1"
 losetup -f --show "$1"`;

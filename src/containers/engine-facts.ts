@@ -8,7 +8,11 @@ export type EngineFacts = {
   rootDir: string;
   /** What it can run containers with. */
   runtimes: string[];
+  /** The numbers that root of a container has on its host: 0, or with `userns-remap` the first of a range. */
+  root: UserNumbers;
 };
+
+export type UserNumbers = { uid: number; gid: number };
 
 const known = new WeakMap<Docker, EngineFacts>();
 
@@ -26,15 +30,30 @@ export async function engineFacts(docker: Docker): Promise<EngineFacts> {
       MemTotal: number;
       DockerRootDir: string;
       Runtimes?: Record<string, unknown>;
+      SecurityOptions?: string[] | null;
     };
     facts = {
       memoryBytes: info.MemTotal,
       rootDir: info.DockerRootDir,
       runtimes: Object.keys(info.Runtimes ?? {}),
+      root: rootOf(info),
     };
     known.set(docker, facts);
   }
   return facts;
+}
+
+/** An engine that maps users says to whom only by the name of the directory that it keeps for them. */
+export function rootOf({
+  DockerRootDir,
+  SecurityOptions,
+}: {
+  DockerRootDir: string;
+  SecurityOptions?: readonly string[] | null;
+}): UserNumbers {
+  const isMapped = (SecurityOptions ?? []).some((option) => /^name=userns\b/.test(option));
+  const [, uid, gid] = (isMapped && /\/(\d+)\.(\d+)$/.exec(DockerRootDir)) || [];
+  return { uid: Number(uid ?? 0), gid: Number(gid ?? 0) };
 }
 
 /** @returns what is wrong with CONTAINER_RUNTIME, and what to do; `null`: the engine has it */

@@ -30,10 +30,12 @@ export type ExecutionResult = {
 /** What was done to end it beside asking it. */
 export type Killed = { killedFor: StopReason | null; hasKilledAll: boolean };
 
+/** @param atContainersEnd what its container ended for, where it did: counts only where nothing was measured in it */
 export function toResult(
   { facts, output }: StreamedAnswer,
   { killedFor, hasKilledAll }: Killed,
   waitedMs: number,
+  atContainersEnd: Shortages | null = null,
 ): ExecutionResult {
   const stoppedFor = facts?.wasStopped ? (facts.wasCancelled ? 'cancelled' : 'timed_out') : killedFor;
   const exitCode = facts?.exitCode ?? null;
@@ -60,7 +62,7 @@ export function toResult(
     backgroundNames: facts?.isUnended ? [] : (facts?.backgroundNames ?? []),
     droppedProcesses: facts?.droppedProcesses ?? 0,
     droppedNames: facts?.droppedNames ?? [],
-    shortages: facts?.shortages ?? null,
+    shortages: facts?.shortages ?? (exitCode === null && stoppedFor === null ? atContainersEnd : null),
     isUnsaved: facts?.isUnsaved ?? true,
     hasOutbox: facts?.hasOutbox ?? false,
     ...(notes.length === 0 ? {} : { note: notes.join(' ') }),

@@ -1,8 +1,10 @@
 import type Docker from 'dockerode';
 import type { Masks } from '../secrets/masks.ts';
 import { readAnswer, type StreamedAnswer } from './answer-stream.ts';
+import { watchForEnd } from './container-end.ts';
 import { ContainersError, engineError, statusOf, UNWRITABLE } from './errors.ts';
 import { toResult, type ExecutionResult, type Killed } from './execution-result.ts';
+import type { Shortages } from './facts.ts';
 import { RUN_FROM_ENVIRONMENT, scripts } from './inside.ts';
 import { newNonce, runnersOf, type AnswerStream, type Runner } from './runner.ts';
 import { executionEnv, runnerRequest, scriptEnv, secretVariables } from './script-env.ts';
@@ -60,6 +62,7 @@ export async function runExecution(
   const nonce = newNonce();
   const runner = await takeRunner(docker, containerId, request.signal);
   const startedAt = performance.now();
+  const end: ContainerEnd = { shortages: null };
   const { answer, killed } = await attend(docker, containerId, request, {
     first: {
       nonce,
@@ -68,8 +71,12 @@ export async function runExecution(
     },
     reopen: ({ hasBegun, isFirst }) =>
       hasBegun || !isFirst || request.cancelled?.aborted
-        ? openCollection(docker, containerId, { ...request, mayClaim: request.cancelled?.aborted ?? false })
-        : openRun(docker, containerId, request, { variables, secrets }),
+        ? openCollection(docker, containerId, {
+            ...request,
+            mayClaim: request.cancelled?.aborted ?? false,
+            end,
+          })
+        : openRun(docker, containerId, { ...request, end }, { variables, secrets }),
   });
   const word = answer.facts?.word;
   if (word === 'already-started' || word === 'never-started') return { ending: 'already-started' };
@@ -80,7 +87,7 @@ export async function runExecution(
     throw new ContainersError('WORKSPACE_UNWRITABLE', UNWRITABLE);
   }
   await endRest(docker, containerId, answer);
-  return toResult(answer, killed, performance.now() - startedAt);
+  return toResult(answer, killed, performance.now() - startedAt, end.shortages);
 }
 
 /**
@@ -100,12 +107,13 @@ export async function recoverExecution(
   const env = executionEnv({ executionId, repositoryName });
   const usedMs = await ranForMs(docker, containerId, { env, signal });
   const left = { ...request, timeoutMs: Math.max(request.timeoutMs - usedMs, 0) };
+  const end: ContainerEnd = { shortages: null };
   const { answer, killed } = await attend(docker, containerId, left, {
-    reopen: () => openCollection(docker, containerId, { ...request, mayClaim: request.wasRunning }),
+    reopen: () => openCollection(docker, containerId, { ...request, mayClaim: request.wasRunning, end }),
   });
   if (answer.facts?.word === 'never-started') return { ending: 'never-started' };
   await endRest(docker, containerId, answer);
-  return toResult(answer, killed, 0);
+  return toResult(answer, killed, 0, end.shortages);
 }
 
 /**
@@ -150,6 +158,7 @@ async function attend(
   const giveUp = (): unknown => current?.destroy();
   const env = executionEnv({ executionId, repositoryName });
   const limit = startTimeLimit(docker, containerId, { timeoutMs, cancelled, env, giveUp });
+  const watch = watchForEnd(docker, containerId, giveUp);
   signal.addEventListener('abort', giveUp);
   try {
     for (let streams = first ? 0 : 1; ; streams += 1) {
@@ -169,7 +178,7 @@ async function attend(
     }
   } finally {
     signal.removeEventListener('abort', giveUp);
-    await limit.close();
+    await Promise.all([limit.close(), watch.close()]);
   }
 }
 
@@ -195,7 +204,9 @@ const COLLECTION_MS = 60_000;
 /** The stream may break off when the command is killed, and again when the engine is restarted. */
 const MOST_COLLECTIONS = 3;
 
-type Asking = { executionId: string; repositoryName: string; signal: AbortSignal };
+/** What is found out about the end of a container, before it is started again to be asked. */
+type ContainerEnd = { shortages: Shortages | null };
+type Asking = { executionId: string; repositoryName: string; signal: AbortSignal; end: ContainerEnd };
 
 /**
  * After a runner that was lost before it is known to have begun: runs the command after all, if it has not, and if it
@@ -204,7 +215,7 @@ type Asking = { executionId: string; repositoryName: string; signal: AbortSignal
 async function openRun(
   docker: Docker,
   containerId: string,
-  request: ExecutionRequest,
+  request: ExecutionRequest & Pick<Asking, 'end'>,
   { variables, secrets }: { variables: Record<string, string>; secrets: Record<string, string> },
 ): Promise<AnswerStream> {
   const own = { _THREADBOX_COMMAND: scripts.command, _THREADBOX_RUN: scripts.runOrCollect };
@@ -231,7 +242,7 @@ async function openRun(
 async function openCollection(
   docker: Docker,
   containerId: string,
-  { executionId, repositoryName, signal, mayClaim }: Asking & { mayClaim: boolean },
+  { executionId, repositoryName, signal, mayClaim, end }: Asking & { mayClaim: boolean },
 ): Promise<AnswerStream> {
   const request = { command: RUN_FROM_ENVIRONMENT, signal };
   const collect = { ...executionEnv({ executionId, repositoryName }), _THREADBOX_RUN: scripts.collect };
@@ -245,7 +256,9 @@ async function openCollection(
   const words = 'The container was removed while a command ran in it, or before that was known to have ended';
   if (containerId === '') throw new ContainersError('CONTAINER_GONE', words, { mayHaveStarted: true });
   try {
-    await docker.getContainer(containerId).start();
+    const container = docker.getContainer(containerId);
+    end.shortages = shortagesAtEnd(await container.inspect());
+    await container.start();
   } catch (error) {
     // 409: it is about to be removed.
     if (statusOf(error) === 404 || statusOf(error) === 409) {
@@ -254,6 +267,17 @@ async function openCollection(
     if (statusOf(error) !== 304) throw engineError(error, 'start the container', true);
   }
   return startExecMakingRoom(docker, containerId, { ...request, env: collect });
+}
+
+/**
+ * Of a container that its memory has ended whole: as by gVisor, which is one process to the kernel that counts it, and so can
+ * count nothing in it.
+ */
+function shortagesAtEnd({ State, HostConfig }: Docker.ContainerInspectInfo): Shortages | null {
+  if (State.Running || !State.OOMKilled || State.ExitCode !== 137) return null;
+  const memoryLimitBytes = HostConfig.Memory ?? null;
+  const none = { refusedProcesses: 0, processLimit: null, disks: [] };
+  return { oomKills: 1, memoryLimitBytes, hasEndedContainer: true, ...none };
 }
 
 /** That nothing could be asked says nothing about the command. */

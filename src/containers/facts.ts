@@ -26,6 +26,8 @@ export type Shortages = {
   processLimit: number | null;
   /** How full they were at its end; none where it went well. `freeFiles`: null where that has no limit. */
   disks: Disk[];
+  /** For want of memory the whole container was ended. */
+  hasEndedContainer?: boolean;
 };
 
 type Disk = { path: string; freeBytes: number; totalBytes: number; freeFiles: number | null };

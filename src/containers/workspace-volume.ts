@@ -13,6 +13,7 @@ import {
   nameOf,
 } from './disk-image.ts';
 import { isTrial, removeLeftTrials } from './disk-trials.ts';
+import { engineFacts } from './engine-facts.ts';
 import { ContainersError, engineError, statusOf } from './errors.ts';
 import { quotaOptions, type WorkspaceLimit } from './workspace-limit.ts';
 
@@ -107,7 +108,8 @@ async function makeVolume(docker: Docker, wanted: Wanted): Promise<void> {
     room?.limit.log.warn({ volume: name, disk: link }, 'the disk of a workspace is given its volume again');
     await attach(link, wanted);
   } else if (room && way === 'image') {
-    await makeDisk(link, room.sizeBytes, room.limit.tools).catch(async (error: unknown) => {
+    const { root } = await engineFacts(docker);
+    await makeDisk(link, room.sizeBytes, room.limit.tools, root).catch(async (error: unknown) => {
       // It comes to its name as a whole: by a helper of a bot that was killed since, or by one that was cut off after that.
       if (!(await seesDisk(link))) throw diskFault('made', error);
       await attach(link, wanted);

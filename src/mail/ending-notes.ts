@@ -9,6 +9,8 @@ export type ShortageFacts = {
   refusedProcesses: number;
   processLimit: number | null;
   disks: readonly { path: string; freeBytes: number; totalBytes: number; freeFiles: number | null }[];
+  /** For want of memory the whole container was ended. */
+  hasEndedContainer?: boolean;
 };
 
 /** What a workspace takes and may take, and whether a command was stopped for that. */
@@ -76,12 +78,19 @@ export function meaningOf(exitCode: number | null, shortages: ShortageFacts | nu
   return word === undefined ? '' : ` (${word})`;
 }
 
-function memoryNote({ oomKills, memoryLimitBytes }: ShortageFacts, repositoryName: string): string | null {
+function memoryNote(
+  { oomKills, memoryLimitBytes, hasEndedContainer = false }: ShortageFacts,
+  repositoryName: string,
+): string | null {
   if (oomKills === 0) return null;
+  const killed = oomKills === 1 ? '1 process' : `${oomKills} processes`;
+  const ended = hasEndedContainer
+    ? 'was ended with all that ran in it (its /tmp is empty now)'
+    : `${killed} had to be ended for it`;
   const limit = memoryLimitBytes === null ? 'its limit' : `its limit of ${sizeInWords(memoryLimitBytes)}`;
   const more = memoryLimitBytes === null ? '4g' : sizeToType(2 * memoryLimitBytes);
   return (
-    `Out of memory: its container came to ${limit}, and ${oomKills === 1 ? '1 process' : `${oomKills} processes`} had to be ended for it. ` +
+    `Out of memory: its container came to ${limit}, and ${ended}. ` +
     'Let it do less at a time (fewer workers, smaller pieces); what lies in /tmp counts, too. ' +
     `Whoever runs this Threadbox can allow more: threadbox repo set ${visibleLine(repositoryName, 80)} --memory ${more}`
   );

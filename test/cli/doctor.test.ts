@@ -12,6 +12,7 @@ import {
 } from '../../src/cli/doctor-engine.ts';
 import type { Finding } from '../../src/cli/doctor-findings.ts';
 import { diskFinding, gitFinding } from '../../src/cli/doctor-host.ts';
+import { inotifyFindings } from '../../src/cli/doctor-inotify.ts';
 import { senderFinding, surveyFindings } from '../../src/cli/doctor-mail-servers.ts';
 import { schemaFinding, versionFinding } from '../../src/cli/doctor-store.ts';
 import { GMAIL, WRITTEN } from '../mail/sender-auth/provider-mails.ts';
@@ -196,6 +197,18 @@ const TABLE: [words: string, finding: Finding | undefined, level: Finding['level
     'ok',
     /^runtime runsc; root in a container is nobody .*\(userns-remap\)$/,
   ],
+  [
+    'a kernel that lets all containers together have few watchers of files',
+    inotifyFindings({ instances: 128, watches: 1_048_576 })[0],
+    'warn',
+    /^all containers together can have 128 watchers of files with 1048576 watches/,
+  ],
+  [
+    'a kernel that lets them have enough',
+    inotifyFindings({ instances: 1024, watches: 524_288 })[0],
+    'ok',
+    /1024 watchers/,
+  ],
   ['an engine that filters no system calls', isolation([])[0], 'bad', /does not filter/],
   [
     'an engine that limits no processes',
@@ -229,6 +242,17 @@ for (const [words, finding, level, says] of TABLE) {
     assert.equal(finding?.todo === null, level === 'ok');
   });
 }
+
+test('what the doctor says to raise is what is too low, as one types it', () => {
+  const todo = (instances: number, watches: number | null) =>
+    inotifyFindings({ instances, watches })[0]?.todo;
+  assert.match(
+    todo(128, 524_288) ?? '',
+    /fail: sysctl -w fs\.inotify\.max_user_instances=1024, as root, and the same below \/etc\/sysctl\.d/,
+  );
+  assert.match(todo(8192, 8192) ?? '', / -w fs\.inotify\.max_user_watches=524288, as root/);
+  assert.deepEqual(inotifyFindings({ instances: 128, watches: null }), []);
+});
 
 test('doctor tells a Squid that can keep allow-lists from one that cannot', () => {
   const built = 'Squid Cache: Version 5.7\nconfigure options:  ';

@@ -25,6 +25,7 @@ type Service = {
   mem_limit: string;
   pids_limit: number;
   security_opt: string[];
+  userns_mode?: string;
   logging: { options: Record<string, string> };
 };
 type Composition = {
@@ -56,6 +57,8 @@ test('docker-compose 1.29 reads the composition, and each service is limited, wa
     assert.equal(service.restart, 'unless-stopped', name);
     assert.ok(service.mem_limit && service.pids_limit, name);
     assert.deepEqual(service.security_opt, ['no-new-privileges:true'], name);
+    // Remapped, it could not read its passwords.
+    assert.equal(service.userns_mode, 'host', name);
     assert.equal(service.logging.options['max-size'], '10m', name);
     const { build } = service;
     const dockerfile = build && join(build.context.replace(dir, '/'), build.dockerfile ?? 'Dockerfile');

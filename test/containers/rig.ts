@@ -190,7 +190,7 @@ export async function startRig(
       limits: { ...LIMITS, ...limits },
       ...(room && { room }),
       isForWork,
-      runtime: null,
+      runtime: process.env['CONTAINER_RUNTIME'] ?? null,
     });
   const rig: Rig = {
     instance,

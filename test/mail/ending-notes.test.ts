@@ -60,6 +60,16 @@ const table: [what: string, facts: EndingFacts, ...says: RegExp[]][] = [
     /its limit of 768 MB, and 3 processes had to be ended .* --memory 1536m$/,
   ],
   [
+    'memory, for which the whole container was ended',
+    {
+      ...fine,
+      result: 'interrupted',
+      exitCode: null,
+      shortages: { ...enough, oomKills: 1, memoryLimitBytes: 2 * GB, hasEndedContainer: true },
+    },
+    /its limit of 2 GB, and was ended with all that ran in it \(its \/tmp is empty now\)\. Let it do less .* --memory 4g$/,
+  ],
+  [
     'memory, where the wrapper was what was ended',
     { ...short({ oomKills: 2 }), result: 'interrupted', exitCode: null },
     /came to its limit, and 2 processes/,

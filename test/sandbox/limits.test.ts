@@ -1,11 +1,21 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { runtimeFault } from '../../src/containers/engine-facts.ts';
+import { containerOptions } from '../../src/containers/container-options.ts';
+import { rootOf, runtimeFault } from '../../src/containers/engine-facts.ts';
 import { limitsFor } from '../../src/containers/limits.ts';
 import { closeAll } from '../support/close-all.ts';
 import { LIMITS, startRig, text, type Rig } from '../containers/rig.ts';
 
 const MB = 2 ** 20;
+const SPEC = {
+  instance: 'x',
+  threadId: 'john@example.com-my-app',
+  userId: 1,
+  repositoryId: 1,
+  repositoryName: 'my-app',
+  image: 'x',
+  mirrorPath: '/opt/mirror',
+};
 
 // All in one container, from inside: what a command can find out, and what it can do.
 describe('the limits of a container, as a command finds them', () => {
@@ -141,6 +151,33 @@ describe('limits that are set', () => {
     assert.deepEqual(own(null, null), LIMITS);
     assert.deepEqual(own(4096 * MB, 1.5), { ...LIMITS, memoryBytes: 4096 * MB, cpus: 1.5 });
     assert.deepEqual(own(512 * MB, null), { ...LIMITS, memoryBytes: 512 * MB, tmpBytes: 256 * MB });
+  });
+
+  it("in gVisor processes are limited by its own kernel, as at the engine's limit all of it ends", () => {
+    const spec = { ...SPEC, limits: { ...LIMITS, pidsLimit: 100 } };
+    const of = (runtime: string | null) =>
+      containerOptions({ ...spec, runtime }, 'x', false).HostConfig ?? {};
+    const nproc = { Name: 'nproc', Soft: 164, Hard: 164 };
+    for (const runtime of ['runsc', 'runsc-kvm', 'gvisor', 'io.containerd.runsc.v1']) {
+      assert.deepEqual([of(runtime).PidsLimit, of(runtime).Ulimits?.at(-1)], [912, nproc], runtime);
+    }
+    for (const runtime of [null, 'runc', 'crun', 'kata-runtime']) {
+      const { PidsLimit, Ulimits } = of(runtime);
+      assert.deepEqual(
+        [PidsLimit, Ulimits?.map(({ Name }) => Name)],
+        [100, ['nofile', 'core']],
+        `${runtime}`,
+      );
+    }
+  });
+
+  it('whom the root of containers is on the machine is told by an engine that maps users', () => {
+    const root = (DockerRootDir: string, ...SecurityOptions: string[]) =>
+      rootOf({ DockerRootDir, SecurityOptions });
+    assert.deepEqual(root('/var/lib/docker', 'name=seccomp,profile=default'), { uid: 0, gid: 0 });
+    assert.deepEqual(root('/var/lib/docker/231072.165536', 'name=userns'), { uid: 231_072, gid: 165_536 });
+    assert.deepEqual(root('/srv/1.2', 'name=rootless'), { uid: 0, gid: 0 });
+    assert.deepEqual(rootOf({ DockerRootDir: '/srv/1.2', SecurityOptions: null }), { uid: 0, gid: 0 });
   });
 
   it('a runtime that the engine does not have is told, with those it has', () => {

@@ -39,6 +39,7 @@ export async function startTestApp({
   const { config, secrets } = loadConfig({
     DOCKER_HOST: process.env['DOCKER_HOST'],
     CONTAINER_IMAGE: process.env['CONTAINER_IMAGE'],
+    CONTAINER_RUNTIME: process.env['CONTAINER_RUNTIME'],
     ALLOWED_SENDERS: '*@example.com',
     DATA_DIR: dataDir,
     HTTP_LISTEN: 'off',

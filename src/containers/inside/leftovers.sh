@@ -27,17 +27,29 @@ end_rest() {
 # loadavg): as many as nobody takes who could be seen. A build or a loop of an earlier command takes as many: that is
 # known by who is behind them. Where nobody is to be seen fewer will do, on a busy machine: nobody else is harmed then.
 is_calm() {
-  local pid before= after= rest most=25 met explained
+  local pid before= after= most=25 met explained
   local -a earlier=()
   find_others '' "$BASHPID"
   ((${#others[@]} > 0)) || most=5
   for pid in "${others[@]}"; do ((starts[pid] >= own_start)) || earlier[pid]=yes; done
-  read -r rest rest rest rest before </proc/loadavg
+  find_last_number before
   pause 0.1
-  read -r rest rest rest rest after </proc/loadavg
+  find_last_number after
   [[ $before$after == +([0-9]) ]] && ((after < before || after - before > most)) || return 0
   meet_new
   ((met == 0 && explained > 0))
+}
+
+# Sets the variable of that name to the number that was given last. gVisor says 0 there: then one is taken, to see.
+find_last_number() {
+  local rest number=
+  read -r rest rest rest rest number </proc/loadavg
+  if [[ $number == 0 ]]; then
+    : &
+    number=$!
+    wait "$number"
+  fi
+  printf -v "$1" %s "$number"
 }
 
 # Looks at who has the last number, again and again: sets how many were met that have lost their parent (those are killed; it

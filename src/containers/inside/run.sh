@@ -185,9 +185,19 @@ run_claimed() {
   [[ -z $THREADBOX_OUTBOX || -n $has_outbox || ${#others[@]} != 0 ]] || rmdir -- "$THREADBOX_OUTBOX" </dev/null >/dev/null
 }
 
+# In gVisor processes are limited for each user: a few more are for what looks after commands, so that it can begin and end
+# them. See container-options.ts.
+keep_processes_back() {
+  local most
+  [[ -e /proc/sentry-meminfo ]] || return
+  most=$(ulimit -u)
+  [[ $most != +([0-9]) ]] || ((most <= 64)) || ulimit -u $((most - 64))
+}
+
 # The command's own shell; see command.sh. What it needs is in no other process's environment.
 command_process() {
   (
+    keep_processes_back
     _THREADBOX_RESTORE=$base/executions/$last.state _THREADBOX_SAVE=$spool.state
     exec {quiet}<&-
     export _THREADBOX_COMMAND _THREADBOX_RESTORE _THREADBOX_SAVE _THREADBOX_GIVEN _THREADBOX_SCRIPT $_THREADBOX_SCRIPT ${!_THREADBOX_SECRET@}
