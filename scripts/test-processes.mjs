@@ -44,7 +44,7 @@ const TOGETHER = [
   { dirs: ['lifecycle'], processes: 2 },
   { dirs: ['app'], processes: 2 },
   { dirs: ['sandbox'], processes: 2, shared: 'test/containers/rig.ts' },
-  { dirs: ['containers'], processes: 2, shared: 'test/containers/rig.ts' },
+  { dirs: ['containers'], processes: 2, shared: 'test/containers/save-rig.ts' },
   { dirs: ['mail/inbox', 'mail/sender-auth'], processes: 1 },
   { dirs: ['embedded'], processes: 1 },
   { dirs: ['admin', 'store'], processes: 1 },
