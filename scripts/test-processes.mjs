@@ -46,7 +46,7 @@ const TOGETHER = [
   { dirs: ['sandbox'], processes: 2, shared: 'test/containers/rig.ts' },
   { dirs: ['containers'], processes: 2, shared: 'test/containers/save-rig.ts' },
   { dirs: ['mail/inbox', 'mail/sender-auth'], processes: 1 },
-  { dirs: ['embedded'], processes: 1 },
+  { dirs: ['embedded'], processes: 8 },
   { dirs: ['admin', 'store'], processes: 1 },
   { dirs: ['mail'], processes: 1 },
   { dirs: ['cli'], processes: 1, shared: 'test/cli/threadbox.ts' },

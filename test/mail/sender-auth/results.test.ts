@@ -252,10 +252,10 @@ X-MS-Exchange-Organization-AuthAs: Internal
 });
 
 test('a field of any size is read in bounded time', () => {
-  const startedAt = performance.now();
+  const startedMs = process.cpuUsage().user / 1000;
   for (const part of ['(', '"', '\\', '=', ';', 'a=b ', 'a=b; ', '()', ' ']) {
     parseAuthenticationResults(`mx; ${part.repeat(Math.floor(32_000 / part.length))}`);
   }
   assert.equal(parseAuthenticationResults(`mx; spf=pass ${'a'.repeat(40_000)}`), null);
-  assert.ok(performance.now() - startedAt < 2_000);
+  assert.ok(process.cpuUsage().user / 1000 - startedMs < 2_000);
 });
