@@ -133,6 +133,11 @@ export async function removeThread(instance: string, threadId: string): Promise<
   await removeVolume(docker, volumeName(instance, threadId));
 }
 
+/** For who changes nothing in it. */
+export function sharedUpstream(): Promise<{ url: string; mirrorsDir: string }> {
+  return (common ??= commonUpstream());
+}
+
 async function commonUpstream(): Promise<{ url: string; mirrorsDir: string }> {
   const scope = { after: (close: unknown) => void closers.unshift(close as () => unknown) };
   return { url: await upstream(scope), mirrorsDir: await temporaryDir(scope) };
@@ -169,7 +174,7 @@ export async function startRig(
   const instance = installationFor(scope, { isAlone });
   const threadId = isAlone ? 'john@example.com-my-app' : `john@example.com-my-app#${(rigs += 1)}`;
   const { url: from, mirrorsDir } =
-    url === undefined ? await (common ??= commonUpstream()) : { url, mirrorsDir: await temporaryDir(scope) };
+    url === undefined ? await sharedUpstream() : { url, mirrorsDir: await temporaryDir(scope) };
   if (!isAlone) scope.after(() => removeThread(instance, threadId));
   const mirror = await ensureMirror({
     mirrorsDir,

@@ -79,7 +79,7 @@ describe('a save that fails', () => {
     const one = await rig.open();
     const stop = new AbortController();
     setTimeout(() => stop.abort(new Error('the bot stops')), 60);
-    await one.sh('head -c 30000000 /dev/urandom >data');
+    await one.sh('head -c 12000000 /dev/urandom >data');
     await assert.rejects(one.save(nextId(), { signal: stop.signal }), /the bot stops/);
     await assert.rejects(one.save(nextId(), { timeoutMs: 100 }), {
       code: 'SAVE_FAILED',
@@ -205,7 +205,7 @@ describe('a save that fails', () => {
 
   it('for a bot that is killed leaves nothing in the way of the next one', async () => {
     const one = await rig.open();
-    await one.sh('head -c 30000000 /dev/urandom >data');
+    await one.sh('head -c 12000000 /dev/urandom >data');
     const script = `
       import { connectDocker } from '${join(import.meta.dirname, '../../src/containers/client.ts')}';
       import { saveWorkspace } from '${join(import.meta.dirname, '../../src/containers/save.ts')}';
@@ -221,7 +221,7 @@ describe('a save that fails', () => {
     await ended;
     await writeFile(join(rig.storePath, 'packed-refs.lock'), '');
     const saved = await one.save(nextId());
-    assert.ok(saved.carriedBytes > 30_000_000);
+    assert.ok(saved.carriedBytes > 12_000_000);
     assert.deepEqual(await leftovers(rig.storePath), []);
     assert.equal(await hasSave(rig.storePath, 77_777), false);
   });

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
+import { afterEach, beforeEach } from 'node:test';
 import { restoreWorkspace, type RestoredWork } from '../../src/containers/restore.ts';
 import { saveWorkspace, type SavedWork, type SaveRequest } from '../../src/containers/save.ts';
 import { storePathOf } from '../../src/containers/saves-store.ts';
@@ -13,10 +14,12 @@ import { namesBelow } from '../support/names-below.ts';
 import {
   docker,
   dockerHost,
+  execIn,
   installationFor,
   LIMITS,
   never,
   removeThread,
+  sharedUpstream,
   silent,
   temporaryDir,
   upstream,
@@ -44,7 +47,7 @@ export type SaveRig = {
   storePath: string;
   mirrorPath: string;
   fetchMirror: () => Promise<void>;
-  /** A container of its own, with a volume of its own. */
+  /** A container of its own, with a volume of its own, until the test is over; another test may have had it. */
   open: (options?: { isEmpty?: boolean; sizeBytes?: number; isWritable?: boolean }) => Promise<Workspace>;
 };
 
@@ -52,12 +55,13 @@ export type SaveRig = {
 export async function startSaveRig(scope: Scope, { url }: { url?: string } = {}): Promise<SaveRig> {
   const instance = installationFor(scope);
   const rig = (rigs += 1);
-  const from = url ?? (await upstream(scope));
   const dir = await temporaryDir(scope);
+  const { url: from, mirrorsDir } =
+    url === undefined ? await sharedUpstream() : { url, mirrorsDir: join(dir, 'mirrors') };
   const fetchMirror = async () =>
     (
       await ensureMirror({
-        mirrorsDir: join(dir, 'mirrors'),
+        mirrorsDir,
         repository: { id: 7, url: from },
         log: silent,
         signal: never,
@@ -74,7 +78,9 @@ export async function startSaveRig(scope: Scope, { url }: { url?: string } = {})
     async open({ isEmpty = false, sizeBytes, isWritable = false } = {}) {
       count += 1;
       const threadId = `${THREAD_ID}#${rig}-${count}`;
-      scope.after(() => removeThread(instance, threadId));
+      const isPlain = sizeBytes === undefined && !isWritable;
+      // Of those that others may have, nothing is left when the file is over.
+      if (!isPlain) scope.after(() => removeThread(instance, threadId));
       if (sizeBytes !== undefined) {
         await docker.createVolume({
           Name: volumeName(instance, threadId),
@@ -82,17 +88,20 @@ export async function startSaveRig(scope: Scope, { url }: { url?: string } = {})
           DriverOpts: { type: 'tmpfs', device: 'tmpfs', o: `size=${sizeBytes},uid=1000,gid=1000` },
         });
       }
-      const container = await ensureContainer(isWritable ? withWritableRoot() : docker, {
-        instance,
-        threadId,
-        userId: 3,
-        repositoryId: 7,
-        repositoryName: 'my-app',
-        image,
-        mirrorPath,
-        limits: LIMITS,
-        runtime: null,
-      });
+      const make = (): Promise<Container> =>
+        ensureContainer(isWritable ? withWritableRoot() : docker, {
+          instance,
+          threadId,
+          userId: 3,
+          repositoryId: 7,
+          repositoryName: 'my-app',
+          image,
+          mirrorPath,
+          limits: LIMITS,
+          runtime: null,
+        });
+      const container = (isPlain && (await leftContainer(mirrorPath))) || (await make());
+      if (isPlain) taken.push({ container, mirrorPath });
       const inside = (dir: string, script: string) => runInside(container.id, dir, script);
       const workspace: Workspace = {
         container,
@@ -135,6 +144,35 @@ export async function startSaveRig(scope: Scope, { url }: { url?: string } = {})
       return workspace;
     },
   };
+}
+
+type Taken = { container: Container; mirrorPath: string };
+
+/** What this test has, and what others have left: to make a container takes five times as long as to empty one. */
+let taken: Taken[] = [];
+const left: Taken[] = [];
+beforeEach(() => {
+  // What is there for all tests is not for others.
+  taken = [];
+});
+afterEach(() => {
+  left.push(...taken);
+  taken = [];
+});
+
+/** As if it were new, or null where none is left that still runs. */
+async function leftContainer(mirrorPath: string): Promise<Container | null> {
+  const index = left.findIndex((one) => one.mirrorPath === mirrorPath);
+  const [found] = index < 0 ? [] : left.splice(index, 1);
+  if (!found) return null;
+  // The mirror is mounted below /tmp, too.
+  const empty = `kill -KILL -1; shopt -s dotglob; chmod -R u+rwX /workspace/* 2>/dev/null; rm -rf /workspace/*
+    find /tmp -xdev -mindepth 1 -user 1000 -delete; [[ -z $(ls -A /workspace) ]]`;
+  const isEmpty = await execIn(found.container.id, ['bash', '-c', empty], { user: '1000:1000' }).then(
+    () => true,
+    () => false,
+  );
+  return isEmpty ? found.container : leftContainer(mirrorPath);
 }
 
 /** Half as long as the command line of Docker takes. */
