@@ -7,6 +7,7 @@ import { projectRoot } from './setup.mjs';
 /** Those that take longest, or end processes around them. The longest first: else one would be alone at the end. */
 const ALONE = [
   'cli/demo',
+  'containers/time-limit',
   'containers/recovery',
   'lifecycle/swaps',
   'lifecycle/outage',

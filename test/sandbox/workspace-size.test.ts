@@ -83,7 +83,7 @@ describe('a workspace on a disk of its own', () => {
       message:
         /: it is full\. None of them is there\. Make room with a command in a mail that has none attached/,
     });
-    assert.equal(await says('cd /workspace; ls -A .inbox; rmdir .inbox'), '');
+    assert.equal(await says('ls -A /workspace/.inbox; rmdir /workspace/.inbox'), '');
     const saved = await saveWorkspace(docker, rig.container.id, {
       threadId: 'john@example.com-my-app',
       repositoryName: 'my-app',
