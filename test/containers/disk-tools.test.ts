@@ -39,6 +39,7 @@ async function start(t: TestContext, run: DiskTools['run']) {
   await mkdir(imagesDir);
   const made: unknown[] = [];
   const docker = {
+    info: () => Promise.resolve({ MemTotal: 0, DockerRootDir: '/' }),
     getVolume: () => ({ inspect: () => Promise.reject(Object.assign(new Error(), { statusCode: 404 })) }),
     createVolume: (options: unknown) => Promise.resolve(made.push(options)),
   } as unknown as Docker;

@@ -135,7 +135,7 @@ test('a clock set forward an hour: what runs is not cut off, not even by a resta
   await stage.bot.restart();
   await stage.sweep();
   // The new bot waits for its end, too.
-  await stage.untilRuns('sleep 0.2', threadOf('clock'));
+  await stage.untilRuns('bash -c eval "$_THREADBOX_RUN"', threadOf('clock'));
   await stage.inside('touch /workspace/sample/go', threadOf('clock'));
   ranWith((await stage.mailLike(/^Exit code [^]*until \[ -e go \]/)).text, 'to its end');
   stage.forward(60);

@@ -7,6 +7,7 @@ import { placeFiles } from '../../src/containers/inbox.ts';
 import { removeInstallation } from '../../src/containers/remove-installation.ts';
 import { engine } from '../support/engine.ts';
 import { ranWith } from '../support/ran-with.ts';
+import { mountSmallDisk } from '../support/small-disk.ts';
 import { until } from '../support/until.ts';
 import { openStage, type Stage } from './stage.ts';
 
@@ -15,6 +16,7 @@ const ADMIN = 'bob@example.com';
 let stage: Stage;
 /** A disk of their own below the disk images. */
 let below: string;
+let unmount: () => Promise<void>;
 before(async () => {
   stage = await openStage({
     WORKSPACE_LIMIT: 'image',
@@ -22,14 +24,11 @@ before(async () => {
     ADMIN_ADDRESSES: ADMIN,
   });
   below = join(stage.bot.dataDir, 'workspaces');
-  const image = `${below}.ext4`;
-  run('truncate', '-s', '640M', image);
-  run('mkfs.ext4', '-q', '-F', '-m', '0', image);
-  run('mount', '-o', 'loop', image, below);
+  unmount = await mountSmallDisk(below, 640);
 });
 after(async () => {
   await removeInstallation(engine, stage.bot.app.installation);
-  run('umount', below);
+  await unmount();
   await stage.close();
 });
 
