@@ -117,6 +117,8 @@ find_others() {
   done
   for pid in "${found[@]}"; do
     [[ -z $since ]] || ! is_of_earlier "$pid" || continue
+    # It may have ended meanwhile.
+    stat_of "$pid" && { [[ ${stat[0]} != Z ]] || ((stat[17] > 1)); } || continue
     others+=("$pid")
     ((${#named[@]} < most_named)) || continue
     words=()
