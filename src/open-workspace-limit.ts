@@ -7,7 +7,7 @@ import { DIRECT, helperTools, TOOLS_WORDS } from './containers/disk-tools.ts';
 import { engineFacts, runtimeFault } from './containers/engine-facts.ts';
 import { ContainersError } from './containers/errors.ts';
 import { isPresent } from './containers/image.ts';
-import { chooseWay, LIMIT_WORDS, type WorkspaceLimit } from './containers/workspace-limit.ts';
+import { chooseWay, isNoAnswer, LIMIT_WORDS, type WorkspaceLimit } from './containers/workspace-limit.ts';
 import { writeLimitNote } from './limit-note.ts';
 import type { Log } from './log.ts';
 import type { PartState } from './part-state.ts';
@@ -99,7 +99,9 @@ export async function openWorkspaceLimit(
     },
   );
   const imageReady: ImageReady = async (found) => {
-    // Who waits for a command hears why.
+    // Who waits for a command hears why, and waits on where it is tried again: a disk that was full may have room long since.
+    if (fault !== null && isNoAnswer(fault))
+      throw new ContainersError('DOCKER_UNREACHABLE', fault.message, { cause: fault });
     if (fault !== null) throw fault;
     await chosen;
     await imageMade(found);

@@ -144,12 +144,15 @@ test('what an engine says and does while it stops is no answer: it is asked agai
     },
     { isUp: () => undefined, isDown: ({ message }) => reasons.push(message) },
   );
+  const codes = new Set<unknown>();
   await until(() =>
     imageReady().then(
       () => true,
-      () => false,
+      (error: { code?: unknown }) => (codes.add(error.code), false),
     ),
   );
+  // Commands wait for it, whatever it was, and are not given up.
+  assert.deepEqual([...codes], ['DOCKER_UNREACHABLE']);
   assert.equal(workspaceLimit.way, 'image');
   assert.deepEqual(
     reasons.map((reason) => reason.replace(/[(:].*/, '').trim()),

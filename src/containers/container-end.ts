@@ -21,11 +21,18 @@ export function watchForEnd(
   async function watch(): Promise<void> {
     for (;;) {
       await pause(everyMs, undefined, { signal });
-      const { State } = await docker.getContainer(containerId).inspect({ abortSignal: signal });
-      if (!State.Running) onEnd();
+      if (!(await isRunning())) onEnd();
     }
   }
-  // An engine that does not answer, or has no such container, ends the stream itself.
+  /** An engine that does not answer now may do so at the next look; one that has no such container ends the stream itself. */
+  const isRunning = (): Promise<boolean> =>
+    docker
+      .getContainer(containerId)
+      .inspect({ abortSignal: signal })
+      .then(
+        ({ State }) => State.Running,
+        () => true,
+      );
   const watching = watch().catch(() => undefined);
   return {
     async close() {

@@ -1,5 +1,5 @@
 /**
- * - `DOCKER_UNREACHABLE`: the engine does not answer. Try again later.
+ * - `DOCKER_UNREACHABLE`: the engine does not answer, or what it has to say before a container is started. Try again later.
  * - `DOCKER_REFUSED`: it answers, and says no.
  * - `CUT_OFF`: it has ended a helper of ours before that had come to its end, as it is being stopped, or since that took too long. Try
  *   again later.

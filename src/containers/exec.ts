@@ -79,6 +79,7 @@ export async function execText(
   }
   return { stdout: Buffer.concat(texts[0]).toString(), stderr: Buffer.concat(texts[1]).toString() };
 }
+
 const MAX_TEXT_BYTES = 256 * 1024;
 /** A process of the same user can write to what ours writes to, for ever and faster than anybody reads. */
 const MOST_READ_BYTES = 16 * 1024 * 1024;

@@ -67,10 +67,11 @@ export function startTimeLimit(
     });
     if (typeof done === 'number') await waitUnlessFull(docker, containerId, { forMs: done, signal });
     else killedFor = why;
+    const isCrowded = done === 'stuck' || (await isFull(docker, containerId, signal));
+    const askMs = isCrowded ? ASK_KILL_MS : ASK_MS;
     hasKilledAll = true;
     try {
       if (done === 'stuck') throw new Error('no process can be begun in it');
-      const askMs = (await isFull(docker, containerId, signal)) ? ASK_KILL_MS : ASK_MS;
       await killAll(docker, containerId, { signal, askMs });
     } catch {
       signal.throwIfAborted();

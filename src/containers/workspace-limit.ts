@@ -222,3 +222,7 @@ function reasonOf(error: unknown): string {
 }
 
 const NO_ANSWERS: ReadonlySet<string> = new Set(['DOCKER_UNREACHABLE', 'CUT_OFF']);
+
+/** Of what {@link chooseWay} throws: whether it may come to something else when it is asked again. */
+export const isNoAnswer = (error: Error): boolean =>
+  error instanceof ContainersError && (NO_ANSWERS.has(error.code) || error.code === 'WORKSPACE');

@@ -21,11 +21,14 @@ test('a container that has ended is found out, though what is read of it goes on
   assert.equal(looks, atClose);
 });
 
-test('an engine that cannot be asked is nobody to wait for', async () => {
+test('an engine that cannot be asked is nobody to wait for, and asked again', async () => {
   let looks = 0;
-  const inspect = () => Promise.reject(new Error(`gone ${(looks += 1)}`));
+  let ends = 0;
+  const gone = () => Promise.reject(new Error('no answer'));
+  const inspect = () => ((looks += 1) < 3 ? gone() : Promise.resolve({ State: { Running: false } }));
   const docker = { getContainer: () => ({ inspect }) } as unknown as Docker;
-  const watching = watchForEnd(docker, 'c', assert.fail, 1);
-  await until(() => looks === 1);
+  const watching = watchForEnd(docker, 'c', () => (ends += 1), 1);
+  await until(() => ends > 0);
   await watching.close();
+  assert.equal(looks, ends + 2);
 });
