@@ -104,7 +104,7 @@ const LONGEST = 8;
 function oneProcess(files, shared) {
   const url = (/** @type {string} */ file) => JSON.stringify(`file://${projectRoot}${file}`);
   const hooks = ['test/support/told-when-failing.ts', ...(shared ? [shared] : [])];
-  return `import { describe } from 'node:test';
+  return `import { after, describe } from 'node:test';
 ${hooks.map((file) => `import ${url(file)};`).join('\n')}
 for (const [name, url] of [
 ${files.map((file) => `  ['${file}', ${url(file)}],`).join('\n')}
@@ -112,5 +112,15 @@ ${files.map((file) => `  ['${file}', ${url(file)}],`).join('\n')}
   // One after the other: what a file registers belongs to the suite in which it is loaded.
   await new Promise((resolve) => describe(name, () => import(url).finally(resolve)));
 }
+// Whatever ends the process in a test would take those of the other files along, without a word.
+let isOver = false;
+after(() => {
+  isOver = true;
+});
+process.on('exit', () => {
+  if (isOver) return;
+  process.exitCode ||= 1;
+  console.error('This process has ended before all of its tests had.');
+});
 `;
 }

@@ -15,18 +15,20 @@ export async function writeLimitNote(dataDir: string, note: LimitNote): Promise<
 
 /** @returns null where no bot has written one that can be read */
 export async function readLimitNote(dataDir: string): Promise<LimitNote | null> {
-  let text: string;
   try {
-    text = await readFile(noteIn(dataDir), 'utf8');
+    const { way, obstacles, at } = JSON.parse(await readFile(noteIn(dataDir), 'utf8')) as {
+      way: string;
+      obstacles: Record<string, string>;
+      at: string;
+    };
+    return { way, obstacles, at: new Date(at) };
   } catch (error) {
-    // Another user's.
-    if (['ENOENT', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) return null;
+    // Another user's; or emptied, as after a power cut.
+    if (
+      error instanceof SyntaxError ||
+      ['ENOENT', 'EACCES'].includes((error as { code?: string }).code ?? '')
+    )
+      return null;
     throw error;
   }
-  const { way, obstacles, at } = JSON.parse(text) as {
-    way: string;
-    obstacles: Record<string, string>;
-    at: string;
-  };
-  return { way, obstacles, at: new Date(at) };
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -200,6 +200,8 @@ test('the doctor tells what a start has found, and of a disk that holds less tha
   };
   await writeLimitNote(dataDir, note);
   assert.deepEqual(await readLimitNote(dataDir), note);
+  await writeFile(join(dataDir, 'workspaces', 'limit.json'), '');
+  assert.equal(await readLimitNote(dataDir), null);
   const found = ok('workspaces', '10240 MB each, by a disk image for each, made directly');
   const { level, says } = weakerFinding(found, note);
   assert.equal(level, 'warn');

@@ -5,7 +5,7 @@ import { loadConfig, readEnvironment } from '../config.ts';
 import { borrowFrom } from '../containers/copy-git.ts';
 import { connectEmbedded } from '../embedded/embedded.ts';
 import { takeLock } from '../lock.ts';
-import { letTakeItsTime, unhurried, type Db } from '../store/database.ts';
+import { unhurried, type Db } from '../store/database.ts';
 import { loadObstacle, loadTables, makeTables } from '../store/dump.ts';
 import { takeLockOnce } from '../store/mailbox-lock.ts';
 import { startPause } from '../store/pause.ts';
@@ -108,7 +108,6 @@ async function putIn(
   const mirrorsDir = join(dataDir, 'mirrors', manifest.installation);
   let savedThreads = 0;
   const load = async (transaction: Db): Promise<number> => {
-    await letTakeItsTime(transaction);
     await loadTables(transaction, manifest, (table) => linesOf(join(staging, 'tables', `${table}.jsonl`)));
     await startPause(transaction, `restored from the backup of ${manifest.madeAt}`);
     const open = await transaction('commands').whereIn('state', ['queued', 'running']).count({ count: '*' });
@@ -120,11 +119,13 @@ async function putIn(
     }
     return Number(open[0]?.['count'] ?? 0);
   };
-  const openCommands = await unhurried(db, (own) => own.transaction(load)).catch(async (error: unknown) => {
+  const forget = async (error: unknown): Promise<never> => {
     // Empty again, so that it can be tried again.
     for (const dir of [savesDir, mirrorsDir]) await rm(dir, { recursive: true, force: true });
     throw error;
-  });
+  };
+  // Not where it is in the database, and only the connections could not be closed.
+  const openCommands = await unhurried(db, (own) => own.transaction(load).catch(forget));
   const rows = manifest.tables.reduce((sum, table) => sum + table.rows, 0);
   const settings = await placeSettings(staging, dataDir);
   return { madeAt: manifest.madeAt, rows, savedThreads, openCommands, settings };

@@ -20,7 +20,8 @@ export async function lookAtWorkspaces(docker: Docker, config: Config, now: () =
   // Without an obstacle it was what had been set then.
   if (note?.way === 'measured' && Object.keys(note.obstacles).length > 0) return weakerFinding(found, note);
   const imagesDir = join(config.dataDir, 'workspaces', 'any');
-  const freeBytes = await freeForImages({ way: 'image', imagesDir });
+  // What is another user's cannot be looked into.
+  const freeBytes = await freeForImages({ way: 'image', imagesDir }).catch(() => null);
   return roomFinding(found, config.workspaceSizeBytes, freeBytes);
 }
 

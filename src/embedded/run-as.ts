@@ -40,7 +40,7 @@ export async function chooseUser(paths: readonly string[]): Promise<RunAs> {
       command: (signal) => ['setpriv', '--pdeathsig', signal.slice('SIG'.length)],
     };
   }
-  const { uid, gid, group } = await (asked ??= askForUser());
+  const { uid, gid, group } = await askOnce();
   const drop = ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--no-new-privs'];
   const unreachable = await firstUnreachable(drop, paths);
   if (unreachable === null) {
@@ -72,8 +72,15 @@ export async function chooseUser(paths: readonly string[]): Promise<RunAs> {
   };
 }
 
-/** Each embedded part needs them, and asking starts three processes. */
 let asked: ReturnType<typeof askForUser> | null = null;
+
+/** Each embedded part needs them, and asking starts three processes. Where that fails, it is asked anew. */
+function askOnce(): ReturnType<typeof askForUser> {
+  return (asked ??= askForUser().catch((error: unknown) => {
+    asked = null;
+    throw error;
+  }));
+}
 
 async function askForUser(): Promise<{ uid: number; gid: number; group: string }> {
   const ask = async (what: string): Promise<string> => (await run('id', [what, USER])).stdout.trim();

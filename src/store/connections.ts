@@ -35,8 +35,10 @@ type Pooled = Client & { __knexUid: string };
  * on that connection, or on any that was opened before: a firewall or a NAT that has forgotten them drops their packets for
  * ever. pg gives up the query alone, and knex takes the connection back as it is; whoever got it next would wait as long
  * again. So it is cut, which ends at once whatever else waits on it, and of the others none is given out again.
+ *
+ * @param settings SQL that sets what else is to hold on each
  */
-export function trustedConnections() {
+export function trustedConnections(settings: string) {
   const open = new Map<string, Client>();
   let trusted = new WeakSet<Client>();
 
@@ -45,7 +47,8 @@ export function trustedConnections() {
     open.set(uid, client);
     client.once('end', () => open.delete(uid));
     try {
-      await client.query({ text: SERVER_ASKS, query_timeout: SERVER_ASKS_WITHIN_MS } as QueryConfig);
+      const text = [SERVER_ASKS, settings].join('; ');
+      await client.query({ text, query_timeout: SERVER_ASKS_WITHIN_MS } as QueryConfig);
       trusted.add(client);
     } catch (error) {
       // knex would leave it open.

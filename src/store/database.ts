@@ -16,14 +16,23 @@ types.setTypeParser(types.builtins.INT8, Number);
  *
  * @param idleInTransactionMs after so long without a word the server gives up a transaction, and what it has locked: where
  *   the network or this machine has gone, it would wait for hours. 0: never
- * @param statementMs after so long the server gives up a statement. 0: never
- * @param answerWithinMs after so long without an answer its connection is given up, and every one opened before. 0: never
+ * @param statementMs after so long the server gives up a statement
+ * @param answerWithinMs after so long without an answer its connection is given up, and every one opened before
+ * @param isUnhurried there are no such limits, the server's own included
  */
 export function openDatabase(
   databaseUrl: string,
-  { poolSize = 10, idleInTransactionMs = 0, statementMs = 60_000, answerWithinMs = 65_000 } = {},
+  {
+    poolSize = 10,
+    idleInTransactionMs = 0,
+    statementMs = 60_000,
+    answerWithinMs = 65_000,
+    isUnhurried = false,
+  } = {},
 ): Db {
-  const connections = trustedConnections();
+  const connections = trustedConnections(
+    isUnhurried ? lift(['statement_timeout', ...TRANSACTION_LIMITS], 'session') : '',
+  );
   const db = knex({
     client: 'pg',
     connection: {
@@ -32,8 +41,7 @@ export function openDatabase(
       ...KEEP_ALIVE,
       connectionTimeoutMillis: 5_000,
       // A frozen server must become an error that is retried, not a bot that waits for ever.
-      statement_timeout: statementMs,
-      query_timeout: answerWithinMs,
+      ...(!isUnhurried && { statement_timeout: statementMs, query_timeout: answerWithinMs }),
       idle_in_transaction_session_timeout: idleInTransactionMs,
     } as Knex.PgConnectionConfig,
     pool: {
@@ -56,15 +64,22 @@ export function openDatabase(
   return db;
 }
 
+/** PostgreSQL 17 brought the second. */
+const TRANSACTION_LIMITS = ['idle_in_transaction_session_timeout', 'transaction_timeout'];
+
+/** Takes limits away that a server may have of its own, as managed ones do: of these those that it knows. */
+const lift = (limits: readonly string[], from: 'session' | 'transaction'): string =>
+  `select set_config(name, '0', ${from === 'transaction'}) from pg_settings where name in ('${limits.join(`', '`)}')`;
+
 /**
  * Works on the same database over connections of its own, which wait for each statement however long that takes: what changes
- * or fills a large table takes minutes, and given up for that it would be begun anew for ever. A server that has gone is still
- * noticed.
+ * or fills a large table takes minutes, and given up for that it would be begun anew for ever. Nor has the server limits of its
+ * own there. One that has gone is still noticed.
  */
 export async function unhurried<T>(db: Db, work: (db: Db) => Promise<T>): Promise<T> {
   const { config } = db.client as { config: { connection: { connectionString: string } } };
   const { connectionString } = config.connection;
-  const own = openDatabase(connectionString, { poolSize: 2, statementMs: 0, answerWithinMs: 0 });
+  const own = openDatabase(connectionString, { poolSize: 2, isUnhurried: true });
   try {
     return await work(own);
   } finally {
@@ -102,15 +117,9 @@ export async function migrate(db: Db): Promise<void> {
   });
 }
 
-/**
- * For a transaction in which nothing is said for long, while files are read or somebody else works: a server may have limits of
- * its own for that, as managed ones do. Of those it has; PostgreSQL 17 brought the second.
- */
+/** For a transaction in which nothing is said for long, while files are read or somebody else works. */
 export async function letTakeItsTime(transaction: Db): Promise<void> {
-  await transaction.raw(
-    `select set_config(name, '0', true) from pg_settings
-     where name in ('idle_in_transaction_session_timeout', 'transaction_timeout')`,
-  );
+  await transaction.raw(lift(TRANSACTION_LIMITS, 'transaction'));
 }
 
 async function refuseNewer(db: Db): Promise<void> {

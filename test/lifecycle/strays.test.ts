@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { placeFiles } from '../../src/containers/inbox.ts';
 import { removeInstallation } from '../../src/containers/remove-installation.ts';
+import { endPause, startPause } from '../../src/store/pause.ts';
 import { engine } from '../support/engine.ts';
 import { ranWith } from '../support/ran-with.ts';
 import { mountSmallDisk } from '../support/small-disk.ts';
@@ -228,7 +229,12 @@ test('no command is started while the disk below the workspaces is nearly full; 
   for (const label of ['other', 'next']) assert.equal(await stage.session(threadOf(label)), undefined);
   // None of those that wait keeps the place from what may make room.
   assert.match((await stage.ask('save', at('full'))).text, /^Saved/);
+  // Whoever makes room may have paused it meanwhile.
+  await startPause(stage.bot.app.db, 'the disk is cleared');
   await rm(filler);
+  await stage.mailLike(/^Threadbox is paused, and your command is waiting/);
+  for (const label of ['other', 'next']) assert.equal(await stage.session(threadOf(label)), undefined);
+  await endPause(stage.bot.app.db);
   for (const { text: said } of [await waiting, await next]) assert.match(said, /^Exit code 0/);
   // As it lies on the disk, not in the page cache.
   const { container_id: id } = await saved('full');

@@ -232,7 +232,6 @@ check('it is not asked', {
   'where nothing follows the attribution': { mail: `ls\n\n${ATTRIBUTION}\n\n`, typed: 'ls' },
 });
 
-/** Processor time: how busy the machine is does not count. */
 const LONG: Readonly<Record<string, string>> = {
   'many quoted lines and here-documents': Array.from(
     { length: 20_000 },
