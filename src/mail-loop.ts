@@ -229,10 +229,8 @@ function queueInto(parts: MailLoopParts, lifecycle: Lifecycle): QueueCommand {
     const mayStart = async (holds: readonly CommandState[]): Promise<void> => {
       await lock.held();
       if (performance.now() - lookedAtMs < JUST_NOW_MS) return;
-      let isResumed: boolean;
-      // Whoever makes room on the disk may have paused it before.
-      do isResumed = await untilResumed(parts, commandId, holds);
-      while (await untilDiskRoom(parts, { room, commandId, delay }, holds));
+      const isResumed = await untilResumed(parts, commandId, holds);
+      await untilDiskRoom(parts, { room, commandId, delay }, holds);
       if (isResumed) lookedAtMs = performance.now();
       // It may have waited for long.
       await lock.held();

@@ -59,14 +59,13 @@ export class DiskRoom {
  * write. Its sender and the admins are told, once for each shortage. Control words go on, as they may make room.
  *
  * @param holds a command in one of these states; one in another, or that is to be cancelled, is let through
- * @returns whether it was held: then what was looked at before may have changed
  * @throws an AbortError when the bot stops
  */
 export async function untilDiskRoom(
   parts: RoomParts,
   { room, commandId, delay }: { room: DiskRoom; commandId: number; delay: DelayTold },
   holds: readonly CommandState[],
-): Promise<boolean> {
+): Promise<void> {
   const { db, workspaceLimit, signal, states, log } = parts;
   const look = async (): Promise<boolean> => {
     const freeBytes = await freeForImages(workspaceLimit).catch((error: unknown) => {
@@ -82,12 +81,8 @@ export async function untilDiskRoom(
     return false;
   };
   const onFailure = (error: Error): void => states.database.isDown(error);
-  let wasHeld = false;
-  while (!(await retryForEver(look, { signal, onFailure }))) {
-    wasHeld = true;
+  while (!(await retryForEver(look, { signal, onFailure })))
     await pause(LOOK_EVERY_MS, undefined, { signal });
-  }
-  return wasHeld;
 }
 
 async function tellSender(parts: RoomParts, command: Command, freeBytes: number): Promise<void> {

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { placeFiles } from '../../src/containers/inbox.ts';
 import { removeInstallation } from '../../src/containers/remove-installation.ts';
-import { endPause, startPause } from '../../src/store/pause.ts';
 import { engine } from '../support/engine.ts';
 import { ranWith } from '../support/ran-with.ts';
 import { until } from '../support/until.ts';
@@ -219,12 +218,7 @@ test('no command is started while the disk below the workspaces is nearly full; 
   assert.doesNotMatch(text, /may be lost/);
   const [sum] = /[a-f0-9]{64}/.exec(text) ?? [];
   assert.equal((await stage.session(threadOf('other')))?.container_id, undefined);
-  // Whoever makes room may have paused it meanwhile.
-  await startPause(stage.bot.app.db, 'the disk is cleared');
   await rm(filler);
-  await stage.mailLike(/^Threadbox is paused, and your command is waiting/);
-  assert.equal((await stage.session(threadOf('other')))?.container_id, undefined);
-  await endPause(stage.bot.app.db);
   assert.match((await waiting).text, /^Exit code 0/);
   // As it lies on the disk, not in the page cache.
   const { container_id: id } = await saved('full');
