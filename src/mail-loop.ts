@@ -7,7 +7,7 @@ import { runCommand, type CommandParts } from './commands/run-command.ts';
 import { giveUpMessage, takeMessage } from './commands/take-message.ts';
 import { takeRun } from './commands/take-run.ts';
 import { tellOwedNotices } from './commands/tell-owed.ts';
-import { DiskRoom, untilDiskRoom } from './commands/until-disk-room.ts';
+import { DiskRoom, hasNoDiskRoom, untilDiskRoom } from './commands/until-disk-room.ts';
 import { untilResumed } from './commands/until-resumed.ts';
 import { tellOfNoPlace } from './commands/wait-for-place.ts';
 import type { Config } from './config.ts';
@@ -229,8 +229,11 @@ function queueInto(parts: MailLoopParts, lifecycle: Lifecycle): QueueCommand {
     const mayStart = async (holds: readonly CommandState[]): Promise<void> => {
       await lock.held();
       if (performance.now() - lookedAtMs < JUST_NOW_MS) return;
-      const isResumed = await untilResumed(parts, commandId, holds);
-      await untilDiskRoom(parts, { room, commandId, delay }, holds);
+      const asked = { room, commandId, delay };
+      let isResumed = await untilResumed(parts, commandId, holds);
+      // A pause may have begun while it waited for room.
+      while (await untilDiskRoom(parts, asked, holds))
+        isResumed = await untilResumed(parts, commandId, holds);
       if (isResumed) lookedAtMs = performance.now();
       // It may have waited for long.
       await lock.held();
@@ -252,8 +255,10 @@ function queueInto(parts: MailLoopParts, lifecycle: Lifecycle): QueueCommand {
       await mayStart(['queued']);
       await job.prepare?.();
     };
+    // The places of what waits for room would be missing for what can make some.
+    const mayRun = async () => !(await hasNoDiskRoom(parts, { room, commandId }, ['queued']));
     const whileWaiting = () => tellOfNoPlace(parts, commandId, delay);
-    queues.add(threadId, { ...job, prepare, whileWaiting }, (error) => {
+    queues.add(threadId, { ...job, prepare, whileWaiting, mayRun }, (error) => {
       // The next look of the intake finds it.
       known.delete(commandId);
       if (!signal.aborted) log.error({ err: error, command: commandId }, 'a command was left unfinished');

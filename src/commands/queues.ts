@@ -7,6 +7,8 @@ export type QueuedJob = {
   prepare?: () => Promise<void>;
   /** It waits for one of those places from now on. @returns what is called when it has one, or never will */
   whileWaiting?: () => () => void;
+  /** Asked when it has one. False: it gives that up, and begins again with `prepare`. */
+  mayRun?: () => Promise<boolean>;
   run: () => Promise<void>;
   /** When its place is free for others again. */
   finish?: () => Promise<void>;
@@ -30,23 +32,10 @@ export class ThreadQueues {
   /** Puts a command at the end of its thread's queue. What it throws goes to `onFault`. */
   add(threadId: string, of: QueuedJob, onFault: (error: unknown) => void): void {
     if (this.#isClosed) return;
-    const { prepare, whileWaiting, run, finish } = of;
+    const { finish } = of;
     const job = async (): Promise<void> => {
       try {
-        await prepare?.();
-        let waitsNoMore = whileWaiting?.();
-        const endWait = (): void => {
-          waitsNoMore?.();
-          waitsNoMore = undefined;
-        };
-        try {
-          await this.#all.add(() => {
-            endWait();
-            return run();
-          });
-        } finally {
-          endWait();
-        }
+        while (!(await this.#runInItsPlace(of)));
       } finally {
         if (!this.#isClosed) await finish?.();
       }
@@ -55,6 +44,26 @@ export class ThreadQueues {
       // What waited when the queues were closed stays in the database and is queued again at the next start.
       if (!(this.#isClosed && (error as Error).name === 'AbortError')) onFault(error);
     });
+  }
+
+  /** @returns false where it has given up its place */
+  async #runInItsPlace({ prepare, whileWaiting, mayRun, run }: QueuedJob): Promise<boolean> {
+    await prepare?.();
+    let waitsNoMore = whileWaiting?.();
+    const endWait = (): void => {
+      waitsNoMore?.();
+      waitsNoMore = undefined;
+    };
+    try {
+      return await this.#all.add(async () => {
+        endWait();
+        if (mayRun && !(await mayRun())) return false;
+        await run();
+        return true;
+      });
+    } finally {
+      endWait();
+    }
   }
 
   /**

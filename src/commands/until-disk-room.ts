@@ -59,30 +59,62 @@ export class DiskRoom {
  * write. Its sender and the admins are told, once for each shortage. Control words go on, as they may make room.
  *
  * @param holds a command in one of these states; one in another, or that is to be cancelled, is let through
+ * @returns whether it was held: hours may have gone by
  * @throws an AbortError when the bot stops
  */
 export async function untilDiskRoom(
   parts: RoomParts,
-  { room, commandId, delay }: { room: DiskRoom; commandId: number; delay: DelayTold },
+  of: { room: DiskRoom; commandId: number; delay: DelayTold },
   holds: readonly CommandState[],
-): Promise<void> {
-  const { db, workspaceLimit, signal, states, log } = parts;
+): Promise<boolean> {
+  const { signal, states } = parts;
+  const { room, delay } = of;
   const look = async (): Promise<boolean> => {
-    const freeBytes = await freeForImages(workspaceLimit).catch((error: unknown) => {
-      log.warn({ err: error }, 'the disk that workspaces lie on cannot be measured');
-      return null;
-    });
-    if (!room.note(freeBytes, log)) return true;
-    const command = await commandById(db, commandId);
-    if (command.control !== null || !holds.includes(command.state) || command.cancelRequestedAt) return true;
-    await room.tellOnce(command.userAddress, () => tellSender(parts, command, freeBytes ?? 0));
+    const held = await heldWith(parts, of, holds);
+    if (!held) return false;
+    const { command, freeBytes } = held;
+    await room.tellOnce(command.userAddress, () => tellSender(parts, command, freeBytes));
     delay.isTold = true;
-    await tellAdmins(parts, room, freeBytes ?? 0);
-    return false;
+    await tellAdmins(parts, room, freeBytes);
+    return true;
   };
   const onFailure = (error: Error): void => states.database.isDown(error);
-  while (!(await retryForEver(look, { signal, onFailure })))
+  for (let wasHeld = false; ; wasHeld = true) {
+    if (!(await retryForEver(look, { signal, onFailure }))) return wasHeld;
     await pause(LOOK_EVERY_MS, undefined, { signal });
+  }
+}
+
+/**
+ * One look, for a command that has a place which others wait for.
+ *
+ * @returns whether it would be held
+ * @throws an AbortError when the bot stops
+ */
+export async function hasNoDiskRoom(
+  parts: RoomParts,
+  of: { room: DiskRoom; commandId: number },
+  holds: readonly CommandState[],
+): Promise<boolean> {
+  const { signal, states } = parts;
+  const onFailure = (error: Error): void => states.database.isDown(error);
+  return (await retryForEver(() => heldWith(parts, of, holds), { signal, onFailure })) !== null;
+}
+
+/** @returns null where the command is not held */
+async function heldWith(
+  { db, workspaceLimit, log }: RoomParts,
+  { room, commandId }: { room: DiskRoom; commandId: number },
+  holds: readonly CommandState[],
+): Promise<{ command: Command; freeBytes: number } | null> {
+  const freeBytes = await freeForImages(workspaceLimit).catch((error: unknown) => {
+    log.warn({ err: error }, 'the disk that workspaces lie on cannot be measured');
+    return null;
+  });
+  if (!room.note(freeBytes, log)) return null;
+  const command = await commandById(db, commandId);
+  if (command.control !== null || !holds.includes(command.state) || command.cancelRequestedAt) return null;
+  return { command, freeBytes: freeBytes ?? 0 };
 }
 
 async function tellSender(parts: RoomParts, command: Command, freeBytes: number): Promise<void> {

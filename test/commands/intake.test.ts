@@ -6,6 +6,7 @@ import { endForbidden } from '../../src/commands/end-forbidden.ts';
 import type { Taken } from '../../src/commands/settle.ts';
 import type { Intake } from '../../src/commands/judge.ts';
 import { takeMessage } from '../../src/commands/take-message.ts';
+import { DiskRoom, hasNoDiskRoom, untilDiskRoom } from '../../src/commands/until-disk-room.ts';
 import { untilResumed } from '../../src/commands/until-resumed.ts';
 import { loadConfig } from '../../src/config.ts';
 import { cancel } from '../../src/lifecycle/cancel.ts';
@@ -203,6 +204,35 @@ test('a pause holds what never began, after a restart too; what is to be cancell
   await db('commands').where({ id }).update({ cancel_requested_at: new Date() });
   assert.equal(await untilResumed(parts, id, ['queued', 'running']), false);
   await endPause(db);
+});
+
+test('without room on the disk what never began is held, which is said; and a control word or what is to be cancelled is not', async () => {
+  const { db } = database;
+  // Nothing is free there; below, much is.
+  const workspaceLimit = { way: 'image' as const, imagesDir: '/proc' };
+  const parts = {
+    ...intake,
+    workspaceLimit,
+    wakeOutbox: () => undefined,
+    states: { database: { isUp: () => undefined, isDown: () => undefined } },
+    signal: new AbortController().signal,
+  };
+  const id = commandOf(await take('[web] api', 'echo held'));
+  const of = { room: new DiskRoom(), commandId: id, delay: { isTold: false } };
+  assert.equal(await hasNoDiskRoom(parts, of, ['queued']), true);
+  assert.equal(await hasNoDiskRoom(parts, of, ['running']), false);
+  const waiting = untilDiskRoom(parts, of, ['queued']);
+  await until(async () => (await mails()).length === 1);
+  assert.equal(of.delay.isTold, true);
+  workspaceLimit.imagesDir = import.meta.dirname;
+  assert.equal(await waiting, true, 'hours may have gone by');
+  assert.equal(await untilDiskRoom(parts, of, ['queued']), false);
+  workspaceLimit.imagesDir = '/proc';
+  await db('commands').where({ id }).update({ cancel_requested_at: new Date() });
+  assert.equal(await untilDiskRoom(parts, of, ['queued']), false);
+  const stop = { cancel_requested_at: null, control: JSON.stringify({ word: 'stop', durationMs: null }) };
+  await db('commands').where({ id }).update(stop);
+  assert.equal(await hasNoDiskRoom(parts, of, ['queued']), false);
 });
 
 test('who may not use a repository any more can still cancel what runs there, and nothing else', async () => {

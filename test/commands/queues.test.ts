@@ -45,6 +45,39 @@ test('a thread runs one job at a time, in order; threads run side by side', asyn
   assert.deepEqual(events, ['a1 starts', 'b1', 'a1 ends', 'a2']);
 });
 
+test('one that has its place and may not run gives it to others, and begins again', async () => {
+  const queues = new ThreadQueues(1);
+  const events: string[] = [];
+  const gate = Promise.withResolvers<void>();
+  queues.add('b', just(() => gate.promise), noFault); // prettier-ignore
+  const room = Promise.withResolvers<void>();
+  let mayRun = true;
+  queues.add(
+    'a',
+    {
+      prepare: async () => {
+        events.push('a is prepared');
+        if (!mayRun) await room.promise;
+      },
+      mayRun: () => Promise.resolve(mayRun),
+      run: () => Promise.resolve(void events.push('a')),
+      finish: () => Promise.resolve(void events.push('a is over')),
+    },
+    noFault,
+  );
+  await until(() => events.length === 1);
+  mayRun = false;
+  gate.resolve();
+  await until(() => events.length === 2);
+  const other = Promise.withResolvers<void>();
+  queues.add('c', just(() => Promise.resolve(other.resolve())), noFault); // prettier-ignore
+  await other.promise;
+  mayRun = true;
+  room.resolve();
+  await queues.onIdle();
+  assert.deepEqual(events, ['a is prepared', 'a is prepared', 'a', 'a is over']);
+});
+
 test('no more jobs run at once than the limit for all threads', async () => {
   const queues = new ThreadQueues(2);
   let running = 0;

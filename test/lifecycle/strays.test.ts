@@ -20,6 +20,7 @@ before(async () => {
     WORKSPACE_LIMIT: 'image',
     WORKSPACE_SIZE_BYTES: String(64 * 2 ** 20),
     ADMIN_ADDRESSES: ADMIN,
+    COMMAND_CONCURRENCY: '1',
   });
   below = join(stage.bot.dataDir, 'workspaces');
   const image = `${below}.ext4`;
@@ -200,9 +201,17 @@ test('a disk that takes no new files any more is mounted anew with the next comm
 test('no command is started while the disk below the workspaces is nearly full; what runs goes on, and no work is lost', async () => {
   await saved('full');
   const body =
-    'until [ -e ../go ]; do sleep 0.05; done; head -c 30000000 /dev/urandom > big; sha256sum big | tee sum';
+    'until [ -e ../go ]; do sleep 0.05; done; head -c 8000000 /dev/urandom > big; sha256sum big | tee sum';
   const running = stage.ask(body, at('full'));
   await stage.untilRuns('sleep 0.05', threadOf('full'));
+  // It waits for the place that the other has.
+  const next = stage.ask('echo next', at('next'));
+  await until(() =>
+    stage.bot.app
+      .db('commands')
+      .where({ thread_id: threadOf('next') })
+      .first(),
+  );
   const { bavail, bsize } = await statfs(below);
   const filler = join(below, 'filler');
   run('fallocate', '-l', String(bavail * bsize - 100 * 2 ** 20), filler);
@@ -217,9 +226,11 @@ test('no command is started while the disk below the workspaces is nearly full; 
   assert.match(text, /^Exit code 0/);
   assert.doesNotMatch(text, /may be lost/);
   const [sum] = /[a-f0-9]{64}/.exec(text) ?? [];
-  assert.equal((await stage.session(threadOf('other')))?.container_id, undefined);
+  for (const label of ['other', 'next']) assert.equal(await stage.session(threadOf(label)), undefined);
+  // None of those that wait keeps the place from what may make room.
+  assert.match((await stage.ask('save', at('full'))).text, /^Saved/);
   await rm(filler);
-  assert.match((await waiting).text, /^Exit code 0/);
+  for (const { text: said } of [await waiting, await next]) assert.match(said, /^Exit code 0/);
   // As it lies on the disk, not in the page cache.
   const { container_id: id } = await saved('full');
   await engine.getContainer(id).stop({ t: 0 });
