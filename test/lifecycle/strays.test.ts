@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { placeFiles } from '../../src/containers/inbox.ts';
 import { removeInstallation } from '../../src/containers/remove-installation.ts';
+import { endPause, startPause } from '../../src/store/pause.ts';
 import { engine } from '../support/engine.ts';
 import { ranWith } from '../support/ran-with.ts';
 import { until } from '../support/until.ts';
@@ -238,4 +239,19 @@ test('no command is started while the disk below the workspaces is nearly full; 
   ranWith((await stage.ask('sha256sum -c sum && cat work.txt', at('full'))).text, 'big: OK\nfull');
   const short = await stage.mailsLike(/^Your command is waiting/);
   assert.deepEqual([short, await stage.mailsLike(/nearly full/, ADMIN)], [1, 1]);
+});
+
+test('what has waited for room waits on where Threadbox was paused meanwhile', async () => {
+  const { db } = stage.bot.app;
+  const { bavail, bsize } = await statfs(below);
+  const filler = join(below, 'filler');
+  run('fallocate', '-l', String(bavail * bsize - 100 * 2 ** 20), filler);
+  const waiting = stage.ask('echo late', at('paused'));
+  await until(async () => (await stage.mailsLike(/^Your command is waiting/)) === 2);
+  await startPause(db, 'the disk is cleared');
+  await rm(filler);
+  await stage.mailLike(/^Threadbox is paused, and your command is waiting/);
+  assert.equal(await stage.session(threadOf('paused')), undefined);
+  await endPause(db);
+  ranWith((await waiting).text, 'late');
 });
