@@ -8,7 +8,7 @@ process.argv.push(
   'test/containers/restore-states.test.ts',
   'test/lifecycle/engine-restart.test.ts',
   'test/lifecycle/kill-steps.test.ts',
-  'test/lifecycle/kill.test.ts',
+  'test/lifecycle/kill.long.ts',
   'test/lifecycle/outage.test.ts',
   'test/lifecycle/races.test.ts',
 );

@@ -27,7 +27,6 @@ const ALONE = [
   'containers/runner',
   'sandbox/workspace-size',
   'containers/save-final',
-  'lifecycle/kill',
   'app/restart',
   'cli/backup',
   'faults/kills',

@@ -43,7 +43,8 @@ export async function answerTo(
   );
 }
 
-const isAnswer = ({ headers }: ParsedMessage): boolean =>
+/** A word on why it takes so long is none. */
+export const isAnswer = ({ headers }: ParsedMessage): boolean =>
   !/^(?:delay|notice)$/.test(headers.get(LOOP_HEADER.toLowerCase())?.[0] ?? '');
 
 async function look({ server, password }: Correspondent['imap'], known: Box | null): Promise<Box> {

@@ -8,8 +8,8 @@ import { ranWith } from '../support/ran-with.ts';
 import { startSeparateBot, type SeparateBot } from '../support/separate-bot.ts';
 import { until } from '../support/until.ts';
 
-/** More of them in the long form of the fault suite, or by hand: LIFECYCLE_KILLS=100. */
-const KILLS = Number(process.env['LIFECYCLE_KILLS'] ?? (process.env['FAULTS'] === 'long' ? 50 : 2));
+/** More of them by hand: LIFECYCLE_KILLS=100. `npm test` has kills before and after each kind of step: kill-steps.test.ts. */
+const KILLS = Number(process.env['LIFECYCLE_KILLS'] ?? 50);
 /** From the mail to the end of the removal that follows it. */
 const CYCLE_MS = 4_000;
 const THREAD = 'alice@example.com-sample';
