@@ -80,7 +80,7 @@ const ENGINE_LINGER_MS = 120_000;
 /** Shorter than a query may take: what is tried again after that finds nothing locked. */
 const IDLE_IN_TRANSACTION_MS = 60_000;
 /** Service managers give a program ten seconds or more. */
-const CLOSE_DEADLINE_MS = 8_000;
+const CLOSE_DEADLINE_MS = 7_000;
 
 /**
  * Builds the bot from its settings and starts it. Parts that are away are waited for; `close` stops all in the
